@@ -1,0 +1,72 @@
+import type { Digest } from '../store/digest.js';
+
+/** How an osimage boots and where its parts lie (docs/design.md, "Words"). */
+export type Family = 'debian-installer' | 'generic';
+
+/** One file of a generation as a client downloads it. */
+export interface Artifact {
+  /** Path below `files/` or `tree/`: relative, `/`-separated, no `.` or `..` component. */
+  readonly path: string;
+  readonly size: number; // bytes
+  readonly sha256: Digest; // of the whole file: its strong ETag
+  readonly map: Digest; // blob holding the encoded extent map (store/extents.ts: encodeMap)
+}
+
+/**
+ * What to boot, once, for every loader: iPXE, PXELINUX, GRUB and the ISO's menus are all rendered from it.
+ * `kernel` and `initrds` are paths of artifacts below `files/`; `args` is the kernel line, tokens separated by spaces.
+ * `args` may hold Liquid expressions over the variables of node/boot-variables.ts, expanded for each node.
+ */
+export type BootEntry = {
+  readonly kind: 'linux';
+  readonly label: string; // [a-z0-9-]+, `nodeset osimage=N:label`
+  readonly title: string;
+  readonly kernel: string;
+  readonly initrds: readonly string[];
+  readonly args: string;
+};
+
+/** The answer file of a generation: a Liquid template with strict variables, rendered for each node that asks. */
+export interface AnswerTemplate {
+  readonly template: Digest; // blob holding the template's text
+  readonly name: string; // where it came from: `configs/debian-installer/answerfile.liquid`
+  readonly contentType: string;
+}
+
+/** Everything a generation is made of; immutable, stored as JSON with the generation's row. */
+export interface GenerationManifest {
+  readonly version: 1;
+  readonly family: Family;
+  /** Boot files and archives, below /images/<osimage>@<generation>/files/. */
+  readonly files: readonly Artifact[];
+  /** The install tree, below /images/<osimage>@<generation>/tree/. */
+  readonly tree: readonly Artifact[];
+  /** The first entry is the default. */
+  readonly boot: readonly BootEntry[];
+  readonly answer?: AnswerTemplate;
+  /** Archive descriptor blob (image/archive.ts) of each editable artifact, by artifact path. */
+  readonly archives: Readonly<Record<string, Digest>>;
+  /** What was built from what: the input of the generation's id. */
+  readonly inputs: GenerationInputs;
+}
+
+/** The inputs a generation's id is the digest of. */
+export interface GenerationInputs {
+  readonly media: Digest; // digest over the imported files' digests
+  readonly layers: readonly { readonly name: string; readonly digest: Digest }[];
+  readonly edits: readonly AdHocEdit[]; // `image put`, `image delete`, `image chmod`, oldest first
+  readonly settings: Readonly<Record<string, string>>; // --set key=value
+}
+
+/** One ad-hoc change, as recorded in a generation's inputs. Paths are absolute inside the archive. */
+export type AdHocEdit =
+  | {
+      readonly op: 'put';
+      readonly archive: string;
+      readonly path: string;
+      readonly blob: Digest;
+      readonly size: number;
+      readonly mode: number; // st_mode, type bits included
+    }
+  | { readonly op: 'delete'; readonly archive: string; readonly path: string }
+  | { readonly op: 'chmod'; readonly archive: string; readonly path: string; readonly mode: number };

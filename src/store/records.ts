@@ -1,0 +1,170 @@
+import type { Digest } from './digest.js';
+import type { BlobReader, BlobWriter } from './types.js';
+
+/** Milliseconds since the epoch, as Date.now() gives them. */
+export type Timestamp = number;
+
+export interface OsimageRecord {
+  readonly name: string;
+  readonly family: string;
+  readonly current: string; // generation id that `nodeset osimage=N` and /images/N/… mean
+  readonly createdAt: Timestamp;
+}
+
+/** One row of an osimage's history. The same id may stand in the history of several osimages, once in each. */
+export interface GenerationRecord {
+  readonly osimage: string;
+  readonly id: string; // digest of the generation's inputs, 64 hexadecimal digits
+  readonly number: number; // 1, 2, 3 … within the osimage, never reused
+  readonly parent: string | null; // id of the generation it was made from
+  readonly createdAt: Timestamp;
+  readonly note: string; // what made it, for `image history`: "import", "put /etc/hello"
+  readonly manifest: string; // JSON of a GenerationManifest
+}
+
+export interface NodeRecord {
+  readonly name: string;
+  readonly macs: readonly string[]; // lower case, colon-separated; the first is the boot interface
+  readonly ip: string | null; // reservation
+  readonly uuid: string | null; // SMBIOS UUID, lower case
+  readonly serial: string | null;
+  readonly groups: readonly string[];
+  readonly attributes: Readonly<Record<string, string>>; // free: usable in answer files and boot arguments
+}
+
+/** What a node does at its next network boot. */
+export type AssignmentState = 'osimage' | 'boot' | 'offline';
+
+export interface AssignmentRecord {
+  readonly node: string;
+  readonly state: AssignmentState;
+  readonly osimage: string | null; // set when state is `osimage`; kept afterwards as the last one
+  readonly generation: string | null; // pinned generation id, or null for the osimage's current one
+  readonly entry: string | null; // boot entry label, or null for the default
+  readonly since: Timestamp;
+}
+
+/** Something that happened to a node: the rows `status` is derived from. */
+export interface EventRecord {
+  readonly id: number; // grows
+  readonly at: Timestamp;
+  readonly node: string | null; // null: a client no node is known for
+  readonly stage: string; // node/stages.ts: nodeset, dhcp, loader, script, kernel, initrd, answer, tree, installing, installed, failed …
+  readonly detail: string; // one line, no secrets
+  readonly bytes: number | null;
+  readonly ms: number | null; // how long it took
+  readonly generation: string | null;
+  readonly client: string | null; // address or MAC it came from
+}
+
+export interface PublishRequest {
+  readonly osimage: string;
+  readonly family: string;
+  readonly id: string;
+  readonly parent: string | null;
+  readonly note: string;
+  readonly manifest: string;
+  /** Every blob the generation needs, at any depth; gc keeps exactly these. */
+  readonly blobs: Iterable<Digest>;
+}
+
+export interface OsimageState {
+  list(): Promise<OsimageRecord[]>; // by name
+  get(name: string): Promise<OsimageRecord | undefined>;
+  /**
+   * Adds the generation to the osimage's history (creating the osimage when `create`) and makes it current, in one
+   * transaction. An id that is already in the history is not added again, only made current. Throws StoreError
+   * OSIMAGE_EXISTS when `create` and the name is taken, NO_SUCH_OSIMAGE when not `create` and it is missing, and
+   * STALE_PARENT when the current generation is no longer `parent` (another build came first).
+   */
+  publish(request: PublishRequest, options: { create: boolean }): Promise<GenerationRecord>;
+  /** Makes an existing generation current. */
+  setCurrent(name: string, id: string): Promise<void>;
+  /** History, newest first. */
+  history(name: string): Promise<GenerationRecord[]>;
+  generation(name: string, id: string): Promise<GenerationRecord | undefined>;
+  /** Removes the osimage and its history. Its blobs go with the next gc. */
+  remove(name: string): Promise<void>;
+  /** Removes one generation that is not current. */
+  removeGeneration(name: string, id: string): Promise<void>;
+}
+
+export interface NodeState {
+  list(): Promise<NodeRecord[]>; // by name
+  get(name: string): Promise<NodeRecord | undefined>;
+  getMany(names: readonly string[]): Promise<NodeRecord[]>;
+  byMac(mac: string): Promise<NodeRecord | undefined>;
+  byIp(ip: string): Promise<NodeRecord | undefined>;
+  byUuid(uuid: string): Promise<NodeRecord | undefined>;
+  bySerial(serial: string): Promise<NodeRecord | undefined>;
+  /** Inserts or replaces. A MAC or address of another node is StoreError NODE_CONFLICT, which names that node. */
+  put(node: NodeRecord): Promise<void>;
+  remove(names: readonly string[]): Promise<void>;
+
+  assignment(node: string): Promise<AssignmentRecord | undefined>;
+  assignments(nodes?: readonly string[]): Promise<AssignmentRecord[]>;
+  /** Sets all of them in one transaction: every node or none. */
+  assign(assignments: readonly AssignmentRecord[]): Promise<void>;
+  /** Sets `next` only while the node's assignment still is `osimage` with since === `since`; says whether it did. */
+  assignIf(node: string, since: Timestamp, next: AssignmentRecord): Promise<boolean>;
+}
+
+export interface EventState {
+  append(event: Omit<EventRecord, 'id'>): Promise<EventRecord>;
+  /** Events with an id greater than `after`, oldest first, at most `limit`. */
+  since(after: number, limit: number): Promise<EventRecord[]>;
+  /** The latest events of a node, newest first. */
+  ofNode(node: string, limit: number): Promise<EventRecord[]>;
+  lastId(): Promise<number>;
+}
+
+/** One-time tokens for answer files. Only a SHA-256 of each is stored. */
+export interface TokenState {
+  /** A new 32-character URL-safe token for `node` and `client`; earlier unused ones of the node stop working. */
+  issue(token: { node: string; generation: string; client: string; expiresAt: Timestamp }): Promise<string>;
+  /** Uses the token up: true exactly once per token, and only for the right node and client before it expires. */
+  consume(token: string, node: string, client: string, now: Timestamp): Promise<boolean>;
+  /** Makes a consumed token usable again, because its response did not reach the client whole. */
+  restore(token: string): Promise<void>;
+}
+
+export interface LeaseState {
+  /** Keeps a generation from gc until `expiresAt`; called again it only extends. `holder` says who: a server's or a node's name. */
+  holdGeneration(lease: { kind: 'boot' | 'transfer'; holder: string; osimage: string; generation: string; expiresAt: Timestamp }): Promise<void>;
+}
+
+export interface VerifyProblem {
+  readonly pack: string;
+  readonly blob: Digest | null;
+  readonly problem: string;
+}
+
+export interface GcResult {
+  readonly generations: number; // rows removed
+  readonly blobs: number;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** An open store: blobs on disk, state in the database. */
+export interface Store {
+  readonly blobs: BlobReader;
+  readonly osimages: OsimageState;
+  readonly nodes: NodeState;
+  readonly events: EventState;
+  readonly tokens: TokenState;
+  readonly leases: LeaseState;
+  /**
+   * Runs `body` under a write lease: nothing it puts, or finds already there, is collected until it returns. When it
+   * throws, what was not sealed is discarded.
+   */
+  write<T>(purpose: string, body: (writer: BlobWriter) => Promise<T>): Promise<T>;
+  /** Re-reads every blob and compares it with its name. `checked` counts blobs and bytes. */
+  verify(progress?: (done: number, total: number) => void): Promise<{ blobs: number; bytes: number; problems: VerifyProblem[] }>;
+  /**
+   * Removes what no generation, no lease and no running write refers to. With `keep`, first drops generations older
+   * than the newest `keep` of each osimage that are not current, pinned by an assignment, or held by a lease.
+   */
+  gc(options: { dryRun: boolean; keep?: number }): Promise<GcResult>;
+  close(): Promise<void>;
+}

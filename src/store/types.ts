@@ -1,0 +1,26 @@
+import type { Digest } from './digest.js';
+
+/** Where a blob's bytes lie on disk: `size` bytes from `offset` in the pack file at `path`. */
+export interface BlobPlace {
+  readonly path: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Read access to blobs. Safe to share between any number of readers. */
+export interface BlobReader {
+  /** The places of `blobs`, in one query. Throws StoreError MISSING_BLOB when one is not in the store. */
+  locate(blobs: Iterable<Digest>): Promise<ReadonlyMap<Digest, BlobPlace>>;
+  /** Bytes [offset, offset+length) of the file at `path`, in buffers of at most 1 MiB. Throws StoreError when it ends early. */
+  readFile(path: string, offset: number, length: number): AsyncIterable<Buffer>;
+}
+
+/** A place to put blobs. What is put is durable and visible to others only once `seal` returns. */
+export interface BlobWriter {
+  /** Stores `bytes` (nothing is written when the blob is there already) and gives back their name. */
+  put(bytes: Buffer): Promise<Digest>;
+  /** Stores a stream of any length in constant memory; gives back its name and its size in bytes. */
+  putStream(source: AsyncIterable<Buffer>): Promise<{ readonly digest: Digest; readonly size: number }>;
+  /** Makes everything put so far durable (fsync, rename, index); more may be put afterwards. */
+  seal(): Promise<void>;
+}
