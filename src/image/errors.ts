@@ -1,0 +1,25 @@
+import { RackbootError } from '../errors.js';
+
+/** Everything that can be wrong with an image, a layer's content or an ISO. */
+export type ImageErrorCode =
+  | 'TRUNCATED'
+  | 'BAD_MAGIC'
+  | 'BAD_HEADER'
+  | 'BAD_CHECKSUM'
+  | 'NAME_TOO_LONG'
+  | 'FILE_TOO_LARGE'
+  | 'UNSAFE_PATH'
+  | 'UNKNOWN_CODEC'
+  | 'NO_SUCH_ENTRY'
+  | 'NOT_A_FILE'
+  | 'EDIT_CONFLICT'
+  | 'TOO_LARGE'
+  | 'BAD_ISO'
+  | 'BAD_VOLUME_ID'
+  | 'MISSING_TOOL'
+  | 'TOOL_FAILED';
+
+/** An image that cannot be read, edited or written, and why. */
+export class ImageError extends RackbootError<ImageErrorCode> {
+  override readonly name = 'ImageError';
+}
