@@ -1,0 +1,191 @@
+import { BlockList, isIPv4 } from 'node:net';
+import { z } from 'zod';
+import { listenPattern, parseListen } from './listen.js';
+
+const seconds = z.int('must be a whole number of seconds').min(1, 'must be at least 1 second');
+
+const ipv4 = z.string().refine(isIPv4, 'must be an IPv4 address, such as 10.77.0.1');
+
+const loaderFile = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be a plain file name, such as undionly.kpxe');
+
+function isListen(text: string): boolean {
+  try {
+    parseListen(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const listen = z
+  .string()
+  .regex(listenPattern, 'must be address:port, such as 127.0.0.1:8080 or [::1]:8080')
+  .refine(isListen, { error: 'must have a port of at most 65535', abort: true });
+
+/** Whether `ip` lies in `network`, both IPv4 and the latter in CIDR form and valid. */
+export function inNetwork(network: string, ip: string): boolean {
+  const [base = '', prefix = ''] = network.split('/');
+  const list = new BlockList();
+  list.addSubnet(base, Number(prefix));
+  return list.check(ip);
+}
+
+function isNetwork(text: string): boolean {
+  const match = /^([0-9.]+)\/(\d{1,2})$/.exec(text);
+  return match !== null && isIPv4(match[1] ?? '') && Number(match[2]) >= 1 && Number(match[2]) <= 32;
+}
+
+const subnet = z
+  .strictObject({
+    network: z
+      .string()
+      .refine(isNetwork, { error: 'must be a network in CIDR form, such as 10.77.0.0/24', abort: true })
+      .describe('The network, in CIDR form'),
+    server: ipv4.describe('This server’s own address in that network; nodes boot from it'),
+    routers: z.array(ipv4).default([]).describe('Gateways handed to the nodes'),
+    nameServers: z.array(ipv4).default([]).describe('DNS servers handed to the nodes'),
+    domain: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('DNS domain handed to the nodes')
+      .meta({ examples: ['rack.example'] }),
+    lease: seconds.default(3600).describe('How long a node may keep its address, in seconds'),
+  })
+  .refine((value) => inNetwork(value.network, value.server), {
+    error: 'must be an address inside its network',
+    path: ['server'],
+  });
+
+const loaders = z.strictObject({
+  bios: loaderFile.optional().describe('For BIOS machines; without it undionly.kpxe'),
+  'uefi-x64': loaderFile.optional().describe('For x86-64 UEFI machines; without it snponly.efi'),
+  'uefi-arm64': loaderFile.optional().describe('For arm64 UEFI machines; without it they are not answered'),
+});
+
+/** The shape of rackboot.yaml: every key with its meaning, its default and what it may hold. */
+export const siteConfigSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be letters, digits, dots, dashes and underscores')
+    .default('rackboot')
+    .describe('What this site is called, on its page and in its log'),
+  database: z
+    .string()
+    .regex(/^(?:sqlite|postgres(?:ql)?:\/\/.+)$/, "must be 'sqlite' or a postgres:// URL")
+    .default('sqlite')
+    .describe(
+      'Where the state is kept: sqlite (state.db in this directory) or postgres://user:password@host/database',
+    ),
+  http: z
+    .strictObject({
+      listen: listen.default('127.0.0.1:8080').describe('Where HTTP listens, as address:port'),
+      url: z
+        .string()
+        .regex(
+          /^https?:\/\/[^/?#\s]+(?:\/[^?#\s]*[^/?#\s])?$/,
+          'must be an http:// URL without a final slash',
+        )
+        .optional()
+        .describe('How nodes reach it; without it http:// and the listen address')
+        .meta({ examples: ['http://10.77.0.1:8080'] }),
+    })
+    .prefault({})
+    .describe('The HTTP server: boot scripts, images, install trees, API and page'),
+  tftp: z
+    .strictObject({
+      listen: z
+        .literal('off')
+        .or(listen)
+        .default('off')
+        .describe('Where TFTP listens, as address:port (usually port 69), or off'),
+    })
+    .prefault({})
+    .describe('The TFTP server, which hands out the boot loaders'),
+  dhcp: z
+    .strictObject({
+      interfaces: z
+        .record(
+          z.string().regex(/^[^\s/]{1,15}$/, 'must be a network interface name'),
+          z.enum(['off', 'authoritative']),
+        )
+        .default({})
+        .describe(
+          'Which interfaces are answered: name: off or authoritative. An interface that is not named is never answered',
+        ),
+      subnets: z
+        .array(subnet)
+        .default([])
+        .describe(
+          'The networks behind those interfaces: network, server, routers, nameServers, domain, lease',
+        ),
+      loaders: loaders
+        .optional()
+        .describe('Other first boot loaders than the usual ones, by firmware: bios, uefi-x64, uefi-arm64')
+        .meta({ examples: [{ bios: 'undionly.kpxe', 'uefi-x64': 'snponly.efi' }] }),
+    })
+    .prefault({})
+    .describe('The DHCP server. Nothing is ever sent unless an interface is turned on here'),
+  install: z
+    .strictObject({
+      done: z
+        .enum(['report', 'fetched'])
+        .default('report')
+        .describe('When a node counts as installed: it reports so, or it has fetched lastFile'),
+      lastFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('With done: fetched, a glob over the paths of the install tree')
+        .meta({ examples: ['**/base-installer_*.udeb'] }),
+      tokenTtl: seconds
+        .default(3600)
+        .describe('How long the one-time token of an answer file works, in seconds'),
+    })
+    .refine((value) => value.done !== 'fetched' || value.lastFile !== undefined, {
+      error: 'must be set when install.done is fetched',
+      path: ['lastFile'],
+    })
+    .prefault({})
+    .describe('What ends an installation'),
+  serve: z
+    .strictObject({
+      holdGenerations: seconds
+        .default(86400)
+        .describe('How long a booting node keeps its generation from gc, in seconds'),
+    })
+    .prefault({})
+    .describe('The servers together'),
+});
+
+type DeepReadonly<T> = T extends readonly (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+    : T;
+
+/** A site's configuration with every default filled in; times are in seconds. */
+export type SiteConfig = DeepReadonly<z.output<typeof siteConfigSchema>>;
+
+/** One network of `dhcp.subnets`. */
+export type SubnetConfig = SiteConfig['dhcp']['subnets'][number];
+
+/** The configuration of a site whose rackboot.yaml is empty. */
+export function defaultConfig(): SiteConfig {
+  return siteConfigSchema.parse({});
+}
+
+/** A JSON Schema of rackboot.yaml, as an editor or a documentation page wants it. */
+export function configJsonSchema(): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(siteConfigSchema, { io: 'input' });
+}
+
+/** The URL nodes reach HTTP at, without a final slash: `http.url`, else the listen address, with `port` when it is given. */
+export function httpUrl(config: SiteConfig, port?: number): string {
+  if (config.http.url !== undefined) return config.http.url;
+  const bound = parseListen(config.http.listen);
+  const host = bound.host.includes(':') ? `[${bound.host}]` : bound.host;
+  return `http://${host}:${port ?? bound.port}`;
+}

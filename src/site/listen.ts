@@ -1,0 +1,18 @@
+/** Where a server listens: an IPv4 or IPv6 address, and a port, of which 0 means any free one. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `address:port`, the address an IPv4 one or an IPv6 one in brackets. */
+export const listenPattern = /^(?:(?:\d{1,3}\.){3}\d{1,3}|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/;
+
+/** `text` ("127.0.0.1:8080", "[::1]:69") taken apart. Throws RangeError on anything that is not address:port. */
+export function parseListen(text: string): ListenAddress {
+  const colon = text.lastIndexOf(':');
+  const port = Number(text.slice(colon + 1));
+  if (!listenPattern.test(text) || port > 65535) {
+    throw new RangeError(`'${text}' is not address:port, such as 127.0.0.1:8080 or [::1]:8080`);
+  }
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port };
+}
