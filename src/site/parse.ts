@@ -21,10 +21,8 @@ export function parseConfig(text: string, file: string): SiteConfig {
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const syntax = document.errors[0];
   if (syntax !== undefined) {
-    throw new SiteError(
-      'BAD_CONFIG',
-      `${file} line ${lines.linePos(syntax.pos[0]).line}: ${messageOf(syntax)}`,
-    );
+    const text = syntax.code === 'MULTIPLE_DOCS' ? 'a second document begins; keep one' : messageOf(syntax);
+    throw new SiteError('BAD_CONFIG', `${file} line ${lines.linePos(syntax.pos[0]).line}: ${text}`);
   }
   const result = siteConfigSchema.safeParse(plainValue(document, file), { reportInput: true });
   if (result.success) return result.data;
