@@ -130,7 +130,13 @@ export interface TokenState {
 
 export interface LeaseState {
   /** Keeps a generation from gc until `expiresAt`; called again it only extends. `holder` says who: a server's or a node's name. */
-  holdGeneration(lease: { kind: 'boot' | 'transfer'; holder: string; osimage: string; generation: string; expiresAt: Timestamp }): Promise<void>;
+  holdGeneration(lease: {
+    kind: 'boot' | 'transfer';
+    holder: string;
+    osimage: string;
+    generation: string;
+    expiresAt: Timestamp;
+  }): Promise<void>;
 }
 
 export interface VerifyProblem {
@@ -160,7 +166,9 @@ export interface Store {
    */
   write<T>(purpose: string, body: (writer: BlobWriter) => Promise<T>): Promise<T>;
   /** Re-reads every blob and compares it with its name. `checked` counts blobs and bytes. */
-  verify(progress?: (done: number, total: number) => void): Promise<{ blobs: number; bytes: number; problems: VerifyProblem[] }>;
+  verify(
+    progress?: (done: number, total: number) => void,
+  ): Promise<{ blobs: number; bytes: number; problems: VerifyProblem[] }>;
   /**
    * Removes what no generation, no lease and no running write refers to. With `keep`, first drops generations older
    * than the newest `keep` of each osimage that are not current, pinned by an assignment, or held by a lease.
