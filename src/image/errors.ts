@@ -17,7 +17,9 @@ export type ImageErrorCode =
   | 'BAD_ISO'
   | 'BAD_VOLUME_ID'
   | 'MISSING_TOOL'
-  | 'TOOL_FAILED';
+  | 'TOOL_FAILED'
+  | 'BAD_ISO_REQUEST'
+  | 'EXTRACT_FAILED';
 
 /** An image that cannot be read, edited or written, and why. */
 export class ImageError extends RackbootError<ImageErrorCode> {

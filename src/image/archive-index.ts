@@ -1,0 +1,110 @@
+import type { Digest } from '../store/digest.js';
+import type { BlobReader } from '../store/types.js';
+import { decodeIndex, type ArchiveDescriptor, type Frame, type IndexedEntry } from './archive.js';
+import { collect } from './chunks.js';
+import { codec } from './codec.js';
+import { canonicalPath, type ArchivePath } from './cpio/path.js';
+import { HEADER_SIZE, padding4 } from './cpio/header.js';
+
+/** An entry and its place in an archive file. Offsets count from the first plain byte of its frame. */
+export interface PlacedEntry extends IndexedEntry {
+  readonly path: ArchivePath;
+  readonly frame: number;
+  readonly segment: number; // where its header lies
+  readonly offset: number; // of the header
+  readonly dataOffset: number;
+  readonly end: number; // past the padding of the data
+}
+
+/** The bytes of each of `blobs`, which are known to be small. */
+export async function readBlobs(reader: BlobReader, blobs: Iterable<Digest>): Promise<Map<Digest, Buffer>> {
+  const result = new Map<Digest, Buffer>();
+  for (const [digest, place] of await reader.locate(new Set(blobs))) {
+    result.set(digest, await collect(reader.readFile(place.path, place.offset, place.size)));
+  }
+  return result;
+}
+
+/** Every entry of an archive, in archive order. */
+export async function loadEntries(descriptor: ArchiveDescriptor, reader: BlobReader): Promise<PlacedEntry[]> {
+  const wanted = descriptor.frames.flatMap((frame) =>
+    frame.segments.flatMap(({ index }) => (index === null ? [] : [index])),
+  );
+  const indexes = await readBlobs(reader, wanted);
+  const entries: PlacedEntry[] = [];
+  descriptor.frames.forEach((frame, frameNumber) => {
+    let base = 0;
+    frame.segments.forEach((segment, segmentNumber) => {
+      const index = segment.index === null ? undefined : indexes.get(segment.index);
+      for (const entry of index === undefined ? [] : decodeIndex(index)) {
+        const offset = base + entry.at;
+        const head = HEADER_SIZE + entry.header.nameSize;
+        const dataOffset = offset + head + padding4(head);
+        entries.push({
+          ...entry,
+          path: canonicalPath(entry.rawName),
+          frame: frameNumber,
+          segment: segmentNumber,
+          offset,
+          dataOffset,
+          end: dataOffset + entry.header.size + padding4(entry.header.size),
+        });
+      }
+      base += segment.plain;
+    });
+  });
+  return entries;
+}
+
+/** Plain bytes of a frame at any offset; keeps the segment decompressed last. */
+export class FrameReader {
+  readonly #frame: Frame;
+  readonly #reader: BlobReader;
+  readonly #starts: readonly number[];
+  #last: { readonly segment: number; readonly plain: Buffer } | undefined;
+
+  constructor(frame: Frame, reader: BlobReader) {
+    this.#frame = frame;
+    this.#reader = reader;
+    let base = 0;
+    this.#starts = frame.segments.map((segment) => {
+      const start = base;
+      base += segment.plain;
+      return start;
+    });
+  }
+
+  /** Bytes [start, end) of the frame's plain data. */
+  async *read(start: number, end: number): AsyncGenerator<Buffer> {
+    for (let at = start; at < end;) {
+      const number = this.segmentAt(at);
+      const base = this.#starts[number] ?? 0;
+      const plain = await this.#plain(number);
+      const stop = Math.min(end - base, plain.length);
+      yield plain.subarray(at - base, stop);
+      at = base + stop;
+    }
+  }
+
+  /** The segment that holds the plain byte at `offset`. */
+  segmentAt(offset: number): number {
+    let low = 0;
+    let high = this.#starts.length - 1;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if ((this.#starts[middle] ?? 0) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  async #plain(number: number): Promise<Buffer> {
+    if (this.#last?.segment === number) return this.#last.plain;
+    const segment = this.#frame.segments[number];
+    if (segment === undefined) throw new RangeError(`no segment ${number}`);
+    const stored = (await readBlobs(this.#reader, [segment.blob])).get(segment.blob) ?? Buffer.alloc(0);
+    const plain = await codec(this.#frame.codec).decompress(stored, segment.plain);
+    this.#last = { segment: number, plain };
+    return plain;
+  }
+}

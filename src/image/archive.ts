@@ -1,0 +1,188 @@
+import type { Digest } from '../store/digest.js';
+import type { ExtentMap, Part } from '../store/extents.js';
+import { codec, type CodecName } from './codec.js';
+import type { CpioHeader } from './cpio/header.js';
+import { ImageError } from './errors.js';
+
+/** A run of an archive's plain bytes, compressed on its own. */
+export interface Segment {
+  /** `entries` holds whole or parts of entries; `tail` holds a trailer and the zeros after it. */
+  readonly kind: 'entries' | 'tail';
+  readonly blob: Digest; // the stored bytes
+  readonly stored: number; // bytes in the blob
+  readonly plain: number; // bytes before compression
+  readonly check: number; // CRC-32 of the plain bytes
+  /** Blob with the index of the entries whose headers lie in this segment; null when there are none. */
+  readonly index: Digest | null;
+  /** SHA-256 of the plain bytes, on segments that an edit wrote: how a later edit finds them again. */
+  readonly source?: Digest;
+}
+
+/** One compressed stream (or one plain run) of an archive file. The kernel unpacks frames one after another. */
+export interface Frame {
+  readonly codec: CodecName;
+  readonly prologue: Buffer; // the stream's header, as it was found
+  readonly segments: readonly Segment[];
+}
+
+/** An archive file as rackboot keeps it: what it is made of, down to where every entry lies. */
+export interface ArchiveDescriptor {
+  readonly frames: readonly Frame[];
+}
+
+/** An entry as a segment's index lists it. */
+export interface IndexedEntry {
+  readonly header: CpioHeader;
+  readonly rawName: string; // latin-1
+  readonly at: number; // offset of the header in the segment's plain bytes
+  readonly target?: string; // of a symbolic link, latin-1
+}
+
+/** The bytes of an archive file, as parts of blobs. */
+export function archiveMap(descriptor: ArchiveDescriptor): ExtentMap {
+  const parts: Part[] = [];
+  let size = 0;
+  const push = (part: Part, length: number): void => {
+    if (length === 0) return;
+    parts.push(part);
+    size += length;
+  };
+  for (const frame of descriptor.frames) {
+    push({ kind: 'inline', bytes: frame.prologue }, frame.prologue.length);
+    for (const { blob, stored } of frame.segments)
+      push({ kind: 'blob', blob, offset: 0, length: stored }, stored);
+    const epilogue = codec(frame.codec).epilogue(frame.segments);
+    push({ kind: 'inline', bytes: epilogue }, epilogue.length);
+  }
+  return { size, parts };
+}
+
+/** Every blob that a descriptor needs: segments and their indexes. */
+export function* archiveBlobs(descriptor: ArchiveDescriptor): Generator<Digest> {
+  for (const frame of descriptor.frames) {
+    for (const segment of frame.segments) {
+      yield segment.blob;
+      if (segment.index !== null) yield segment.index;
+    }
+  }
+}
+
+/** A descriptor as the bytes of a blob; the same descriptor always gives the same bytes. */
+export function encodeDescriptor(descriptor: ArchiveDescriptor): Buffer {
+  const frames = descriptor.frames.map((frame) => ({
+    codec: frame.codec,
+    prologue: frame.prologue.toString('hex'),
+    segments: frame.segments.map(({ kind, blob, stored, plain, check, index, source }) => [
+      kind === 'tail' ? 1 : 0,
+      blob,
+      stored,
+      plain,
+      check,
+      index,
+      source ?? null,
+    ]),
+  }));
+  return Buffer.from(JSON.stringify({ version: 1, frames }));
+}
+
+interface EncodedDescriptor {
+  readonly version: number;
+  readonly frames: readonly {
+    readonly codec: CodecName;
+    readonly prologue: string;
+    readonly segments: readonly [number, Digest, number, number, number, Digest | null, Digest | null][];
+  }[];
+}
+
+/** The descriptor that `encodeDescriptor` wrote. Throws ImageError BAD_HEADER for a version this release does not know. */
+export function decodeDescriptor(bytes: Buffer): ArchiveDescriptor {
+  const encoded = JSON.parse(bytes.toString('utf8')) as EncodedDescriptor;
+  if (encoded.version !== 1) {
+    throw new ImageError(
+      'BAD_HEADER',
+      `an archive descriptor of version ${encoded.version}; this rackboot reads version 1, upgrade it`,
+    );
+  }
+  return {
+    frames: encoded.frames.map((frame) => ({
+      codec: frame.codec,
+      prologue: Buffer.from(frame.prologue, 'hex'),
+      segments: frame.segments.map(([kind, blob, stored, plain, check, index, source]) => ({
+        kind: kind === 1 ? 'tail' : 'entries',
+        blob,
+        stored,
+        plain,
+        check,
+        index,
+        ...(source === null ? {} : { source }),
+      })),
+    })),
+  };
+}
+
+type EncodedEntry = readonly [
+  rawName: string,
+  at: number,
+  magic: 1 | 2,
+  target: string | 0,
+  ...fields: [number, number, number, number, number, number, number, number, number, number, number, number],
+];
+
+/** The index of a segment as the bytes of a blob. */
+export function encodeIndex(entries: readonly IndexedEntry[]): Buffer {
+  const rows = entries.map(({ header: h, rawName, at, target }): EncodedEntry => [
+    rawName,
+    at,
+    h.magic === '070702' ? 2 : 1,
+    target ?? 0,
+    ...([
+      h.ino,
+      h.mode,
+      h.uid,
+      h.gid,
+      h.nlink,
+      h.mtime,
+      h.size,
+      h.devMajor,
+      h.devMinor,
+      h.rdevMajor,
+      h.rdevMinor,
+      h.check,
+    ] as const),
+  ]);
+  return Buffer.from(JSON.stringify(rows));
+}
+
+/** The entries that `encodeIndex` wrote. */
+export function decodeIndex(bytes: Buffer): IndexedEntry[] {
+  const rows = JSON.parse(bytes.toString('utf8')) as readonly EncodedEntry[];
+  return rows.map(
+    ([
+      rawName,
+      at,
+      magic,
+      target,
+      ino,
+      mode,
+      uid,
+      gid,
+      nlink,
+      mtime,
+      size,
+      devMajor,
+      devMinor,
+      rdevMajor,
+      rdevMinor,
+      check,
+    ]) => ({
+      rawName,
+      at,
+      ...(target === 0 ? {} : { target }),
+      header: {
+        magic: magic === 2 ? '070702' : '070701',
+        nameSize: rawName.length + 1,
+        ...{ ino, mode, uid, gid, nlink, mtime, size, devMajor, devMinor, rdevMajor, rdevMinor, check },
+      },
+    }),
+  );
+}

@@ -1,0 +1,78 @@
+/** A pull reader over a stream of chunks: look ahead, take, and give back what was not used. */
+export class ChunkReader {
+  readonly #iterator: AsyncIterator<Buffer>;
+  #held: Buffer = Buffer.alloc(0);
+  #ended = false;
+  #position = 0;
+
+  constructor(source: AsyncIterable<Buffer>) {
+    this.#iterator = source[Symbol.asyncIterator]();
+  }
+
+  /** Bytes taken so far. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The next `length` bytes without taking them; fewer only at the end of the stream. */
+  async peek(length: number): Promise<Buffer> {
+    while (this.#held.length < length && !this.#ended) {
+      const chunk = await this.#pull();
+      if (chunk !== undefined) this.#held = Buffer.concat([this.#held, chunk]);
+    }
+    return this.#held.subarray(0, length);
+  }
+
+  /** Takes the next `length` bytes; fewer only at the end of the stream. */
+  async take(length: number): Promise<Buffer> {
+    const bytes = await this.peek(length);
+    this.#held = this.#held.subarray(bytes.length);
+    this.#position += bytes.length;
+    return bytes;
+  }
+
+  /** Takes the next chunk, whatever its size; undefined at the end of the stream. */
+  async next(): Promise<Buffer | undefined> {
+    let chunk: Buffer | undefined;
+    if (this.#held.length > 0) {
+      chunk = this.#held;
+      this.#held = Buffer.alloc(0);
+    } else {
+      do {
+        chunk = await this.#pull();
+      } while (chunk !== undefined && chunk.length === 0);
+    }
+    this.#position += chunk?.length ?? 0;
+    return chunk;
+  }
+
+  /** Gives back the end of what was taken last, to be read again. */
+  giveBack(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#held = this.#held.length === 0 ? bytes : Buffer.concat([bytes, this.#held]);
+    this.#position -= bytes.length;
+  }
+
+  /** Ends the stream early; what was not read is lost. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    await this.#iterator.return?.();
+  }
+
+  async #pull(): Promise<Buffer | undefined> {
+    if (this.#ended) return undefined;
+    const result = await this.#iterator.next();
+    if (result.done === true) {
+      this.#ended = true;
+      return undefined;
+    }
+    return result.value;
+  }
+}
+
+/** Everything of a stream, in one buffer: for what is known to be small. */
+export async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of source) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,353 @@
+import type { PlacedEntry } from './archive-index.js';
+import { isDirectory, isSymlink, S_IFDIR, S_IFMT, type CpioHeader } from './cpio/header.js';
+import { isSafe, joinPath, parentOf, pathToText, ROOT, type ArchivePath } from './cpio/path.js';
+import { contentOf, type Content, type Edit } from './edit.js';
+import { ImageError } from './errors.js';
+
+/** An entry to write: new content, or the data of an entry that the archive holds. */
+export interface PlannedEntry {
+  readonly rawName: string;
+  readonly header: Omit<CpioHeader, 'nameSize'>;
+  readonly data:
+    | { readonly kind: 'new'; readonly content: Content }
+    | { readonly kind: 'kept'; readonly entry: PlacedEntry };
+  readonly target?: string;
+}
+
+/** What becomes of an archive's entries. Entries that are not named stay as they are, where they are. */
+export interface EditPlan {
+  /** By place in the list of entries: what stands there instead, or null for nothing. */
+  readonly changed: ReadonlyMap<number, PlannedEntry | null>;
+  /** New entries, to follow all others: parents before children, in order of their names' bytes. */
+  readonly added: readonly PlannedEntry[];
+}
+
+export interface PlanOptions {
+  readonly mtime: number; // of new entries, seconds
+}
+
+/** Symbolic links followed before a path counts as a loop (path_resolution(7): 40). */
+const MAX_LINKS = 40;
+
+/**
+ * What `edits`, applied one after another, change in an archive with `entries`. Throws ImageError NO_SUCH_ENTRY,
+ * EDIT_CONFLICT or UNSAFE_PATH, naming the path and where the edit came from.
+ */
+export function planEdits(
+  entries: readonly PlacedEntry[],
+  edits: readonly Edit[],
+  options: PlanOptions,
+): EditPlan {
+  const draft = new Draft(entries, options);
+  for (const edit of edits) draft.apply(edit);
+  return draft.plan();
+}
+
+/** A file as the edits so far have left it: an entry of the archive (by place in the list), or a new one. */
+type Node =
+  | { readonly kind: 'entry'; readonly at: number; readonly mode: number }
+  | { readonly kind: 'new'; entry: PlannedEntry };
+
+class Draft {
+  readonly #entries: readonly PlacedEntry[];
+  readonly #mtime: number;
+  readonly #nodes = new Map<ArchivePath, Node>();
+  readonly #places = new Map<ArchivePath, number[]>(); // every entry of a path, duplicates included
+  readonly #groups = new Map<string, number[]>(); // hard links: entries of one inode, in archive order
+  readonly #changed = new Map<number, PlannedEntry | null>();
+  readonly #inodes = new Set<number>();
+  readonly #prefix: string;
+  #nextInode = 1;
+
+  constructor(entries: readonly PlacedEntry[], options: PlanOptions) {
+    this.#entries = entries;
+    this.#mtime = options.mtime;
+    let dotted = 0;
+    entries.forEach((entry, at) => {
+      this.#nodes.set(entry.path, { kind: 'entry', at, mode: entry.header.mode });
+      const places = this.#places.get(entry.path);
+      if (places === undefined) this.#places.set(entry.path, [at]);
+      else places.push(at);
+      this.#inodes.add(entry.header.ino);
+      this.#nextInode = Math.max(this.#nextInode, entry.header.ino + 1);
+      if (entry.rawName.startsWith('./')) dotted++;
+      const group = groupOf(entry);
+      if (group === undefined) return;
+      const members = this.#groups.get(group);
+      if (members === undefined) this.#groups.set(group, [at]);
+      else members.push(at);
+    });
+    this.#prefix = dotted * 2 > entries.length ? './' : '';
+  }
+
+  apply(edit: Edit): void {
+    if (!isSafe(edit.path)) {
+      throw new ImageError(
+        'UNSAFE_PATH',
+        `${edit.from}: ${pathToText(edit.path)} leaves the image; write the path from the image's root, without ".."`,
+      );
+    }
+    switch (edit.op) {
+      case 'put':
+        return this.#put(edit);
+      case 'delete':
+        return this.#delete(edit);
+      case 'chmod':
+        return this.#chmod(edit);
+    }
+  }
+
+  plan(): EditPlan {
+    const added = [...this.#nodes]
+      .flatMap(([path, node]) => (node.kind === 'new' ? [{ path, entry: node.entry }] : []))
+      .sort((a, b) => (a.path < b.path ? -1 : 1));
+    return { changed: this.#changed, added: added.map(({ entry }) => entry) };
+  }
+
+  #put(edit: Extract<Edit, { op: 'put' }>): void {
+    const path = this.#resolve(edit.path, edit.from);
+    if (path === ROOT) {
+      if (isDirectory(edit.mode)) return;
+      throw new ImageError(
+        'EDIT_CONFLICT',
+        `${edit.from}: the root of the image is a directory; name a file in it`,
+      );
+    }
+    this.#makeDirectory(parentOf(path), edit.from);
+    const standing = this.#nodes.get(path);
+    if (standing !== undefined) {
+      const mode = modeOf(standing);
+      if (isDirectory(edit.mode)) {
+        if (isDirectory(mode) || (isSymlink(mode) && this.#isDirectory(path, edit.from))) return;
+        throw new ImageError(
+          'EDIT_CONFLICT',
+          `${edit.from}: ${pathToText(path)} is a directory here and a file in the image; delete it from the image first`,
+        );
+      }
+      if (isDirectory(mode)) {
+        throw new ImageError(
+          'EDIT_CONFLICT',
+          `${edit.from}: ${pathToText(path)} is a directory in the image; delete it first, or put the file into it`,
+        );
+      }
+    }
+    const planned = this.#newEntry(path, edit);
+    if (standing?.kind === 'entry') {
+      this.#unlink(standing.at);
+      this.#changed.set(standing.at, { ...planned, rawName: this.#entry(standing.at).rawName });
+      this.#nodes.set(path, { kind: 'entry', at: standing.at, mode: edit.mode });
+    } else {
+      this.#nodes.set(path, { kind: 'new', entry: planned });
+    }
+  }
+
+  #delete(edit: Extract<Edit, { op: 'delete' }>): void {
+    const path = this.#resolve(edit.path, edit.from);
+    if (path === ROOT)
+      throw new ImageError(
+        'EDIT_CONFLICT',
+        `${edit.from}: the root of the image cannot be deleted; name a path in it`,
+      );
+    const below = `${path}/`;
+    const gone = [...this.#nodes.keys()].filter((other) => other === path || other.startsWith(below));
+    if (gone.length === 0 && edit.required) throw this.#missing(edit.path, edit.from);
+    for (const other of gone) {
+      this.#nodes.delete(other);
+      for (const at of this.#places.get(other) ?? []) {
+        if (this.#changed.get(at) === null) continue;
+        this.#unlink(at);
+        this.#changed.set(at, null);
+      }
+      this.#places.delete(other);
+    }
+  }
+
+  #chmod(edit: Extract<Edit, { op: 'chmod' }>): void {
+    const path = this.#resolve(edit.path, edit.from);
+    const node = this.#nodes.get(path);
+    if (node === undefined) throw this.#missing(edit.path, edit.from);
+    const withMode = (mode: number): number => (mode & S_IFMT) | (edit.mode & 0o7777);
+    if (node.kind === 'new') {
+      node.entry = {
+        ...node.entry,
+        header: { ...node.entry.header, mode: withMode(node.entry.header.mode) },
+      };
+      return;
+    }
+    for (const at of this.#linked(node.at)) {
+      const now = this.#planned(at);
+      const mode = withMode(now.header.mode);
+      this.#changed.set(at, { ...now, header: { ...now.header, mode } });
+      this.#nodes.set(this.#entry(at).path, { kind: 'entry', at, mode });
+    }
+  }
+
+  #missing(path: ArchivePath, from: string): ImageError {
+    return new ImageError(
+      'NO_SUCH_ENTRY',
+      `${from}: ${pathToText(path)} is not in the image; list what is with: rackboot image files`,
+    );
+  }
+
+  /** The path that `path` reaches once the links among its parents are followed; the last component is not followed. */
+  #resolve(path: ArchivePath, from: string): ArchivePath {
+    let done: ArchivePath = ROOT;
+    const ahead: string[] = path === ROOT ? [] : path.split('/').reverse();
+    for (let links = 0; ahead.length > 0;) {
+      const name = ahead.pop() ?? '';
+      if (name === '..') {
+        done = parentOf(done);
+        continue;
+      }
+      const next = joinPath(done, name);
+      const target = ahead.length > 0 ? this.#targetOf(next) : undefined;
+      if (target === undefined) {
+        done = next;
+        continue;
+      }
+      if (++links > MAX_LINKS) {
+        throw new ImageError(
+          'EDIT_CONFLICT',
+          `${from}: ${pathToText(path)} passes through a loop of symbolic links in the image`,
+        );
+      }
+      if (target.startsWith('/')) done = ROOT;
+      ahead.push(
+        ...target
+          .split('/')
+          .filter((part) => part !== '' && part !== '.')
+          .reverse(),
+      );
+    }
+    return done;
+  }
+
+  /** The target of the symbolic link at `path`, or undefined when there is none. */
+  #targetOf(path: ArchivePath): string | undefined {
+    const node = this.#nodes.get(path);
+    if (node === undefined || !isSymlink(modeOf(node))) return undefined;
+    if (node.kind === 'new') return node.entry.target;
+    const changed = this.#changed.get(node.at);
+    return changed == null ? this.#entry(node.at).target : changed.target;
+  }
+
+  /** Whether `path`, its own links followed, is a directory. */
+  #isDirectory(path: ArchivePath, from: string): boolean {
+    const reached = parentOf(this.#resolve(joinPath(path, 'x'), from));
+    const node = this.#nodes.get(reached);
+    return reached === ROOT || (node !== undefined && isDirectory(modeOf(node)));
+  }
+
+  /** Adds `path` (resolved) and its parents as directories where nothing stands. */
+  #makeDirectory(path: ArchivePath, from: string): void {
+    if (path === ROOT) return;
+    const node = this.#nodes.get(path);
+    if (node !== undefined) {
+      if (isDirectory(modeOf(node))) return;
+      throw new ImageError(
+        'EDIT_CONFLICT',
+        `${from}: ${pathToText(path)} is a file in the image, so nothing can be put below it; delete it first`,
+      );
+    }
+    this.#makeDirectory(parentOf(path), from);
+    const directory = {
+      op: 'put',
+      path,
+      mode: S_IFDIR | 0o755,
+      uid: 0,
+      gid: 0,
+      content: contentOf(Buffer.alloc(0)),
+      from,
+    } as const;
+    this.#nodes.set(path, { kind: 'new', entry: this.#newEntry(path, directory) });
+  }
+
+  #newEntry(path: ArchivePath, edit: Extract<Edit, { op: 'put' }>): PlannedEntry {
+    return {
+      rawName: this.#prefix + path,
+      data: { kind: 'new', content: edit.content },
+      header: {
+        magic: '070701',
+        ino: this.#takeInode(),
+        mode: edit.mode,
+        uid: edit.uid,
+        gid: edit.gid,
+        nlink: isDirectory(edit.mode) ? 2 : 1,
+        mtime: this.#mtime,
+        size: edit.content.size,
+        devMajor: 0,
+        devMinor: 0,
+        rdevMajor: edit.rdev?.major ?? 0,
+        rdevMinor: edit.rdev?.minor ?? 0,
+        check: 0,
+      },
+      ...(edit.target === undefined ? {} : { target: edit.target }),
+    };
+  }
+
+  #takeInode(): number {
+    if (this.#nextInode > 0xffff_ffff) this.#nextInode = 1;
+    while (this.#inodes.has(this.#nextInode)) this.#nextInode++;
+    this.#inodes.add(this.#nextInode);
+    return this.#nextInode++;
+  }
+
+  /** Takes an entry out of its group of hard links; the others keep their data and count one link less. */
+  #unlink(at: number): void {
+    const members = this.#linked(at);
+    if (members.length < 2) return;
+    const rest = members.filter((other) => other !== at);
+    const leaving = this.#planned(at);
+    const holder = leaving.header.size > 0 ? rest.at(-1) : undefined;
+    for (const other of rest) {
+      const now = this.#planned(other);
+      const header = { ...now.header, nlink: Math.max(1, now.header.nlink - 1) };
+      this.#changed.set(
+        other,
+        other === holder && now.header.size === 0
+          ? {
+              ...now,
+              header: { ...header, size: leaving.header.size, check: leaving.header.check },
+              data: leaving.data,
+            }
+          : { ...now, header },
+      );
+    }
+    const group = groupOf(this.#entry(at));
+    if (group !== undefined) this.#groups.set(group, rest);
+  }
+
+  /** The places of all entries that share an inode with the one at `at`, itself included. */
+  #linked(at: number): readonly number[] {
+    const group = groupOf(this.#entry(at));
+    const members = group === undefined ? undefined : this.#groups.get(group);
+    return members?.includes(at) === true ? members : [at];
+  }
+
+  /** The entry at `at` as it will be written. */
+  #planned(at: number): PlannedEntry {
+    const changed = this.#changed.get(at);
+    if (changed != null) return changed;
+    const entry = this.#entry(at);
+    return {
+      rawName: entry.rawName,
+      header: entry.header,
+      data: { kind: 'kept', entry },
+      ...(entry.target === undefined ? {} : { target: entry.target }),
+    };
+  }
+
+  #entry(at: number): PlacedEntry {
+    const entry = this.#entries[at];
+    if (entry === undefined) throw new RangeError(`no entry ${at}`);
+    return entry;
+  }
+}
+
+const modeOf = (node: Node): number => (node.kind === 'new' ? node.entry.header.mode : node.mode);
+
+/** What entries of one inode have in common, or undefined for an entry that has no other link. */
+function groupOf({ header, frame }: PlacedEntry): string | undefined {
+  if (header.nlink < 2 || isDirectory(header.mode)) return undefined;
+  return `${frame}/${header.devMajor}:${header.devMinor}:${header.ino}`;
+}

@@ -1,0 +1,43 @@
+import type { ArchivePath } from './cpio/path.js';
+
+/** Bytes to put into an archive: their number, and a way to read them (once). */
+export interface Content {
+  readonly size: number;
+  read(): AsyncIterable<Buffer>;
+}
+
+/** Content that is in memory already. */
+export function contentOf(bytes: Buffer): Content {
+  return {
+    size: bytes.length,
+    async *read() {
+      if (bytes.length > 0) yield bytes;
+    },
+  };
+}
+
+/** A change to an archive, as layers and ad-hoc commands express it. Paths go through the archive's symbolic links. */
+export type Edit =
+  | {
+      readonly op: 'put'; // a file, link, directory or device; in place of what stands there
+      readonly path: ArchivePath;
+      readonly mode: number; // st_mode, type bits included
+      readonly uid: number;
+      readonly gid: number;
+      readonly rdev?: { readonly major: number; readonly minor: number };
+      readonly content: Content; // a symbolic link's content is its target; a directory's is empty
+      readonly target?: string; // of a symbolic link, latin-1
+      readonly from: string; // where it comes from, for error messages
+    }
+  | {
+      readonly op: 'delete'; // an entry, and everything below a directory
+      readonly path: ArchivePath;
+      readonly required: boolean; // whether it is an error when nothing stands there
+      readonly from: string;
+    }
+  | {
+      readonly op: 'chmod';
+      readonly path: ArchivePath;
+      readonly mode: number /* permission bits */;
+      readonly from: string;
+    };

@@ -1,0 +1,212 @@
+import type { BlobWriter } from '../store/types.js';
+import type { ArchiveDescriptor, Frame } from './archive.js';
+import { ChunkReader } from './chunks.js';
+import { codec, MAGIC_LENGTH, sniff, type CodecName } from './codec.js';
+import { CpioScanner } from './cpio/scanner.js';
+import { ImageError } from './errors.js';
+import { inflateMember, PLAIN_HEADER, takeHeader } from './gzip/member.js';
+import { Segmenter } from './segmenter.js';
+import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
+
+/** How much an archive may grow when it is unpacked, against decompression bombs. */
+export interface UnpackLimits {
+  readonly maxRatio: number; // plain bytes for each byte of input …
+  readonly ratioFloor: number; // … once the plain bytes exceed this
+}
+
+/** Beyond deflate's own best (1032:1) nothing is honest; below 1 GiB nobody minds. */
+export const DEFAULT_LIMITS: UnpackLimits = { maxRatio: 200, ratioFloor: 1 << 30 };
+
+/**
+ * Reads an archive file once, as the kernel would: frame after frame, each a compressed stream or plain cpio, zeros
+ * between them. Stores its bytes as segments and gives back where every entry lies. Throws ImageError (TRUNCATED,
+ * BAD_MAGIC, BAD_CHECKSUM, UNKNOWN_CODEC, TOO_LARGE).
+ */
+export async function readArchive(
+  source: AsyncIterable<Buffer>,
+  writer: BlobWriter,
+  counts: SegmentCounts,
+  limits: UnpackLimits = DEFAULT_LIMITS,
+): Promise<ArchiveDescriptor> {
+  const reader = new ChunkReader(source);
+  const frames: Frame[] = [];
+  let archives = 0;
+  const add = ({ frame, feed }: ReadFrame): void => {
+    frames.push(frame);
+    archives += feed.archives;
+  };
+  try {
+    for (;;) {
+      const start = await reader.peek(MAGIC_LENGTH);
+      if (start.length === 0) break;
+      const format = sniff(start);
+      if (format === 'gzip') add(await readGzipFrame(reader, writer, counts, limits));
+      else if (format === 'cpio-newc' || (start[0] === 0 && frames.length > 0)) {
+        add(await readPlainFrame(reader, writer, counts));
+      } else throw unknownFormat(format, reader.position, start);
+    }
+  } finally {
+    await reader.close();
+  }
+  if (archives === 0) {
+    throw new ImageError('TRUNCATED', 'the archive is empty; give a cpio archive, plain or gzip-compressed');
+  }
+  return { frames };
+}
+
+function unknownFormat(format: string | undefined, offset: number, start: Buffer): ImageError {
+  if (format === undefined) {
+    const seen = JSON.stringify(start.toString('latin1'));
+    return new ImageError(
+      'BAD_MAGIC',
+      `not an archive: ${seen} at offset ${offset} begins no cpio archive and no compressed stream; give an initrd, plain or gzip-compressed`,
+    );
+  }
+  return new ImageError(
+    'UNKNOWN_CODEC',
+    `the archive is ${format}-compressed at offset ${offset}; this release edits gzip-compressed and plain cpio archives: repack it with gzip first`,
+  );
+}
+
+/** A frame, and the feed that read it. */
+interface ReadFrame {
+  readonly frame: Frame;
+  readonly feed: ArchiveFeed;
+}
+
+/** Feeds plain bytes to scanners, one archive after another, and to the segmenter. */
+class ArchiveFeed {
+  readonly #segmenter: Segmenter;
+  readonly #sink: SegmentWriter;
+  #scanner: CpioScanner | undefined;
+  #trailerOffset: number | undefined;
+  #archives = 0;
+
+  constructor(name: CodecName, writer: BlobWriter, counts: SegmentCounts) {
+    this.#sink = new SegmentWriter(codec(name), writer, counts);
+    this.#segmenter = new Segmenter(this.#sink);
+  }
+
+  /** Whether an archive has begun and its trailer has not been read. */
+  get inside(): boolean {
+    return this.#scanner !== undefined && !this.#scanner.finished;
+  }
+
+  /** Plain bytes taken. */
+  get position(): number {
+    return this.#segmenter.position;
+  }
+
+  /** Archives begun. */
+  get archives(): number {
+    return this.#archives;
+  }
+
+  /** Takes bytes up to the end of the archive's trailer; gives back how many. */
+  async archive(chunk: Buffer): Promise<number> {
+    const scanner = this.inside && this.#scanner !== undefined ? this.#scanner : await this.#begin();
+    const taken = scanner.push(chunk);
+    await this.#segmenter.push(chunk.subarray(0, taken));
+    if (this.#trailerOffset !== undefined) await this.#segmenter.flush('entries', this.#trailerOffset);
+    return taken;
+  }
+
+  /** Takes zeros between or after archives. */
+  async zeros(chunk: Buffer): Promise<void> {
+    await this.#segmenter.push(chunk);
+  }
+
+  async finish(): Promise<Frame['segments']> {
+    this.#scanner?.finish();
+    await this.#segmenter.flush('tail');
+    return this.#sink.finish();
+  }
+
+  async #begin(): Promise<CpioScanner> {
+    await this.#segmenter.flush('tail');
+    const base = this.#segmenter.position;
+    this.#archives++;
+    this.#trailerOffset = undefined;
+    this.#scanner = new CpioScanner(base, {
+      onEntry: (entry) => this.#segmenter.entry(entry),
+      onTrailer: (trailer) => (this.#trailerOffset = trailer.offset),
+    });
+    return this.#scanner;
+  }
+}
+
+/** The number of zero bytes that `chunk` begins with. */
+function leadingZeros(chunk: Buffer): number {
+  let count = 0;
+  while (count < chunk.length && chunk[count] === 0) count++;
+  return count;
+}
+
+async function readGzipFrame(
+  reader: ChunkReader,
+  writer: BlobWriter,
+  counts: SegmentCounts,
+  limits: UnpackLimits,
+): Promise<ReadFrame> {
+  const feed = new ArchiveFeed('gzip', writer, counts);
+  let prologue: Buffer | undefined;
+  const begin = reader.position;
+  do {
+    const header = await takeHeader(reader);
+    prologue ??= header;
+    for await (const chunk of inflateMember(reader)) {
+      const grown = feed.position + chunk.length;
+      if (grown > limits.ratioFloor && grown > limits.maxRatio * (reader.position - begin)) {
+        throw new ImageError(
+          'TOO_LARGE',
+          `the gzip stream grows more than ${limits.maxRatio}-fold beyond ${limits.ratioFloor} bytes; this is not an installer image`,
+        );
+      }
+      await feedPlain(feed, chunk);
+    }
+    // One archive in several members: gunzip joins them, so do we.
+  } while (feed.inside && sniff(await reader.peek(MAGIC_LENGTH)) === 'gzip');
+  return {
+    feed,
+    frame: { codec: 'gzip', prologue: prologue ?? PLAIN_HEADER, segments: await feed.finish() },
+  };
+}
+
+async function feedPlain(feed: ArchiveFeed, chunk: Buffer): Promise<void> {
+  let rest = chunk;
+  while (rest.length > 0) {
+    if (!feed.inside) {
+      const zeros = leadingZeros(rest);
+      if (zeros > 0) {
+        await feed.zeros(rest.subarray(0, zeros));
+        rest = rest.subarray(zeros);
+        continue;
+      }
+    }
+    rest = rest.subarray(await feed.archive(rest));
+  }
+}
+
+async function readPlainFrame(
+  reader: ChunkReader,
+  writer: BlobWriter,
+  counts: SegmentCounts,
+): Promise<ReadFrame> {
+  const feed = new ArchiveFeed('none', writer, counts);
+  for (;;) {
+    const chunk = await reader.next();
+    if (chunk === undefined) break;
+    if (!feed.inside) {
+      const zeros = leadingZeros(chunk);
+      await feed.zeros(chunk.subarray(0, zeros));
+      if (zeros === chunk.length) continue;
+      reader.giveBack(chunk.subarray(zeros));
+      if (sniff(await reader.peek(MAGIC_LENGTH)) !== 'cpio-newc') break;
+      const next = (await reader.next()) ?? Buffer.alloc(0);
+      reader.giveBack(next.subarray(await feed.archive(next)));
+      continue;
+    }
+    reader.giveBack(chunk.subarray(await feed.archive(chunk)));
+  }
+  return { feed, frame: { codec: 'none', prologue: Buffer.alloc(0), segments: await feed.finish() } };
+}

@@ -1,0 +1,86 @@
+import zlib from 'node:zlib';
+import { sha256, type Digest } from '../store/digest.js';
+import type { BlobWriter } from '../store/types.js';
+import { encodeIndex, type IndexedEntry, type Segment } from './archive.js';
+import type { SegmentCodec } from './codec.js';
+
+/** What writing an archive cost: the figures that `image put` and the demo print. */
+export interface SegmentCounts {
+  compressed: number; // plain bytes that were compressed
+  compressedSegments: number;
+  reusedSegments: number; // segments an earlier edit had compressed already
+}
+
+/** No work done yet. */
+export function zeroCounts(): SegmentCounts {
+  return { compressed: 0, compressedSegments: 0, reusedSegments: 0 };
+}
+
+/** Segments being compressed at one time: enough for every thread of libuv's pool. */
+const IN_FLIGHT = 6;
+
+/** Compresses segments on several threads and stores them in order. */
+export class SegmentWriter {
+  readonly #codec: SegmentCodec;
+  readonly #writer: BlobWriter;
+  readonly #counts: SegmentCounts;
+  readonly #known: ReadonlyMap<Digest, Segment> | undefined;
+  readonly #results: Promise<Segment>[] = [];
+
+  /**
+   * With `known`, segments are looked up by the SHA-256 of their plain bytes before they are compressed, and carry it
+   * as `source`.
+   */
+  constructor(
+    codec: SegmentCodec,
+    writer: BlobWriter,
+    counts: SegmentCounts,
+    known?: ReadonlyMap<Digest, Segment>,
+  ) {
+    this.#codec = codec;
+    this.#writer = writer;
+    this.#counts = counts;
+    this.#known = known;
+  }
+
+  /** Adds the segment made of `chunks`; waits while enough others are being compressed. */
+  async add(
+    kind: Segment['kind'],
+    chunks: readonly Buffer[],
+    entries: readonly IndexedEntry[],
+  ): Promise<void> {
+    const plain = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+    const result = this.#store(kind, plain, entries);
+    result.catch(() => undefined); // reported by finish or by the wait below
+    this.#results.push(result);
+    const oldest = this.#results.at(-IN_FLIGHT);
+    if (oldest !== undefined) await oldest;
+  }
+
+  /** All segments, in the order in which they were added. */
+  async finish(): Promise<Segment[]> {
+    return Promise.all(this.#results);
+  }
+
+  async #store(kind: Segment['kind'], plain: Buffer, entries: readonly IndexedEntry[]): Promise<Segment> {
+    const index = entries.length === 0 ? null : await this.#writer.put(encodeIndex(entries));
+    const source = this.#known === undefined ? undefined : sha256(plain);
+    const known = source === undefined ? undefined : this.#known?.get(source);
+    if (known !== undefined) {
+      this.#counts.reusedSegments++;
+      return { ...known, kind, index };
+    }
+    const stored = await this.#codec.compress(plain);
+    this.#counts.compressed += plain.length;
+    this.#counts.compressedSegments++;
+    return {
+      kind,
+      blob: await this.#writer.put(stored),
+      stored: stored.length,
+      plain: plain.length,
+      check: zlib.crc32(plain),
+      index,
+      ...(source === undefined ? {} : { source }),
+    };
+  }
+}

@@ -1,0 +1,85 @@
+import type { IndexedEntry } from './archive.js';
+import type { ScannedEntry } from './cpio/scanner.js';
+import { CutPlanner } from './cuts.js';
+import type { SegmentWriter } from './segment-writer.js';
+
+/**
+ * Gathers an archive's plain bytes and the entries found in them, and hands them on as segments. Offsets count from
+ * the first byte pushed.
+ */
+export class Segmenter {
+  readonly #sink: SegmentWriter;
+  readonly #planner = new CutPlanner();
+  #cuts: number[] = [];
+  #entries: ScannedEntry[] = [];
+  #held: Buffer[] = [];
+  #start = 0; // offset of the first held byte
+  #end = 0; // offset past the last held byte
+
+  constructor(sink: SegmentWriter) {
+    this.#sink = sink;
+  }
+
+  /** Offset past the last byte pushed. */
+  get position(): number {
+    return this.#end;
+  }
+
+  /** An entry whose header lies at or after what was cut last; its bytes may be pushed before or after this call. */
+  entry(entry: ScannedEntry): void {
+    this.#cuts.push(...this.#planner.entry(entry));
+    this.#entries.push(entry);
+  }
+
+  /** Takes the next plain bytes and hands on every segment that is complete. */
+  async push(chunk: Buffer): Promise<void> {
+    if (chunk.length === 0) return;
+    this.#held.push(chunk);
+    this.#end += chunk.length;
+    for (let cut = this.#cuts[0]; cut !== undefined && cut <= this.#end; cut = this.#cuts[0]) {
+      this.#cuts.shift();
+      await this.#cutAt(cut, 'entries');
+    }
+  }
+
+  /** Ends the gathered segment at `offset`, or here, as one of `kind`. */
+  async flush(kind: 'entries' | 'tail', offset = this.#end): Promise<void> {
+    this.#cuts = [];
+    await this.#cutAt(offset, kind);
+    this.#planner.restart(offset);
+  }
+
+  async #cutAt(offset: number, kind: 'entries' | 'tail'): Promise<void> {
+    if (offset <= this.#start) return;
+    const chunks: Buffer[] = [];
+    let wanted = offset - this.#start;
+    while (wanted > 0) {
+      const chunk = this.#held[0];
+      if (chunk === undefined) break;
+      if (chunk.length <= wanted) {
+        chunks.push(chunk);
+        this.#held.shift();
+        wanted -= chunk.length;
+      } else {
+        chunks.push(chunk.subarray(0, wanted));
+        this.#held[0] = chunk.subarray(wanted);
+        wanted = 0;
+      }
+    }
+    const inside: IndexedEntry[] = [];
+    let count = 0;
+    for (const entry of this.#entries) {
+      if (entry.offset >= offset) break;
+      count++;
+      inside.push({
+        header: entry.header,
+        rawName: entry.rawName,
+        at: entry.offset - this.#start,
+        ...(entry.target === undefined ? {} : { target: entry.target }),
+      });
+    }
+    this.#entries.splice(0, count);
+    this.#start = offset;
+    await this.#sink.add(kind, chunks, inside);
+  }
+}

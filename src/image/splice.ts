@@ -1,0 +1,260 @@
+import type { Digest } from '../store/digest.js';
+import type { BlobReader, BlobWriter } from '../store/types.js';
+import { FrameReader, loadEntries, type PlacedEntry } from './archive-index.js';
+import type { ArchiveDescriptor, Frame, Segment } from './archive.js';
+import { collect } from './chunks.js';
+import { codec } from './codec.js';
+import { encodeHeader, encodeTrailer, padding4 } from './cpio/header.js';
+import type { Edit } from './edit.js';
+import { planEdits, type EditPlan, type PlannedEntry } from './edit-plan.js';
+import { ImageError } from './errors.js';
+import { Segmenter } from './segmenter.js';
+import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
+
+/** What an edit works with. */
+export interface SpliceTools {
+  readonly blobs: BlobReader;
+  readonly writer: BlobWriter;
+  readonly counts: SegmentCounts;
+  readonly mtime: number | undefined; // of new entries, seconds; by default that of the archive's newest entry
+  /** Descriptors made by earlier edits of the same archive: segments that are to come out the same are taken from them. */
+  readonly earlier: readonly ArchiveDescriptor[];
+}
+
+/**
+ * The archive that `edits` make of `base`. Segments that no edit touches are taken over as they are; the result depends
+ * only on `base`, the edits and the time given, never on what was built before. Throws what planEdits throws, and
+ * ImageError TRUNCATED when content ends before its size.
+ */
+export async function spliceArchive(
+  base: ArchiveDescriptor,
+  edits: readonly Edit[],
+  tools: SpliceTools,
+): Promise<ArchiveDescriptor> {
+  const entries = await loadEntries(base, tools.blobs);
+  const newest = entries.reduce((latest, entry) => Math.max(latest, entry.header.mtime), 0);
+  const plan = planEdits(entries, edits, { mtime: tools.mtime ?? newest });
+  if (plan.changed.size === 0 && plan.added.length === 0) return base;
+  const known = new Map<Digest, Segment>();
+  for (const { frames } of tools.earlier) {
+    for (const segment of frames.flatMap((frame) => frame.segments)) {
+      if (segment.source !== undefined) known.set(segment.source, segment);
+    }
+  }
+  const readers = base.frames.map((frame) => new FrameReader(frame, tools.blobs));
+  const splicer = new Splicer(base, entries, plan, readers, known, tools);
+  const frames: Frame[] = [];
+  for (let number = 0; number < base.frames.length; number++) frames.push(await splicer.frame(number));
+  return { frames };
+}
+
+class Splicer {
+  readonly #base: ArchiveDescriptor;
+  readonly #entries: readonly PlacedEntry[];
+  readonly #plan: EditPlan;
+  readonly #readers: readonly FrameReader[];
+  readonly #known: ReadonlyMap<Digest, Segment>;
+  readonly #tools: SpliceTools;
+  readonly #main: number; // the frame that new entries go to: the last that holds an archive
+
+  constructor(
+    base: ArchiveDescriptor,
+    entries: readonly PlacedEntry[],
+    plan: EditPlan,
+    readers: readonly FrameReader[],
+    known: ReadonlyMap<Digest, Segment>,
+    tools: SpliceTools,
+  ) {
+    this.#base = base;
+    this.#entries = entries;
+    this.#plan = plan;
+    this.#readers = readers;
+    this.#known = known;
+    this.#tools = tools;
+    this.#main = entries.at(-1)?.frame ?? 0;
+  }
+
+  async frame(number: number): Promise<Frame> {
+    const frame = this.#base.frames[number];
+    if (frame === undefined) throw new RangeError(`no frame ${number}`);
+    const touched = this.#touchedSegments(number);
+    const added = number === this.#main ? this.#plan.added : [];
+    if (touched.size === 0 && added.length === 0) return frame;
+    const tail = lastTail(frame);
+    const starts = startsOf(frame);
+    const segments: Segment[] = [];
+    for (let at = 0; at < frame.segments.length; at++) {
+      const segment = frame.segments[at];
+      if (segment === undefined) continue;
+      if (at === tail) {
+        if (added.length > 0)
+          segments.push(...(await this.#write(frame, (out) => this.#writeAll(out, added))));
+        segments.push(...(await this.#rewriteTail(frame, number, at, starts, segments)));
+      } else if (touched.has(at)) {
+        let last = at;
+        while (touched.has(last + 1)) last++;
+        const from = starts[at] ?? 0;
+        const to = starts[last + 1] ?? 0;
+        segments.push(...(await this.#write(frame, (out) => this.#copyRun(out, number, from, to))));
+        at = last;
+      } else {
+        segments.push(segment);
+      }
+    }
+    return { ...frame, segments };
+  }
+
+  /** The segments of a frame that hold a byte of a changed entry. */
+  #touchedSegments(number: number): Set<number> {
+    const touched = new Set<number>();
+    const reader = this.#readers[number];
+    for (const at of this.#plan.changed.keys()) {
+      const entry = this.#entries[at];
+      if (entry === undefined || entry.frame !== number || reader === undefined) continue;
+      for (let segment = entry.segment; segment <= reader.segmentAt(entry.end - 1); segment++)
+        touched.add(segment);
+    }
+    return touched;
+  }
+
+  async #write(frame: Frame, body: (out: EntryWriter) => Promise<void>): Promise<Segment[]> {
+    const sink = new SegmentWriter(codec(frame.codec), this.#tools.writer, this.#tools.counts, this.#known);
+    const out = new EntryWriter(new Segmenter(sink));
+    await body(out);
+    await out.flush();
+    return sink.finish();
+  }
+
+  async #writeAll(out: EntryWriter, planned: readonly PlannedEntry[]): Promise<void> {
+    for (const entry of planned) await out.entry(entry, this.#dataOf(entry));
+  }
+
+  /** Copies plain bytes [from, to) of a frame, with the changes of the plan. */
+  async #copyRun(out: EntryWriter, frame: number, from: number, to: number): Promise<void> {
+    const reader = this.#readers[frame];
+    if (reader === undefined) return;
+    let done = from;
+    const first = this.#firstEntryAt(frame, from);
+    for (let at = first; at < this.#entries.length; at++) {
+      const entry = this.#entries[at];
+      if (entry === undefined || entry.frame !== frame || entry.offset >= to) break;
+      if (entry.offset > done) await out.bytes(reader.read(done, entry.offset));
+      const planned = this.#plan.changed.get(at);
+      if (planned === undefined) await out.copy(entry, reader.read(entry.offset, Math.min(entry.end, to)));
+      else if (planned !== null) await out.entry(planned, this.#dataOf(planned));
+      done = Math.min(entry.end, to);
+    }
+    if (done < to) await out.bytes(reader.read(done, to));
+  }
+
+  #firstEntryAt(frame: number, offset: number): number {
+    const at = this.#entries.findIndex((entry) => entry.frame === frame && entry.offset >= offset);
+    return at < 0 ? this.#entries.length : at;
+  }
+
+  #dataOf({ data }: PlannedEntry): AsyncIterable<Buffer> {
+    if (data.kind === 'new') return data.content.read();
+    const { entry } = data;
+    return this.#readerOf(entry).read(entry.dataOffset, entry.dataOffset + entry.header.size);
+  }
+
+  #readerOf(entry: PlacedEntry): FrameReader {
+    // A reader of its own: the run being copied keeps its place in the shared one.
+    const frame = this.#base.frames[entry.frame];
+    if (frame === undefined) throw new RangeError(`no frame ${entry.frame}`);
+    return new FrameReader(frame, this.#tools.blobs);
+  }
+
+  /** The last trailer again, with as many zeros after it as keep the archive's blocks whole, if they were. */
+  async #rewriteTail(
+    frame: Frame,
+    number: number,
+    at: number,
+    starts: readonly number[],
+    before: readonly Segment[],
+  ): Promise<Segment[]> {
+    const reader = this.#readers[number];
+    const start = starts[at] ?? 0;
+    const end = starts[at + 1] ?? 0;
+    if (reader === undefined) return [];
+    const old = await collect(reader.read(start, end));
+    const trailer = Math.min(old.length, encodeTrailer().length);
+    const newStart = before.reduce((sum, segment) => sum + segment.plain, 0);
+    let zeros = old.length - trailer;
+    if (end % BLOCK === 0) {
+      zeros -= zeros % BLOCK;
+      zeros += (BLOCK - ((newStart + trailer + zeros) % BLOCK)) % BLOCK;
+    }
+    const plain = Buffer.concat([old.subarray(0, trailer), Buffer.alloc(zeros)]);
+    const sink = new SegmentWriter(codec(frame.codec), this.#tools.writer, this.#tools.counts, this.#known);
+    await sink.add('tail', [plain], []);
+    return sink.finish();
+  }
+}
+
+/** GNU cpio's default block: archives are padded to a multiple of it. */
+const BLOCK = 512;
+
+/** Where each segment begins in the frame's plain bytes, and after the last one, where the frame ends. */
+function startsOf(frame: Frame): number[] {
+  const starts = [0];
+  for (const segment of frame.segments) starts.push((starts.at(-1) ?? 0) + segment.plain);
+  return starts;
+}
+
+/** The segment with the last archive's trailer. */
+function lastTail(frame: Frame): number {
+  for (let at = frame.segments.length - 1; at >= 0; at--) if (frame.segments[at]?.kind === 'tail') return at;
+  return frame.segments.length;
+}
+
+/** Writes entries one after another into a segmenter. */
+class EntryWriter {
+  readonly #out: Segmenter;
+
+  constructor(out: Segmenter) {
+    this.#out = out;
+  }
+
+  /** An entry with a new header and `data`, which must give as many bytes as the header says. */
+  async entry(planned: PlannedEntry, data: AsyncIterable<Buffer>): Promise<void> {
+    const head = encodeHeader(planned.header, planned.rawName);
+    const { size } = planned.header;
+    const offset = this.#out.position;
+    const dataOffset = offset + head.length;
+    const end = dataOffset + size + padding4(size);
+    const header = { ...planned.header, nameSize: planned.rawName.length + 1 };
+    const target = planned.target === undefined ? {} : { target: planned.target };
+    this.#out.entry({ header, rawName: planned.rawName, offset, dataOffset, end, ...target });
+    await this.#out.push(head);
+    let written = 0;
+    for await (const chunk of data) {
+      written += chunk.length;
+      await this.#out.push(chunk);
+    }
+    if (written !== size) {
+      throw new ImageError(
+        'TRUNCATED',
+        `${planned.rawName}: ${written} bytes were read where ${size} were announced; the file changed while it was read, try again`,
+      );
+    }
+    await this.#out.push(Buffer.alloc(padding4(size)));
+  }
+
+  /** An entry exactly as it stood. */
+  async copy(entry: PlacedEntry, bytes: AsyncIterable<Buffer>): Promise<void> {
+    const offset = this.#out.position;
+    const by = offset - entry.offset;
+    this.#out.entry({ ...entry, offset, dataOffset: entry.dataOffset + by, end: entry.end + by });
+    await this.bytes(bytes);
+  }
+
+  /** Bytes that belong to no entry that begins here. */
+  async bytes(bytes: AsyncIterable<Buffer>): Promise<void> {
+    for await (const chunk of bytes) await this.#out.push(chunk);
+  }
+
+  flush(): Promise<void> {
+    return this.#out.flush('entries');
+  }
+}

@@ -1,0 +1,68 @@
+import type { PlacedEntry } from './archive-index.js';
+import { isSymlink } from './cpio/header.js';
+import { joinPath, parentOf, pathToText, ROOT, type ArchivePath } from './cpio/path.js';
+import { ImageError } from './errors.js';
+
+const MAX_LINKS = 40;
+
+/** An archive's entries by path, as a node sees them after unpacking: of duplicates, the last counts. */
+export class ArchiveTree {
+  readonly #nodes = new Map<ArchivePath, PlacedEntry>();
+  readonly #data = new Map<string, PlacedEntry>(); // of hard links: the entry that carries the data
+
+  constructor(entries: readonly PlacedEntry[]) {
+    for (const entry of entries) {
+      this.#nodes.set(entry.path, entry);
+      if (entry.header.nlink > 1 && entry.header.size > 0) this.#data.set(inodeOf(entry), entry);
+    }
+  }
+
+  /** Entries at and below `path` (the whole archive for the root), in order of their names' bytes. */
+  below(path: ArchivePath): PlacedEntry[] {
+    const prefix = `${path}/`;
+    return [...this.#nodes.values()]
+      .filter((entry) => path === ROOT || entry.path === path || entry.path.startsWith(prefix))
+      .sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  /** The entry that `path` reaches, links followed. Throws ImageError NO_SUCH_ENTRY. */
+  find(path: ArchivePath): PlacedEntry {
+    const missing = (): ImageError =>
+      new ImageError(
+        'NO_SUCH_ENTRY',
+        `${pathToText(path)} is not in the image; list what is with: rackboot image files`,
+      );
+    let done: ArchivePath = ROOT;
+    const ahead: string[] = path === ROOT ? [] : path.split('/').reverse();
+    for (let links = 0; ahead.length > 0;) {
+      const name = ahead.pop() ?? '';
+      const next: ArchivePath = name === '..' ? parentOf(done) : joinPath(done, name);
+      const entry = this.#nodes.get(next);
+      if (entry !== undefined && isSymlink(entry.header.mode) && entry.target !== undefined) {
+        if (++links > MAX_LINKS) throw missing();
+        if (entry.target.startsWith('/')) done = ROOT;
+        ahead.push(
+          ...entry.target
+            .split('/')
+            .filter((part) => part !== '' && part !== '.')
+            .reverse(),
+        );
+        continue;
+      }
+      done = next;
+    }
+    const found = this.#nodes.get(done);
+    if (found === undefined) throw missing();
+    return found;
+  }
+
+  /** The entry that carries the data of `entry`: itself, or the last of its hard links. */
+  dataOf(entry: PlacedEntry): PlacedEntry {
+    if (entry.header.nlink < 2 || entry.header.size > 0) return entry;
+    return this.#data.get(inodeOf(entry)) ?? entry;
+  }
+}
+
+function inodeOf({ header, frame }: PlacedEntry): string {
+  return `${frame}/${header.devMajor}:${header.devMinor}:${header.ino}`;
+}
