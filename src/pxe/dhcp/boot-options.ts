@@ -1,0 +1,88 @@
+import type { Client } from './client.js';
+import type { DhcpFacts, KnownNode } from './facts.js';
+import { UNSPECIFIED } from './ipv4.js';
+import { loaderFor } from './loaders.js';
+import { OPTION, encapsulatingOption, findOption, textOption } from './options.js';
+import type { DhcpOption, DhcpPacket } from './packet.js';
+import type { Subnet } from './subnets.js';
+
+/** PXE specification 2.1 §2.2.1, PXE_DISCOVERY_CONTROL: with 8, a ROM loads the boot file and discovers nothing. */
+const PXE_DISCOVERY_CONTROL = 6;
+const USE_BOOT_FILE = 8;
+
+/** iPXE's option no-pxedhcp: do not wait for a proxyDHCP server. */
+const IPXE_NO_PXEDHCP = 176;
+
+const FILE_FIELD = 128;
+
+/** What a reply says about booting: header fields, options, and for the log the file or why there is none. */
+export interface BootAnswer {
+  readonly file: string | null; // a loader's name, or a URL
+  readonly why: string; // one phrase; empty when there is a file
+  readonly siaddr: string;
+  readonly fileField: string;
+  readonly options: readonly DhcpOption[];
+}
+
+/** What `client` is told to boot in reply to `request`. */
+export function bootAnswer(
+  request: DhcpPacket,
+  client: Client,
+  node: KnownNode,
+  subnet: Subnet,
+  facts: DhcpFacts,
+): BootAnswer {
+  if (client.kind === 'other') return nothing('it is an operating system');
+  const { intent } = node;
+  if (intent.kind === 'offline') return nothing('it is set to offline');
+  if (intent.kind === 'unknown') return nothing('nothing is assigned to it');
+
+  const echoed = echoOption(request, OPTION.clientMachineId);
+  if (client.kind === 'ipxe' && client.features?.has('http') !== false) {
+    const noProxy = { code: IPXE_NO_PXEDHCP, data: Buffer.of(1) };
+    return answer(intent.scriptUrl, subnet.server, [
+      ...echoed,
+      encapsulatingOption(OPTION.ipxe, [noProxy], { end: false }),
+    ]);
+  }
+
+  const loader = loaderFor(client, facts.loaders);
+  if (loader === undefined) return nothing(`no loader is configured for architecture ${client.arch}`);
+  if (client.kind === 'http-boot') {
+    // UEFI 2.10 §24.7.3.1: the offer is taken for HTTP Boot only when it says HTTPClient too.
+    return answer(`${facts.httpUrl}/loaders/${loader}`, UNSPECIFIED, [
+      textOption(OPTION.vendorClass, 'HTTPClient'),
+      ...echoed,
+    ]);
+  }
+  if (facts.tftpServer === undefined) return nothing('TFTP is off, and its firmware loads by TFTP');
+  const tftp = facts.tftpServer === 'subnet' ? subnet.server : facts.tftpServer.address;
+  const control = { code: PXE_DISCOVERY_CONTROL, data: Buffer.of(USE_BOOT_FILE) };
+  return answer(loader, tftp, [
+    ...(client.kind === 'pxe' ? [textOption(OPTION.vendorClass, 'PXEClient')] : []),
+    ...(client.kind === 'pxe' ? [encapsulatingOption(OPTION.vendorSpecific, [control], { end: true })] : []),
+    ...echoed,
+    textOption(OPTION.tftpServerName, tftp),
+  ]);
+}
+
+/** The request's option `code` as it came, when it came. */
+export function echoOption(request: DhcpPacket, code: number): readonly DhcpOption[] {
+  const data = findOption(request, code);
+  return data === undefined ? [] : [{ code, data }];
+}
+
+function nothing(why: string): BootAnswer {
+  return { file: null, why, siaddr: UNSPECIFIED, fileField: '', options: [] };
+}
+
+/** The boot file goes both into the header, where shim and old ROMs look, and into option 67. */
+function answer(file: string, siaddr: string, options: readonly DhcpOption[]): BootAnswer {
+  return {
+    file,
+    why: '',
+    siaddr,
+    fileField: file.length < FILE_FIELD ? file : '',
+    options: [textOption(OPTION.bootFileName, file), ...options],
+  };
+}

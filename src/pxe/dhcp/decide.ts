@@ -1,0 +1,226 @@
+import { bootAnswer } from './boot-options.js';
+import { classifyClient } from './client.js';
+import type { DhcpFacts, KnownNode } from './facts.js';
+import { UNSPECIFIED, isInNetwork } from './ipv4.js';
+import { OPTION, readAddress, readMessageType } from './options.js';
+import { BOOTREQUEST, type DhcpPacket } from './packet.js';
+import { type Destination, destinationOf, leaseReply, nakReply } from './reply.js';
+import { type Subnet, isOnLink, subnetOf } from './subnets.js';
+
+/** How long an address that a client declined is not given out, in milliseconds. */
+export const DECLINE_HOLD = 60_000;
+
+/** Why a message is not answered. */
+export type IgnoreReason =
+  | 'not-a-request' // a reply, BOOTP, or a message type no server answers
+  | 'unknown-node'
+  | 'no-reservation'
+  | 'wrong-subnet' // the reservation is not in a subnet that may be answered here
+  | 'address-held' // a client declined it a moment ago
+  | 'other-server' // the client chose another server
+  | 'malformed';
+
+/** What to do about a message. `node` is a name; `detail` is one line for the log. */
+export type Decision =
+  | {
+      readonly kind: 'reply';
+      readonly type: 'offer' | 'ack' | 'nak';
+      readonly node: string;
+      readonly address: string | null; // given out; null for INFORM and NAK
+      readonly bootFile: string | null;
+      readonly detail: string;
+      readonly packet: DhcpPacket;
+      readonly from: Subnet; // its `server` is the source address
+      readonly to: Destination;
+    }
+  | {
+      readonly kind: 'decline';
+      readonly node: string;
+      readonly address: string;
+      readonly until: number; // milliseconds since the epoch
+      readonly detail: string;
+    }
+  | { readonly kind: 'release'; readonly node: string; readonly address: string; readonly detail: string }
+  | { readonly kind: 'ignore'; readonly reason: IgnoreReason; readonly detail: string };
+
+/**
+ * What an authoritative server of reservations does about `packet` (RFC 2131 §4.3). Reads nothing but its arguments;
+ * `now` is in milliseconds since the epoch. Throws DhcpError BAD_OPTION when an option that steers the protocol
+ * (50, 53, 54) is malformed; other malformed options count as absent.
+ */
+export function decide(packet: DhcpPacket, facts: DhcpFacts, now: number): Decision {
+  const type = readMessageType(packet);
+  if (packet.op !== BOOTREQUEST) return ignore('not-a-request', 'it is a reply');
+  if (type === undefined) return ignore('not-a-request', 'it is plain BOOTP, which is not served');
+  if (!['discover', 'request', 'decline', 'release', 'inform'].includes(type)) {
+    return ignore('not-a-request', 'its message type is not one that a server answers');
+  }
+
+  const { node } = facts;
+  if (node === undefined)
+    return ignore('unknown-node', 'no node has this MAC; add it with `rackboot node add`.');
+  if (node.ip === null) {
+    return ignore(
+      'no-reservation',
+      `${node.name} has no address; give it one: rackboot node set ${node.name} --ip ADDRESS.`,
+    );
+  }
+  const serverId = readAddress(packet, OPTION.serverIdentifier);
+  const requested = readAddress(packet, OPTION.requestedAddress);
+  const place = placeOf(packet, node.name, node.ip, facts);
+  if (place.kind === 'ignore') {
+    return type === 'request' && serverId === undefined
+      ? (refuseMoved(packet, node, requested, facts) ?? place)
+      : place;
+  }
+  const asked: Asked = { packet, node, address: node.ip, subnet: place.subnet, requested, facts };
+  if (serverId !== undefined && serverId !== place.subnet.server) {
+    return ignore(
+      'other-server',
+      `${node.name} chose the DHCP server ${serverId}; there is another one on its network.`,
+    );
+  }
+
+  switch (type) {
+    case 'decline':
+      if (requested !== node.ip)
+        return ignore('malformed', `${node.name} declines an address that is not its own.`);
+      return {
+        kind: 'decline',
+        node: node.name,
+        address: node.ip,
+        until: now + DECLINE_HOLD,
+        detail: `another machine uses its address ${node.ip}; find it, or change the reservation.`,
+      };
+    case 'release':
+      if (packet.ciaddr !== node.ip)
+        return ignore('malformed', `${node.name} releases an address that is not its own.`);
+      return { kind: 'release', node: node.name, address: node.ip, detail: 'gave its address back' };
+    case 'inform':
+      return answerInform(asked);
+    default:
+  }
+  if (facts.heldUntil !== undefined && now < facts.heldUntil) {
+    return ignore('address-held', `${node.name} declined ${node.ip}; it is offered again in a minute.`);
+  }
+  return type === 'discover' ? accept(asked, 'offer') : answerRequest(asked, serverId);
+}
+
+/** A message of a node whose reservation lies in `subnet`. */
+interface Asked {
+  readonly packet: DhcpPacket;
+  readonly node: KnownNode;
+  readonly address: string; // its reservation
+  readonly subnet: Subnet;
+  readonly requested: string | undefined; // option 50
+  readonly facts: DhcpFacts;
+}
+
+type Ignored = Extract<Decision, { kind: 'ignore' }>;
+
+/** The subnet the node is answered in: it holds the reservation, and is the one the message came from. */
+function placeOf(
+  packet: DhcpPacket,
+  name: string,
+  address: string,
+  facts: DhcpFacts,
+): { readonly kind: 'subnet'; readonly subnet: Subnet } | Ignored {
+  const subnet = subnetOf(facts.subnets, address);
+  if (subnet === undefined) {
+    return ignore(
+      'wrong-subnet',
+      `${name}: its address ${address} is in no subnet answered here; see dhcp.subnets.`,
+    );
+  }
+  if (packet.giaddr !== UNSPECIFIED && subnetOf(facts.subnets, packet.giaddr) !== subnet) {
+    return ignore(
+      'wrong-subnet',
+      `${name}: its address ${address} is not in the network of the relay ${packet.giaddr}.`,
+    );
+  }
+  if (packet.giaddr === UNSPECIFIED && packet.ciaddr === UNSPECIFIED && !isOnLink(subnet)) {
+    return ignore(
+      'wrong-subnet',
+      `${name}: its address ${address} is behind a relay, but it asked directly.`,
+    );
+  }
+  return { kind: 'subnet', subnet };
+}
+
+/** REQUEST in its four states (RFC 2131 §4.3.2); all come down to whether the client means its reservation. */
+function answerRequest(asked: Asked, serverId: string | undefined): Decision {
+  const { packet, node, address, requested, subnet } = asked;
+  const meant = requested ?? (packet.ciaddr === UNSPECIFIED ? undefined : packet.ciaddr);
+  if (meant === undefined) return ignore('malformed', `${node.name} asks for no address at all.`);
+  if (meant === address && (packet.ciaddr === UNSPECIFIED || packet.ciaddr === address))
+    return accept(asked, 'ack');
+  const state = serverId !== undefined ? 'selecting' : requested !== undefined ? 'init-reboot' : 'renewing';
+  return refuse(packet, node, subnet, `asked for ${meant} (${state}); its reservation is ${address}`);
+}
+
+/** The refusal for a node that came up behind another relay with its old address, or undefined when it is none. */
+function refuseMoved(
+  packet: DhcpPacket,
+  node: KnownNode,
+  requested: string | undefined,
+  facts: DhcpFacts,
+): Decision | undefined {
+  if (packet.giaddr === UNSPECIFIED || requested === undefined) return undefined;
+  const subnet = subnetOf(facts.subnets, packet.giaddr);
+  if (subnet === undefined || isInNetwork(subnet.network, requested)) return undefined;
+  return refuse(
+    packet,
+    node,
+    subnet,
+    `asked for ${requested}, which is not in the network of its relay ${packet.giaddr}`,
+  );
+}
+
+function refuse(packet: DhcpPacket, node: KnownNode, subnet: Subnet, detail: string): Decision {
+  const reply = nakReply(packet, subnet.server, detail);
+  const to = destinationOf(packet, reply, 'nak');
+  return {
+    kind: 'reply',
+    type: 'nak',
+    node: node.name,
+    address: null,
+    bootFile: null,
+    detail,
+    packet: reply,
+    from: subnet,
+    to,
+  };
+}
+
+/** INFORM (RFC 2131 §4.3.5): settings for a client that has its address from elsewhere. */
+function answerInform(asked: Asked): Decision {
+  const { packet, subnet } = asked;
+  if (packet.ciaddr === UNSPECIFIED || !isInNetwork(subnet.network, packet.ciaddr)) {
+    return ignore(
+      'malformed',
+      `${asked.node.name} asks for settings at ${packet.ciaddr}, outside its subnet.`,
+    );
+  }
+  return accept(asked, 'ack', null);
+}
+
+function accept(asked: Asked, type: 'offer' | 'ack', address: string | null = asked.address): Decision {
+  const { packet, node, subnet, facts } = asked;
+  const boot = bootAnswer(packet, classifyClient(packet), node, subnet, facts);
+  const reply = leaseReply(packet, type, address, node, subnet, boot);
+  return {
+    kind: 'reply',
+    type,
+    node: node.name,
+    address,
+    bootFile: boot.file,
+    detail: boot.file === null ? `no boot file: ${boot.why}` : `boot file ${boot.file}`,
+    packet: reply,
+    from: subnet,
+    to: destinationOf(packet, reply, type),
+  };
+}
+
+function ignore(reason: IgnoreReason, detail: string): Ignored {
+  return { kind: 'ignore', reason, detail };
+}

@@ -1,0 +1,237 @@
+import { DhcpError } from './errors.js';
+import { ipv4ToNumber, numberToIpv4 } from './ipv4.js';
+
+/** Where the fields of a message lie, in bytes (RFC 2131 §2). */
+const AT = {
+  op: 0,
+  htype: 1,
+  hlen: 2,
+  hops: 3,
+  xid: 4,
+  secs: 8,
+  flags: 10,
+  ciaddr: 12,
+  yiaddr: 16,
+  siaddr: 20,
+  giaddr: 24,
+  chaddr: 28,
+  sname: 44,
+  file: 108,
+  cookie: 236,
+  options: 240,
+} as const;
+
+const MAGIC_COOKIE = 0x63825363;
+const CHADDR_BYTES = AT.sname - AT.chaddr;
+
+const PAD = 0;
+const OVERLOAD = 52;
+const END = 255;
+
+/** The longest message read, in bytes. Longer ones are refused unread: no client has a reason to send one. */
+export const MAX_MESSAGE = 4096;
+
+/** The shortest message written, in bytes: BOOTP's fixed size (RFC 1542 §2.1), below which ROMs and relays drop it. */
+export const MIN_MESSAGE = 300;
+
+/** The values of the `op` field. */
+export const BOOTREQUEST = 1;
+export const BOOTREPLY = 2;
+
+/** The one defined bit of `flags`: the client cannot yet receive unicast (RFC 2131 §2). */
+export const BROADCAST_FLAG = 0x8000;
+
+/** One option: its code, 1 to 254, and its bytes. */
+export interface DhcpOption {
+  readonly code: number;
+  readonly data: Buffer;
+}
+
+/** A DHCP message. Addresses are dotted IPv4; `0.0.0.0` means none. */
+export interface DhcpPacket {
+  readonly op: typeof BOOTREQUEST | typeof BOOTREPLY;
+  readonly htype: number; // 1 is Ethernet
+  readonly hops: number;
+  readonly xid: number;
+  readonly secs: number;
+  readonly flags: number;
+  readonly ciaddr: string;
+  readonly yiaddr: string;
+  readonly siaddr: string;
+  readonly giaddr: string;
+  readonly chaddr: Buffer; // `hlen` bytes, 0 to 16
+  readonly sname: string; // Latin-1 without NUL, at most 64; empty when the field carries options
+  readonly file: string; // Latin-1 without NUL, at most 128; empty when the field carries options
+  readonly options: readonly DhcpOption[]; // in order; after decoding each code occurs once
+}
+
+/** The message in `bytes`. Throws DhcpError. Bytes after the end option are not looked at. */
+export function decodeDhcp(bytes: Buffer): DhcpPacket {
+  if (bytes.length > MAX_MESSAGE)
+    throw new DhcpError('TOO_LONG', `${bytes.length} bytes; at most ${MAX_MESSAGE} are read.`);
+  if (bytes.length < AT.cookie)
+    throw new DhcpError('TRUNCATED', `${bytes.length} bytes; a message has at least ${AT.options}.`);
+  const op = bytes.readUInt8(AT.op);
+  if (op !== BOOTREQUEST && op !== BOOTREPLY)
+    throw new DhcpError('BAD_OP', `op ${op}; neither request (1) nor reply (2).`);
+  if (bytes.length < AT.options || bytes.readUInt32BE(AT.cookie) !== MAGIC_COOKIE) {
+    throw new DhcpError(
+      'BAD_COOKIE',
+      'no DHCP magic cookie at byte 236; this is plain BOOTP or not DHCP at all.',
+    );
+  }
+  const hlen = bytes.readUInt8(AT.hlen);
+  if (hlen > CHADDR_BYTES)
+    throw new DhcpError('BAD_HARDWARE_ADDRESS', `hlen ${hlen}; at most ${CHADDR_BYTES}.`);
+
+  const sname = bytes.subarray(AT.sname, AT.file);
+  const file = bytes.subarray(AT.file, AT.cookie);
+  const main = readOptions(bytes.subarray(AT.options));
+  const overload = readOverload(main);
+  // RFC 3396 §5: an option split over several fields is put together from options, then file, then sname.
+  const all = [
+    ...main,
+    ...(overload & 1 ? readOptions(file) : []),
+    ...(overload & 2 ? readOptions(sname) : []),
+  ].filter((option) => option.code !== OVERLOAD);
+
+  return {
+    op,
+    htype: bytes.readUInt8(AT.htype),
+    hops: bytes.readUInt8(AT.hops),
+    xid: bytes.readUInt32BE(AT.xid),
+    secs: bytes.readUInt16BE(AT.secs),
+    flags: bytes.readUInt16BE(AT.flags),
+    ciaddr: numberToIpv4(bytes.readUInt32BE(AT.ciaddr)),
+    yiaddr: numberToIpv4(bytes.readUInt32BE(AT.yiaddr)),
+    siaddr: numberToIpv4(bytes.readUInt32BE(AT.siaddr)),
+    giaddr: numberToIpv4(bytes.readUInt32BE(AT.giaddr)),
+    chaddr: Buffer.from(bytes.subarray(AT.chaddr, AT.chaddr + hlen)),
+    sname: overload & 2 ? '' : readText(sname),
+    file: overload & 1 ? '' : readText(file),
+    options: joinOptions(all),
+  };
+}
+
+/**
+ * The bytes of `packet`, at least 300 and at most `maxSize`. An option longer than 255 bytes is split (RFC 3396);
+ * option overload is not used. Throws DhcpError TOO_LARGE when it does not fit, and BAD_OPTION, BAD_ADDRESS or
+ * BAD_HARDWARE_ADDRESS when a field cannot hold its value.
+ */
+export function encodeDhcp(packet: DhcpPacket, maxSize: number = MAX_MESSAGE): Buffer {
+  const size = encodedSize(packet.options);
+  if (size > maxSize)
+    throw new DhcpError('TOO_LARGE', `${size} bytes of message; the client takes ${maxSize}.`);
+  if (packet.chaddr.length > CHADDR_BYTES) {
+    throw new DhcpError(
+      'BAD_HARDWARE_ADDRESS',
+      `${packet.chaddr.length} bytes of chaddr; at most ${CHADDR_BYTES}.`,
+    );
+  }
+  const bytes = Buffer.alloc(Math.max(size, MIN_MESSAGE));
+  bytes.writeUInt8(packet.op, AT.op);
+  bytes.writeUInt8(packet.htype, AT.htype);
+  bytes.writeUInt8(packet.chaddr.length, AT.hlen);
+  bytes.writeUInt8(packet.hops, AT.hops);
+  bytes.writeUInt32BE(packet.xid, AT.xid);
+  bytes.writeUInt16BE(packet.secs, AT.secs);
+  bytes.writeUInt16BE(packet.flags, AT.flags);
+  bytes.writeUInt32BE(ipv4ToNumber(packet.ciaddr), AT.ciaddr);
+  bytes.writeUInt32BE(ipv4ToNumber(packet.yiaddr), AT.yiaddr);
+  bytes.writeUInt32BE(ipv4ToNumber(packet.siaddr), AT.siaddr);
+  bytes.writeUInt32BE(ipv4ToNumber(packet.giaddr), AT.giaddr);
+  packet.chaddr.copy(bytes, AT.chaddr);
+  writeText(bytes.subarray(AT.sname, AT.file), packet.sname, 'sname');
+  writeText(bytes.subarray(AT.file, AT.cookie), packet.file, 'file');
+  bytes.writeUInt32BE(MAGIC_COOKIE, AT.cookie);
+  const end = writeOptions(bytes, AT.options, packet.options);
+  bytes.writeUInt8(END, end);
+  return bytes;
+}
+
+/** How many bytes a message with `options` takes, before padding. */
+export function encodedSize(options: readonly DhcpOption[]): number {
+  return AT.options + 1 + options.reduce((sum, { data }) => sum + data.length + 2 * piecesOf(data), 0);
+}
+
+function piecesOf(data: Buffer): number {
+  return Math.max(1, Math.ceil(data.length / 255));
+}
+
+/** The options of one field up to its end option or, as some clients send it, its last byte. */
+function readOptions(field: Buffer): DhcpOption[] {
+  const options: DhcpOption[] = [];
+  let at = 0;
+  while (at < field.length) {
+    const code = field.readUInt8(at);
+    if (code === END) break;
+    if (code === PAD) {
+      at += 1;
+      continue;
+    }
+    const length = at + 1 < field.length ? field.readUInt8(at + 1) : 0;
+    const end = at + 2 + length;
+    if (end > field.length) {
+      throw new DhcpError(
+        'BAD_OPTION',
+        `option ${code} runs ${end - field.length} bytes past the end of its field.`,
+      );
+    }
+    options.push({ code, data: Buffer.from(field.subarray(at + 2, end)) });
+    at = end;
+  }
+  return options;
+}
+
+/** Option 52 (RFC 2132 §9.3): 1 = file, 2 = sname, 3 = both carry options; 0 when it is absent. */
+function readOverload(options: readonly DhcpOption[]): number {
+  const option = options.find(({ code }) => code === OVERLOAD);
+  if (option === undefined) return 0;
+  const value = option.data.length === 1 ? option.data.readUInt8(0) : 0;
+  if (value < 1 || value > 3)
+    throw new DhcpError('BAD_OPTION', 'option 52 (overload) is not one byte of 1, 2 or 3.');
+  return value;
+}
+
+/** Options of the same code put together, at the place of the first (RFC 3396 §7). */
+function joinOptions(options: readonly DhcpOption[]): DhcpOption[] {
+  const joined = new Map<number, Buffer[]>();
+  for (const { code, data } of options) {
+    const pieces = joined.get(code);
+    if (pieces === undefined) joined.set(code, [data]);
+    else pieces.push(data);
+  }
+  return [...joined].map(([code, pieces]) => ({ code, data: Buffer.concat(pieces) }));
+}
+
+function writeOptions(bytes: Buffer, start: number, options: readonly DhcpOption[]): number {
+  let at = start;
+  for (const { code, data } of options) {
+    if (!Number.isInteger(code) || code <= PAD || code >= END || code === OVERLOAD) {
+      throw new DhcpError('BAD_OPTION', `option ${code} cannot be written; codes are 1 to 254 without 52.`);
+    }
+    for (let piece = 0; piece < piecesOf(data); piece += 1) {
+      const part = data.subarray(piece * 255, (piece + 1) * 255);
+      bytes.writeUInt8(code, at);
+      bytes.writeUInt8(part.length, at + 1);
+      part.copy(bytes, at + 2);
+      at += 2 + part.length;
+    }
+  }
+  return at;
+}
+
+function readText(field: Buffer): string {
+  const end = field.indexOf(0);
+  return field.toString('latin1', 0, end === -1 ? field.length : end);
+}
+
+function writeText(field: Buffer, text: string, name: string): void {
+  if (text.length > field.length || /[^\x01-\xff]/.test(text)) {
+    throw new DhcpError(
+      'BAD_OPTION',
+      `${name}: ${text.length} characters; at most ${field.length}, Latin-1 without NUL.`,
+    );
+  }
+  field.write(text, 'latin1');
+}

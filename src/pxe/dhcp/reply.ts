@@ -1,0 +1,151 @@
+import { type BootAnswer, echoOption } from './boot-options.js';
+import type { KnownNode } from './facts.js';
+import { BROADCAST, UNSPECIFIED, broadcastOf, numberToIpv4 } from './ipv4.js';
+import {
+  OPTION,
+  addressOption,
+  messageTypeOption,
+  readMaxMessageSize,
+  readParameterRequestList,
+  secondsOption,
+  textOption,
+} from './options.js';
+import { BOOTREPLY, BROADCAST_FLAG, type DhcpOption, type DhcpPacket, encodedSize } from './packet.js';
+import type { Subnet } from './subnets.js';
+
+export const SERVER_PORT = 67;
+export const CLIENT_PORT = 68;
+
+const IP_AND_UDP_HEADERS = 28;
+const SMALLEST_DATAGRAM = 576; // every client takes it (RFC 2131 §2)
+const LARGEST_DATAGRAM = 1500; // no fragments: ROMs cannot put them together
+
+/** Options without which a reply means something else; never left out to make it fit. */
+const ESSENTIAL: ReadonlySet<number> = new Set([
+  OPTION.messageType,
+  OPTION.serverIdentifier,
+  OPTION.leaseTime,
+  OPTION.subnetMask,
+  OPTION.clientIdentifier,
+  OPTION.relayAgentInformation,
+]);
+
+/**
+ * Where a reply goes (RFC 2131 §4.1). `unicast-arp` is a client that has no address yet but takes unicast: without a
+ * raw socket it can only be reached by broadcast, which §4.1 allows.
+ */
+export interface Destination {
+  readonly kind: 'broadcast' | 'unicast-arp' | 'unicast' | 'relay';
+  readonly address: string;
+  readonly port: number;
+}
+
+/** An offer, or an acknowledgement when `type` is `ack`. `address` is null for INFORM, which leases nothing. */
+export function leaseReply(
+  request: DhcpPacket,
+  type: 'offer' | 'ack',
+  address: string | null,
+  node: KnownNode,
+  subnet: Subnet,
+  boot: BootAnswer,
+): DhcpPacket {
+  const wanted = readParameterRequestList(request);
+  const asked = (option: DhcpOption): readonly DhcpOption[] =>
+    wanted === undefined || wanted.includes(option.code) ? [option] : [];
+  // Most important first: a reply that does not fit loses options from the end.
+  const options = [
+    messageTypeOption(type),
+    addressOption(OPTION.serverIdentifier, [subnet.server]),
+    ...(address === null ? [] : [secondsOption(OPTION.leaseTime, subnet.lease)]),
+    addressOption(OPTION.subnetMask, [numberToIpv4(subnet.network.mask)]),
+    ...boot.options,
+    ...(subnet.routers.length > 0 ? [addressOption(OPTION.routers, subnet.routers)] : []),
+    ...(subnet.nameServers.length > 0 ? [addressOption(OPTION.nameServers, subnet.nameServers)] : []),
+    ...asked(textOption(OPTION.hostName, node.name.split('.', 1)[0] ?? node.name)),
+    ...(subnet.domain === undefined ? [] : asked(textOption(OPTION.domainName, subnet.domain))),
+    ...asked(addressOption(OPTION.broadcastAddress, [broadcastOf(subnet.network)])),
+    ...(address === null
+      ? []
+      : [
+          ...asked(secondsOption(OPTION.renewalTime, subnet.lease / 2)),
+          ...asked(secondsOption(OPTION.rebindingTime, (subnet.lease * 7) / 8)),
+        ]),
+    ...echoOption(request, OPTION.clientIdentifier), // RFC 6842 §3
+    ...echoOption(request, OPTION.relayAgentInformation), // RFC 3046 §2.2: last
+  ];
+  return {
+    ...replyHeader(request),
+    ciaddr: type === 'ack' ? request.ciaddr : UNSPECIFIED,
+    yiaddr: address ?? UNSPECIFIED,
+    siaddr: boot.siaddr,
+    file: boot.fileField,
+    options: fitOptions(options, maxReplySize(request)),
+  };
+}
+
+/** A refusal: the client is to start over (RFC 2131 §4.3.2, table 3). `message` is for its log. */
+export function nakReply(request: DhcpPacket, server: string, message: string): DhcpPacket {
+  const header = replyHeader(request);
+  return {
+    ...header,
+    // The client may not have the right address to be reached at through its relay.
+    flags: request.giaddr === UNSPECIFIED ? header.flags : header.flags | BROADCAST_FLAG,
+    options: [
+      messageTypeOption('nak'),
+      addressOption(OPTION.serverIdentifier, [server]),
+      textOption(OPTION.message, message),
+      ...echoOption(request, OPTION.clientIdentifier),
+      ...echoOption(request, OPTION.relayAgentInformation),
+    ],
+  };
+}
+
+/** Where `reply` to `request` goes, a refusal or not. */
+export function destinationOf(
+  request: DhcpPacket,
+  reply: DhcpPacket,
+  type: 'offer' | 'ack' | 'nak',
+): Destination {
+  if (request.giaddr !== UNSPECIFIED) return { kind: 'relay', address: request.giaddr, port: SERVER_PORT };
+  if (type === 'nak') return { kind: 'broadcast', address: BROADCAST, port: CLIENT_PORT };
+  if (reply.ciaddr !== UNSPECIFIED) return { kind: 'unicast', address: reply.ciaddr, port: CLIENT_PORT };
+  if (request.flags & BROADCAST_FLAG) return { kind: 'broadcast', address: BROADCAST, port: CLIENT_PORT };
+  return { kind: 'unicast-arp', address: reply.yiaddr, port: CLIENT_PORT };
+}
+
+/**
+ * The most bytes of message the client takes: its option 57 (which counts the IP and UDP headers, RFC 2132 §9.10),
+ * but at least 576 and at most 1500 bytes of datagram.
+ */
+export function maxReplySize(request: DhcpPacket): number {
+  const datagram = readMaxMessageSize(request) ?? SMALLEST_DATAGRAM;
+  return Math.min(Math.max(datagram, SMALLEST_DATAGRAM), LARGEST_DATAGRAM) - IP_AND_UDP_HEADERS;
+}
+
+/** `options` without as many of the last as it takes to fit `maxSize` bytes of message; essential ones stay. */
+export function fitOptions(options: readonly DhcpOption[], maxSize: number): readonly DhcpOption[] {
+  const fitting = [...options];
+  for (let last = fitting.length - 1; last >= 0 && encodedSize(fitting) > maxSize; last -= 1) {
+    const option = fitting[last];
+    if (option !== undefined && !ESSENTIAL.has(option.code)) fitting.splice(last, 1);
+  }
+  return fitting;
+}
+
+function replyHeader(request: DhcpPacket): Omit<DhcpPacket, 'options'> {
+  return {
+    op: BOOTREPLY,
+    htype: request.htype,
+    hops: 0,
+    xid: request.xid,
+    secs: 0,
+    flags: request.flags,
+    ciaddr: UNSPECIFIED,
+    yiaddr: UNSPECIFIED,
+    siaddr: UNSPECIFIED,
+    giaddr: request.giaddr,
+    chaddr: request.chaddr,
+    sname: '',
+    file: '',
+  };
+}

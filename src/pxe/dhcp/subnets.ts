@@ -1,0 +1,41 @@
+import type { SubnetConfig } from '../../site/config.js';
+import { type Network, isInNetwork, parseNetwork } from './ipv4.js';
+
+/** A network whose nodes are answered, and what they are told. */
+export interface Subnet {
+  readonly interface: string; // the one that has `server` as an address
+  readonly network: Network;
+  readonly server: string; // our address: the server identifier, and where replies come from
+  readonly routers: readonly string[];
+  readonly nameServers: readonly string[];
+  readonly domain: string | undefined;
+  readonly lease: number; // seconds
+}
+
+/** A subnet of the configuration, on the interface that has its server address. Throws DhcpError BAD_ADDRESS. */
+export function parseSubnet(config: SubnetConfig, interfaceName: string): Subnet {
+  return {
+    interface: interfaceName,
+    network: parseNetwork(config.network),
+    server: config.server,
+    routers: config.routers,
+    nameServers: config.nameServers,
+    domain: config.domain,
+    lease: config.lease,
+  };
+}
+
+/** The subnet that holds `address`, the narrowest when networks nest; undefined when none does. */
+export function subnetOf(subnets: readonly Subnet[], address: string): Subnet | undefined {
+  return subnets
+    .filter((subnet) => isInNetwork(subnet.network, address))
+    .reduce<Subnet | undefined>(
+      (best, subnet) => (best === undefined || subnet.network.mask > best.network.mask ? subnet : best),
+      undefined,
+    );
+}
+
+/** Whether nodes of `subnet` are on the same wire as our interface, rather than behind a relay. */
+export function isOnLink(subnet: Subnet): boolean {
+  return isInNetwork(subnet.network, subnet.server);
+}
