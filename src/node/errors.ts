@@ -20,6 +20,7 @@ export type NodeErrorCode =
   | 'NO_SUCH_GENERATION'
   | 'NO_SUCH_ENTRY'
   | 'BAD_STAGE'
+  | 'BAD_KEY'
   | 'BAD_TEMPLATE';
 
 /** A node, a noderange or what was asked of it that cannot be taken as given, and why. */

@@ -1,0 +1,45 @@
+import { Liquid, LiquidError } from 'liquidjs';
+import { NodeError } from './errors.js';
+
+const liquid = new Liquid({
+  strictVariables: true,
+  strictFilters: true,
+  // `{% if node.attributes.x %}` and `| default:` may ask for what is not there; `{{ }}` alone may not.
+  lenientIf: true,
+  ownPropertyOnly: true,
+  // Templates come from layers and render for hostile clients: no files, bounded work.
+  templates: {},
+  parseLimit: 4 * 1024 * 1024,
+  renderLimit: 5000,
+  memoryLimit: 64 * 1024 * 1024,
+});
+
+/**
+ * The Liquid template `text` with `variables` filled in. `name` is what errors call it. Unknown variables, filters and
+ * tags are NodeError BAD_TEMPLATE naming file, line and the mend; a template cannot read files.
+ */
+export function renderTemplate(text: string, name: string, variables: object): string {
+  try {
+    return String(liquid.parseAndRenderSync(text, variables));
+  } catch (error) {
+    throw templateError(error, name, variables);
+  }
+}
+
+function templateError(error: unknown, name: string, variables: object): NodeError {
+  if (!(error instanceof LiquidError)) {
+    return new NodeError('BAD_TEMPLATE', `${name}: cannot be rendered; check its tags`, { cause: error });
+  }
+  const where = /, line:(\d+), col:(\d+)/.exec(error.message);
+  const what = error.message.replace(/, (?:file|line):.*/s, '').replace(/\s*\n\s*/g, ' ');
+  const unknown = /^undefined variable: (.+)$/.exec(what)?.[1];
+  const mend =
+    unknown === undefined
+      ? 'see the Liquid syntax in docs/templates.md'
+      : `known are: ${Object.keys(variables).join(', ')}; for an optional one write {{ ${unknown} | default: '' }}`;
+  return new NodeError(
+    'BAD_TEMPLATE',
+    `${name}${where === null ? '' : ` line ${where[1] ?? '?'}`}: ${what}; ${mend}`,
+    { cause: error },
+  );
+}
