@@ -18,6 +18,8 @@ export type ImageErrorCode =
   | 'BAD_VOLUME_ID'
   | 'MISSING_TOOL'
   | 'TOOL_FAILED'
+  | 'NO_SUCH_LAYER'
+  | 'BAD_LAYER'
   | 'BAD_ISO_REQUEST'
   | 'EXTRACT_FAILED';
 

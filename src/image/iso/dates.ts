@@ -16,7 +16,6 @@ export function decodeLongDate(bytes: Buffer): string | null {
   const sign = quarters < 0 ? '-' : '+';
   const zoneMinutes = Math.abs(quarters) * 15;
   const two = (value: number): string => String(value).padStart(2, '0');
-  const zone =
-    quarters === 0 ? 'Z' : `${sign}${two(Math.floor(zoneMinutes / 60))}:${two(zoneMinutes % 60)}`;
+  const zone = quarters === 0 ? 'Z' : `${sign}${two(Math.floor(zoneMinutes / 60))}:${two(zoneMinutes % 60)}`;
   return `${year}-${month}-${day}T${hour}:${minute}:${second}.${hundredths}${zone}`;
 }

@@ -29,7 +29,7 @@ export function decodeBootCatalog(sector: Buffer): BootImage[] {
   const initial = sector.subarray(ENTRY, 2 * ENTRY);
   if (initial.readUInt32LE(8) !== 0) images.push(decodeEntry(initial, defaultPlatform));
   let at = 2 * ENTRY;
-  for (let more = true; more && at + ENTRY <= SECTOR; ) {
+  for (let more = true; more && at + ENTRY <= SECTOR;) {
     const header = sector.readUInt8(at);
     if (header !== 0x90 && header !== 0x91) break;
     more = header === 0x90;

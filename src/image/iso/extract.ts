@@ -69,9 +69,13 @@ async function requireEmpty(directory: string): Promise<void> {
     await mkdir(directory, { recursive: true });
     if ((await readdir(directory)).length === 0) return;
   } catch (error) {
-    throw new ImageError('EXTRACT_FAILED', `${directory} cannot be written: ${messageOf(error)}. Choose another directory.`, {
-      cause: error,
-    });
+    throw new ImageError(
+      'EXTRACT_FAILED',
+      `${directory} cannot be written: ${messageOf(error)}. Choose another directory.`,
+      {
+        cause: error,
+      },
+    );
   }
   throw new ImageError('EXTRACT_FAILED', `${directory} is not empty. Name a new or an empty directory.`);
 }
@@ -93,7 +97,9 @@ async function within(node: IsoNode, action: () => Promise<void | string>): Prom
   } catch (error) {
     if (error instanceof ImageError) throw error;
     const mend =
-      codeOf(error) === 'ENOSPC' ? 'Free some space or choose another directory.' : 'Choose another directory.';
+      codeOf(error) === 'ENOSPC'
+        ? 'Free some space or choose another directory.'
+        : 'Choose another directory.';
     throw new ImageError('EXTRACT_FAILED', `/${node.path} cannot be written: ${messageOf(error)}. ${mend}`, {
       cause: error,
     });

@@ -97,6 +97,7 @@ function headerCrc(header: Buffer): number {
 
 /** A GUID as text: the first three fields are little-endian (UEFI 2.10 Appendix A). */
 function formatGuid(bytes: Buffer): string {
-  const field = (start: number, end: number): string => Buffer.from(bytes.subarray(start, end)).reverse().toString('hex');
+  const field = (start: number, end: number): string =>
+    Buffer.from(bytes.subarray(start, end)).reverse().toString('hex');
   return `${field(0, 4)}-${field(4, 6)}-${field(6, 8)}-${bytes.toString('hex', 8, 10)}-${bytes.toString('hex', 10, 16)}`;
 }

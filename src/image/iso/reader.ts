@@ -3,12 +3,12 @@ import { decodeBootCatalog, type BootImage } from './el-torito.js';
 import { MetadataReader, readRanges, type IsoSource } from './source.js';
 import { decodeSystemArea, type SystemArea } from './system-area.js';
 import { findRockRidge, TreeWalk, type IsoNode, type Namespace } from './tree.js';
-import { FIRST_DESCRIPTOR, readVolumes, SECTOR, type IsoVolume } from './volume.js';
+import { FIRST_DESCRIPTOR, readVolumes, SECTOR, type VolumeSet } from './volume.js';
 
 /** An ISO image, read: everything but the files' bytes. */
 export interface IsoImage {
   readonly source: IsoSource;
-  readonly volumes: readonly IsoVolume[]; // the primary one first
+  readonly volumes: VolumeSet['volumes']; // the primary one first
   readonly boot: readonly BootImage[]; // El Torito
   readonly systemArea: SystemArea;
   readonly udf: boolean; // a UDF file system lies beside this one and was not read
@@ -49,11 +49,10 @@ export async function openIso(source: IsoSource, options: { maxEntries?: number 
 
 async function chooseTree(
   reader: MetadataReader,
-  volumes: readonly IsoVolume[],
+  volumes: VolumeSet['volumes'],
   maxEntries: number,
 ): Promise<TreeWalk> {
-  const primary = volumes.find((volume) => volume.kind === 'primary');
-  if (primary === undefined) throw new ImageError('BAD_MAGIC', 'The image has no primary volume. Check the file.');
+  const [primary] = volumes;
   const skip = await findRockRidge(reader, primary);
   const joliet = volumes.find((volume) => volume.kind === 'joliet');
   const volume = skip === null && joliet !== undefined ? joliet : primary;
@@ -62,10 +61,16 @@ async function chooseTree(
 
 /** The node at `path`, a leading `/` allowed. Throws NO_SUCH_ENTRY. */
 export function findNode(image: IsoImage, path: string): IsoNode {
-  const wanted = path.split('/').filter((component) => component !== '' && component !== '.').join('/');
+  const wanted = path
+    .split('/')
+    .filter((component) => component !== '' && component !== '.')
+    .join('/');
   const node = image.nodes.find((candidate) => candidate.path === wanted);
   if (node === undefined) {
-    throw new ImageError('NO_SUCH_ENTRY', `The image holds no /${wanted}. List what it holds with \`rackboot iso ls\`.`);
+    throw new ImageError(
+      'NO_SUCH_ENTRY',
+      `The image holds no /${wanted}. List what it holds with \`rackboot iso ls\`.`,
+    );
   }
   return node;
 }
@@ -73,7 +78,10 @@ export function findNode(image: IsoImage, path: string): IsoNode {
 /** The bytes of a file, in buffers of at most 1 MiB. Throws NOT_A_FILE, or UNKNOWN_CODEC for a zisofs file. */
 export function readNode(image: IsoImage, node: IsoNode): AsyncGenerator<Buffer> {
   if (node.kind !== 'file') {
-    throw new ImageError('NOT_A_FILE', `/${node.path} is a ${node.kind}, which has no bytes of its own. Name a file.`);
+    throw new ImageError(
+      'NOT_A_FILE',
+      `/${node.path} is a ${node.kind}, which has no bytes of its own. Name a file.`,
+    );
   }
   if (node.compressed) {
     throw new ImageError(

@@ -4,7 +4,12 @@ import { decodeLongDate, decodeShortDate } from './dates.js';
 /** What the Rock Ridge fields of one directory record say (RRIP 1.12 §4.1); absent fields are absent. */
 export interface RockRidge {
   readonly name?: Buffer;
-  readonly posix?: { readonly mode: number; readonly links: number; readonly uid: number; readonly gid: number };
+  readonly posix?: {
+    readonly mode: number;
+    readonly links: number;
+    readonly uid: number;
+    readonly gid: number;
+  };
   readonly device?: { readonly major: number; readonly minor: number };
   readonly target?: Buffer; // symbolic link
   readonly mtime?: number; // seconds since the epoch
@@ -88,7 +93,7 @@ export async function decodeRockRidge(systemUse: Buffer, read: ReadContinuation)
 }
 
 function* fields(area: Buffer): Generator<Field> {
-  for (let at = 0; at + 4 <= area.length; ) {
+  for (let at = 0; at + 4 <= area.length;) {
     const length = area.readUInt8(at + 2);
     const signature = area.toString('latin1', at, at + 2);
     if (signature === 'ST') return;
@@ -131,7 +136,7 @@ class LinkTarget {
 
   append(records: Buffer): void {
     this.#seen = true;
-    for (let at = 0; at + 2 <= records.length; ) {
+    for (let at = 0; at + 2 <= records.length;) {
       const flags = records.readUInt8(at);
       const length = records.readUInt8(at + 1);
       if (at + 2 + length > records.length) throw damaged('a symbolic link component longer than its field');
@@ -158,7 +163,8 @@ class LinkTarget {
       this.#components.length = 0;
       return;
     }
-    const component = (flags & 0x02) !== 0 ? Buffer.from('.') : (flags & 0x04) !== 0 ? Buffer.from('..') : content;
+    const component =
+      (flags & 0x02) !== 0 ? Buffer.from('.') : (flags & 0x04) !== 0 ? Buffer.from('..') : content;
     const last = this.#components.pop();
     if (last === undefined) this.#components.push(component);
     else if (this.#open) this.#components.push(Buffer.concat([last, component]));
@@ -168,5 +174,8 @@ class LinkTarget {
 }
 
 function damaged(what: string): ImageError {
-  return new ImageError('BAD_ISO', `A Rock Ridge entry holds ${what}. The image is damaged or hostile; copy it again.`);
+  return new ImageError(
+    'BAD_ISO',
+    `A Rock Ridge entry holds ${what}. The image is damaged or hostile; copy it again.`,
+  );
 }

@@ -107,7 +107,7 @@ export class MetadataReader {
       );
     }
     const parts: Buffer[] = [];
-    for (let at = offset; at < offset + length; ) {
+    for (let at = offset; at < offset + length;) {
       const start = at - (at % MetadataReader.#WINDOW);
       const end = Math.min(start + MetadataReader.#WINDOW, offset + length);
       const window = await this.#window(start, end);

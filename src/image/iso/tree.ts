@@ -61,7 +61,11 @@ export class TreeWalk {
   readonly #pending: Directory[] = [];
   readonly #nodes: IsoNode[] = [];
 
-  constructor(reader: MetadataReader, volume: IsoVolume, options: { skip: number | null; maxEntries: number }) {
+  constructor(
+    reader: MetadataReader,
+    volume: IsoVolume,
+    options: { skip: number | null; maxEntries: number },
+  ) {
     this.#reader = reader;
     this.#volume = volume;
     this.#skip = options.skip;
@@ -166,7 +170,10 @@ export class TreeWalk {
     for (const record of records) {
       if (record.size === 0) continue;
       if (record.interleaved) {
-        throw new ImageError('BAD_ISO', `/${path} is interleaved (ECMA-119 §6.4.3), which rackboot does not read.`);
+        throw new ImageError(
+          'BAD_ISO',
+          `/${path} is interleaved (ECMA-119 §6.4.3), which rackboot does not read.`,
+        );
       }
       const offset = record.block * this.#volume.blockSize;
       if (offset + record.size > this.#reader.size) {
@@ -206,7 +213,10 @@ export class TreeWalk {
     const start = directory.block * this.#volume.blockSize;
     for (let at = 0; at < directory.size; at += CHUNK_SECTORS * SECTOR) {
       const length = Math.min(CHUNK_SECTORS * SECTOR, directory.size - at);
-      yield* decodeRecords(await this.#reader.read(`Directory /${directory.path}`, start + at, length), SECTOR);
+      yield* decodeRecords(
+        await this.#reader.read(`Directory /${directory.path}`, start + at, length),
+        SECTOR,
+      );
     }
   }
 

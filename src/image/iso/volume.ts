@@ -29,7 +29,7 @@ export interface IsoVolume {
 
 /** What the sectors from 16 onwards declare. */
 export interface VolumeSet {
-  readonly volumes: readonly IsoVolume[];
+  readonly volumes: readonly [IsoVolume, ...IsoVolume[]]; // the primary one first
   readonly bootCatalog: number | null; // sector of the El Torito boot catalog
   readonly udf: boolean; // a UDF file system lies beside ISO 9660 (ECMA-167 3/9.1)
 }
@@ -57,7 +57,8 @@ export async function readVolumes(reader: MetadataReader): Promise<VolumeSet> {
     }
     if (type === 1 || type === 2) volumes.push(decodeVolume(sector, type));
   }
-  if (!volumes.some((volume) => volume.kind === 'primary')) {
+  const primary = volumes.find((volume) => volume.kind === 'primary');
+  if (primary === undefined) {
     throw new ImageError(
       'BAD_MAGIC',
       udf
@@ -65,7 +66,7 @@ export async function readVolumes(reader: MetadataReader): Promise<VolumeSet> {
         : 'No ISO 9660 volume descriptor at byte 32768: this is not an ISO image, or only the beginning of one. Check the file.',
     );
   }
-  return { volumes, bootCatalog, udf };
+  return { volumes: [primary, ...volumes.filter((volume) => volume !== primary)], bootCatalog, udf };
 }
 
 /** Whether `identifier` is one of the volume structures of ECMA-167 2/9.1 that may stand between the others. */
