@@ -1,0 +1,103 @@
+import { StoreError } from '../errors.js';
+import type { AssignmentRecord, AssignmentState, Timestamp } from '../records.js';
+import type { StateDatabase } from './database.js';
+import { requireGeneration, requireOsimage } from './osimages.js';
+import { groupsOf } from './rows.js';
+import type { AssignmentTable, Queries, Row } from './tables.js';
+
+const states: readonly AssignmentState[] = ['osimage', 'boot', 'offline'];
+
+/** What nodes are set to, in the database. */
+export class AssignmentRows {
+  protected readonly database: StateDatabase;
+
+  constructor(database: StateDatabase) {
+    this.database = database;
+  }
+
+  async assignment(node: string): Promise<AssignmentRecord | undefined> {
+    return (await this.assignments([node]))[0];
+  }
+
+  async assignments(nodes?: readonly string[]): Promise<AssignmentRecord[]> {
+    return this.database.read(async (db) => {
+      const all = db.selectFrom('assignment').selectAll().orderBy('node');
+      if (nodes === undefined) return (await all.execute()).map(assignmentOf);
+      const found: AssignmentRecord[] = [];
+      for (const group of groupsOf([...new Set(nodes)].sort())) {
+        found.push(...(await all.where('node', 'in', group).execute()).map(assignmentOf));
+      }
+      return found;
+    });
+  }
+
+  /** Besides what NodeState says: throws StoreError NO_SUCH_NODE, NO_SUCH_OSIMAGE or NO_SUCH_GENERATION. */
+  async assign(assignments: readonly AssignmentRecord[]): Promise<void> {
+    await this.database.write(async (trx) => {
+      await requireTargets(trx, assignments);
+      for (const next of assignments) await replace(trx, next);
+    });
+  }
+
+  async assignIf(node: string, since: Timestamp, next: AssignmentRecord): Promise<boolean> {
+    return this.database.write(async (trx) => {
+      const row = await trx
+        .selectFrom('assignment')
+        .select('node')
+        .where('node', '=', node)
+        .where('state', '=', 'osimage')
+        .where('since', '=', since)
+        .executeTakeFirst();
+      if (row === undefined) return false;
+      await requireTargets(trx, [next]);
+      await replace(trx, next);
+      return true;
+    });
+  }
+}
+
+async function replace(trx: Queries, next: AssignmentRecord): Promise<void> {
+  const { node, state, osimage, generation, entry, since } = next;
+  const values = { state, osimage, generation, entry, since };
+  await trx
+    .insertInto('assignment')
+    .values({ node, ...values })
+    .onConflict((conflict) => conflict.column('node').doUpdateSet(values))
+    .execute();
+}
+
+async function requireTargets(trx: Queries, assignments: readonly AssignmentRecord[]): Promise<void> {
+  for (const group of groupsOf([...new Set(assignments.map((next) => next.node))])) {
+    const rows = await trx.selectFrom('node').select('name').where('name', 'in', group).execute();
+    const known = new Set(rows.map((row) => row.name));
+    const missing = group.find((name) => !known.has(name));
+    if (missing !== undefined) {
+      throw new StoreError(
+        'NO_SUCH_NODE',
+        `node ${missing}: there is none of that name; see: rackboot node ls`,
+      );
+    }
+  }
+  const targets = new Map<string, AssignmentRecord>();
+  for (const next of assignments) {
+    if (next.state === 'osimage') targets.set(JSON.stringify([next.osimage, next.generation]), next);
+  }
+  for (const { node, osimage, generation } of targets.values()) {
+    if (osimage === null)
+      throw new StoreError('NO_SUCH_OSIMAGE', `node ${node}: set to no osimage; name one.`);
+    if (generation === null) await requireOsimage(trx, osimage);
+    else await requireGeneration(trx, osimage, generation);
+  }
+}
+
+function assignmentOf(row: Row<AssignmentTable>): AssignmentRecord {
+  const state = states.find((known) => known === row.state);
+  if (state === undefined) {
+    throw new StoreError(
+      'DATABASE_DAMAGED',
+      `node ${row.node}: unknown state '${row.state}'; set it again with nodeset.`,
+    );
+  }
+  const { node, osimage, generation, entry, since } = row;
+  return { node, state, osimage, generation, entry, since };
+}

@@ -1,0 +1,144 @@
+import { Kysely, Migrator, PostgresDialect, sql, type Transaction } from 'kysely';
+import { codeOf } from '../../errors.js';
+import { StoreError } from '../errors.js';
+import { databaseError } from './errors.js';
+import { migrationsFor, type DatabaseKind } from './migrations.js';
+import { postgresPool } from './postgres.js';
+import { SqliteFileDialect } from './sqlite.js';
+import type { Queries, Tables } from './tables.js';
+
+const migrationAttempts = 20;
+
+/** Where the state is kept: a SQLite file, or a PostgreSQL server by its URL. */
+export type DatabaseAddress =
+  { readonly kind: 'sqlite'; readonly path: string } | { readonly kind: 'postgres'; readonly url: string };
+
+/**
+ * The database of a site, open and migrated. `write` transactions of all processes run one after another, in SQLite by
+ * its write lock and in PostgreSQL by an advisory one, so that what a transaction has seen still holds when it commits.
+ */
+export class StateDatabase {
+  readonly kind: DatabaseKind;
+  readonly #name: string;
+  readonly #db: Kysely<Tables>;
+
+  private constructor(kind: DatabaseKind, name: string, db: Kysely<Tables>) {
+    this.kind = kind;
+    this.#name = name;
+    this.#db = db;
+  }
+
+  /**
+   * Opens the database, making it when it is missing and migrating it when it is old; any number of processes may do
+   * so at once. Throws StoreError DATABASE_NEWER, READ_ONLY, DATABASE_DAMAGED, DATABASE_UNREACHABLE.
+   */
+  static async open(address: DatabaseAddress): Promise<StateDatabase> {
+    const dialect =
+      address.kind === 'sqlite'
+        ? new SqliteFileDialect(address.path)
+        : new PostgresDialect({ pool: postgresPool(address.url) });
+    const name = address.kind === 'sqlite' ? address.path : withoutSecrets(address.url);
+    const opened = new StateDatabase(address.kind, name, new Kysely<Tables>({ dialect }));
+    try {
+      await opened.#migrate();
+    } catch (error) {
+      await opened.close().catch(() => undefined);
+      throw databaseError(error, name);
+    }
+    return opened;
+  }
+
+  /** Runs queries that change nothing. Several of them may see different states. */
+  async read<T>(body: (db: Queries) => Promise<T>): Promise<T> {
+    try {
+      return await body(this.#db);
+    } catch (error) {
+      throw databaseError(error, this.#name);
+    }
+  }
+
+  /**
+   * Runs `body` in a transaction of its own, which nothing else writes beside; it commits when `body` returns and
+   * leaves nothing when it throws. `body` may only await queries. One that is not `durable` may be lost in a power cut
+   * unless a durable one came after it.
+   */
+  async write<T>(
+    body: (trx: Transaction<Tables>) => Promise<T>,
+    options: { durable: boolean } = { durable: true },
+  ): Promise<T> {
+    try {
+      return await (this.kind === 'sqlite'
+        ? this.#writeSqlite(body, options)
+        : this.#writePostgres(body, options));
+    } catch (error) {
+      throw databaseError(error, this.#name);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#db.destroy();
+  }
+
+  #writeSqlite<T>(body: (trx: Transaction<Tables>) => Promise<T>, options: { durable: boolean }): Promise<T> {
+    if (options.durable) return this.#db.transaction().execute(body);
+    return this.#db.connection().execute(async (connection) => {
+      await sql`pragma synchronous = normal`.execute(connection);
+      try {
+        return await connection.transaction().execute(body);
+      } finally {
+        await sql`pragma synchronous = full`.execute(connection);
+      }
+    });
+  }
+
+  #writePostgres<T>(
+    body: (trx: Transaction<Tables>) => Promise<T>,
+    options: { durable: boolean },
+  ): Promise<T> {
+    return this.#db.transaction().execute(async (trx) => {
+      await sql`select pg_advisory_xact_lock(${sql.lit(0x7261636b)}, ${sql.lit(0x626f6f74)})`.execute(trx);
+      if (!options.durable) await sql`set local synchronous_commit to off`.execute(trx);
+      return body(trx);
+    });
+  }
+
+  async #migrate(): Promise<void> {
+    const migrations = migrationsFor(this.kind);
+    const applied = await this.#appliedMigrations();
+    const unknown = applied.find((name) => migrations[name] === undefined);
+    if (unknown !== undefined) {
+      throw new StoreError(
+        'DATABASE_NEWER',
+        `${this.#name}: written by a newer rackboot (it has '${unknown}'); use that version, or a backup from before it.`,
+      );
+    }
+    if (applied.length === Object.keys(migrations).length) return;
+    const migrator = new Migrator({ db: this.#db, provider: { getMigrations: async () => migrations } });
+    for (let attempt = 1; ; attempt++) {
+      const { error } = await migrator.migrateToLatest();
+      if (error === undefined) return;
+      // Several processes making the migrator's own tables at once can trip each other up.
+      if (attempt === migrationAttempts || !isRace(error)) throw databaseError(error, this.#name);
+    }
+  }
+
+  /** Names of the applied migrations; none in a new database. */
+  async #appliedMigrations(): Promise<string[]> {
+    const tables = await this.#db.introspection.getTables({ withInternalKyselyTables: true });
+    if (!tables.some((table) => table.name === 'kysely_migration')) return [];
+    const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(
+      this.#db,
+    );
+    return rows.map((row) => row.name);
+  }
+}
+
+function isRace(error: unknown): boolean {
+  const code = codeOf(error) ?? '';
+  return /^(?:SQLITE_ERROR|SQLITE_SCHEMA|SQLITE_CONSTRAINT.*|23505|42P07|40001|40P01)$/.test(code);
+}
+
+function withoutSecrets(url: string): string {
+  const parsed = new URL(url);
+  return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
+}

@@ -1,0 +1,35 @@
+import { asDigest, type Digest } from '../digest.js';
+import { StoreError } from '../errors.js';
+
+/** How many values one IN list or one insert carries. */
+export const groupSize = 1000;
+
+/** `items` in groups of at most `size`. */
+export function* groupsOf<T>(items: Iterable<T>, size: number = groupSize): Generator<T[]> {
+  let group: T[] = [];
+  for (const item of items) {
+    group.push(item);
+    if (group.length === size) {
+      yield group;
+      group = [];
+    }
+  }
+  if (group.length > 0) yield group;
+}
+
+/** A digest as the database keeps it: 32 bytes. */
+export function digestBytes(digest: Digest): Buffer {
+  return Buffer.from(digest, 'hex');
+}
+
+/** A digest as the database gave it. */
+export function digestOf(bytes: Buffer): Digest {
+  const digest = asDigest(bytes.toString('hex'));
+  if (digest === undefined) {
+    throw new StoreError(
+      'DATABASE_DAMAGED',
+      `the database holds a digest of ${bytes.length} bytes; put a backup in its place.`,
+    );
+  }
+  return digest;
+}
