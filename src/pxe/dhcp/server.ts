@@ -12,7 +12,7 @@ import { BROADCAST, UNSPECIFIED } from './ipv4.js';
 import { DEFAULT_LOADERS, type LoaderTable } from './loaders.js';
 import { readMachineUuid } from './options.js';
 import { BOOTREQUEST, type DhcpPacket, decodeDhcp, encodeDhcp } from './packet.js';
-import { Repeats } from './repeats.js';
+import { Repeats } from '../repeats.js';
 import { CLIENT_PORT, SERVER_PORT, maxReplySize } from './reply.js';
 import { type DhcpMode, type InterfaceAddresses, servedSubnets } from './served-subnets.js';
 import { type Arrival, type DhcpSockets, openDhcpSockets } from './sockets.js';

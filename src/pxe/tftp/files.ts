@@ -1,0 +1,23 @@
+/** Who asks for a file. */
+export interface TftpClient {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What TFTP serves. */
+export interface TftpFiles {
+  /** The file at `path` (as normalizePath gives it) for `client`, or undefined when there is none for it. */
+  open(path: string, client: TftpClient): Promise<TftpFile | undefined>;
+}
+
+/** An open file. Its size does not change. */
+export interface TftpFile {
+  readonly size: number; // bytes
+  /**
+   * Bytes [start, end), with 0 ≤ start ≤ end ≤ size. Called once for each read-ahead of 64 to 512 KiB, in order; what
+   * costs more than a read (a lookup, an open) belongs into TftpFiles.open.
+   */
+  read(start: number, end: number): AsyncIterable<Buffer>;
+  /** Called exactly once, when the transfer has ended and no read is running. */
+  close(): Promise<void>;
+}
