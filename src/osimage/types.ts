@@ -43,19 +43,27 @@ export interface GenerationManifest {
   readonly tree: readonly Artifact[];
   /** The first entry is the default. */
   readonly boot: readonly BootEntry[];
+  /** The same entries before layers added their arguments. */
+  readonly bootBase: readonly BootEntry[];
   readonly answer?: AnswerTemplate;
   /** Archive descriptor blob (image/archive.ts) of each editable artifact, by artifact path. */
   readonly archives: Readonly<Record<string, Digest>>;
+  /** The same archives as they were imported: what every build starts from. */
+  readonly bases: Readonly<Record<string, Digest>>;
   /** What was built from what: the input of the generation's id. */
   readonly inputs: GenerationInputs;
 }
 
 /** The inputs a generation's id is the digest of. */
 export interface GenerationInputs {
-  readonly media: Digest; // digest over the imported files' digests
+  readonly media: Digest; // digest over the imported files' paths and digests, as the vendor shipped them
+  /** Highest first; each digest is that of the layer's snapshot blob (osimage/layer-snapshot.ts). */
   readonly layers: readonly { readonly name: string; readonly digest: Digest }[];
   readonly edits: readonly AdHocEdit[]; // `image put`, `image delete`, `image chmod`, oldest first
-  readonly settings: Readonly<Record<string, string>>; // --set key=value
+  readonly settings: Readonly<Record<string, string>>; // --set key=value; `settings.key` in templates
+  readonly epoch?: number; // SOURCE_DATE_EPOCH, where it was set: the time of new entries, seconds
+  /** How the layers were asked for, `L[:L…]` with absolute paths; not part of the id. */
+  readonly layerSpec: string;
 }
 
 /** One ad-hoc change, as recorded in a generation's inputs. Paths are absolute inside the archive. */

@@ -11,7 +11,7 @@ import { makeEfiImage, readEfiFiles } from './efi-boot.js';
 import { backupGpt, decodeGptHeader, GPT_SECTOR, partitionArray } from './gpt.js';
 import { ImagePrefix } from './prefix.js';
 import { openIso } from './reader.js';
-import { checkRequest, DISK_INFO, type IsoEntry, type IsoRequest } from './request.js';
+import { checkRequest, checkVolumeId, DISK_INFO, type IsoEntry, type IsoRequest } from './request.js';
 import { stageTree, writeWeights, type StagedFile } from './staging.js';
 import type { IsoNode } from './tree.js';
 import { FIRST_DESCRIPTOR, SECTOR } from './volume.js';
@@ -54,6 +54,7 @@ interface Planned extends StagedFile {
  * begin, so the work does not depend on their size. Throws ImageError: a bad request, a missing tool or package.
  */
 export async function authorIso(request: IsoRequest, tools: AuthorTools): Promise<AuthoredIso> {
+  checkVolumeId(request.volumeId);
   const tempDir = tools.tempDir ?? tmpdir();
   const files = await planFiles(request, tools, tempDir);
   const scratch = await mkdtemp(join(tempDir, 'rackboot-iso-'));

@@ -1,4 +1,4 @@
-import type { ExtentMap, Part } from '../../store/extents.js';
+import { coalesce, type ExtentMap, type Part } from '../../store/extents.js';
 import type { BlobWriter } from '../../store/types.js';
 import { ImageError } from '../errors.js';
 
@@ -27,15 +27,12 @@ export function composeMap(size: number, placed: readonly Placed[]): ExtentMap {
         `xorriso put ${path} at byte ${offset}, where something else lies. Report this with the xorriso version.`,
       );
     }
-    pushZeros(parts, offset - end);
-    for (const part of map.parts) {
-      if (part.kind === 'zero') pushZeros(parts, part.length);
-      else parts.push(part);
-    }
+    parts.push({ kind: 'zero', length: offset - end });
+    for (const part of map.parts) parts.push(part);
     end = offset + map.size;
   }
-  pushZeros(parts, size - end);
-  return { size, parts };
+  parts.push({ kind: 'zero', length: size - end });
+  return coalesce(parts);
 }
 
 /** The extent map of new `bytes`: zeros by their length, the rest inline when short, else as blobs. */
@@ -43,7 +40,7 @@ export async function storeBytes(bytes: Buffer, writer: BlobWriter): Promise<Ext
   const parts: Part[] = [];
   for (const run of splitZeros(bytes)) {
     if (run.zero) {
-      pushZeros(parts, run.end - run.start);
+      parts.push({ kind: 'zero', length: run.end - run.start });
     } else if (run.end - run.start <= INLINE) {
       parts.push({ kind: 'inline', bytes: Buffer.from(bytes.subarray(run.start, run.end)) });
     } else {
@@ -53,7 +50,7 @@ export async function storeBytes(bytes: Buffer, writer: BlobWriter): Promise<Ext
       }
     }
   }
-  return { size: bytes.length, parts };
+  return coalesce(parts);
 }
 
 interface Run {
@@ -77,11 +74,4 @@ function* splitZeros(bytes: Buffer): Generator<Run> {
     zero = isZero;
   }
   if (bytes.length > start) yield { zero, start, end: bytes.length };
-}
-
-function pushZeros(parts: Part[], length: number): void {
-  if (length === 0) return;
-  const last = parts.at(-1);
-  if (last?.kind === 'zero') parts[parts.length - 1] = { kind: 'zero', length: last.length + length };
-  else parts.push({ kind: 'zero', length });
 }

@@ -1,4 +1,4 @@
-import type { ExtentMap } from '../../store/extents.js';
+import { partLength, type ExtentMap } from '../../store/extents.js';
 import { ImageError } from '../errors.js';
 
 /** A file's bytes, for an image being written: stored ones by reference, or new ones. */
@@ -45,7 +45,6 @@ export function checkVolumeId(volumeId: string): string {
 
 /** Throws ImageError unless `request` can be written as asked. `added` are the paths that booting adds to the image. */
 export function checkRequest(request: IsoRequest, added: readonly string[]): void {
-  checkVolumeId(request.volumeId);
   const year = request.date.getUTCFullYear();
   if (!(year >= 1970 && year <= 2099)) {
     throw new ImageError(
@@ -97,10 +96,7 @@ function checkPath(path: string): void {
 }
 
 function checkMap(path: string, map: ExtentMap): void {
-  const total = map.parts.reduce(
-    (sum, part) => sum + (part.kind === 'inline' ? part.bytes.length : part.length),
-    0,
-  );
+  const total = map.parts.reduce((sum, part) => sum + partLength(part), 0);
   if (total !== map.size) {
     throw new ImageError(
       'BAD_ISO_REQUEST',

@@ -1,0 +1,79 @@
+import type { Digest } from '../store/digest.js';
+import { readRange } from '../store/extents.js';
+import type { BlobReader } from '../store/types.js';
+import { isDirectory, isSymlink } from './cpio/header.js';
+import { canonicalPath } from './cpio/path.js';
+import { contentOf, type Content, type Edit } from './edit.js';
+
+/** A file of a layer's overlay. `path` and `target` are latin-1, so that names that are not UTF-8 survive. */
+export interface LayerFile {
+  readonly path: string; // canonical
+  readonly mode: number; // st_mode
+  readonly size: number; // bytes of a regular file
+  readonly blob?: Digest; // content of a regular file that is not empty
+  readonly target?: string; // of a symbolic link
+}
+
+/**
+ * Everything a layer says, as it was when a generation was built. Stored as a blob, so that a generation can be built
+ * again when the directory has changed or gone; the blob's digest is the layer's.
+ */
+export interface LayerSnapshot {
+  readonly version: 1;
+  readonly files: readonly LayerFile[]; // in order of their paths' bytes
+  readonly removals: readonly string[]; // canonical paths, latin-1
+  readonly bootargs: string; // words of the kernel line, may hold Liquid expressions
+  readonly answer?: { readonly name: string; readonly template: Digest };
+}
+
+/** A snapshot as the bytes of its blob. */
+export function encodeSnapshot(snapshot: LayerSnapshot): Buffer {
+  return Buffer.from(JSON.stringify(snapshot));
+}
+
+/** The snapshot that `encodeSnapshot` wrote. */
+export function decodeSnapshot(bytes: Buffer): LayerSnapshot {
+  return JSON.parse(bytes.toString('utf8')) as LayerSnapshot;
+}
+
+/** Every blob that a snapshot needs besides its own. */
+export function* snapshotBlobs(snapshot: LayerSnapshot): Generator<Digest> {
+  for (const { blob } of snapshot.files) if (blob !== undefined) yield blob;
+  if (snapshot.answer !== undefined) yield snapshot.answer.template;
+}
+
+/** The bytes of a stored blob as content of an archive's entry. */
+export function blobContent(blob: Digest, size: number, blobs: BlobReader): Content {
+  const map = { size, parts: [{ kind: 'blob', blob, offset: 0, length: size }] } as const;
+  return { size, read: () => readRange(map, blobs, 0, size) };
+}
+
+/** What a layer changes in an archive: first its removals, then its overlay, owned by root. `name` is for messages. */
+export function layerEdits(name: string, snapshot: LayerSnapshot, blobs: BlobReader): Edit[] {
+  const removals = snapshot.removals.map((path): Edit => ({
+    op: 'delete',
+    path: canonicalPath(path),
+    required: false,
+    from: `layer ${name}`,
+  }));
+  const overlay = snapshot.files.map((file): Edit => {
+    const shared = {
+      op: 'put',
+      path: canonicalPath(file.path),
+      mode: file.mode,
+      uid: 0,
+      gid: 0,
+      from: `layer ${name}`,
+    } as const;
+    if (isSymlink(file.mode)) {
+      const target = file.target ?? '';
+      return { ...shared, content: contentOf(Buffer.from(target, 'latin1')), target };
+    }
+    const empty = isDirectory(file.mode) || file.blob === undefined;
+    return {
+      ...shared,
+      content: empty ? contentOf(Buffer.alloc(0)) : blobContent(file.blob, file.size, blobs),
+    };
+  });
+  return [...removals, ...overlay];
+}

@@ -1,0 +1,250 @@
+import { archiveBlobs, decodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
+import type { Edit } from '../image/edit.js';
+import {
+  decodeSnapshot,
+  encodeSnapshot,
+  layerEdits,
+  snapshotBlobs,
+  type LayerSnapshot,
+} from '../image/layer.js';
+import { resolveLayers } from '../image/layer-path.js';
+import { readLayer } from '../image/layer-read.js';
+import { spliceArchive } from '../image/splice.js';
+import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
+import { codeOf } from '../errors.js';
+import type { Digest } from '../store/digest.js';
+import { blobsOf, readBlob } from '../store/extents.js';
+import type { GenerationRecord, Store } from '../store/records.js';
+import type { BlobWriter } from '../store/types.js';
+import { adHocToEdit } from './ad-hoc.js';
+import { storeArchiveArtifact, type StoredArtifact } from './artifacts.js';
+import { OsimageError } from './errors.js';
+import { findGeneration } from './find.js';
+import { generationId } from './generation-id.js';
+import { artifactMap, manifestOf } from './manifest.js';
+import { checkTemplate } from './templates.js';
+import type { AnswerTemplate, BootEntry, GenerationInputs, GenerationManifest } from './types.js';
+
+/** What a build changes about the inputs of the current generation. */
+export interface BuildRequest {
+  readonly osimage: string;
+  readonly note: string; // for the history
+  /** The inputs of the new generation, from those of the current one; may store blobs. Asked again when another build came first. */
+  change(current: CurrentGeneration, writer: BlobWriter): Promise<GenerationInputs>;
+}
+
+export interface CurrentGeneration {
+  readonly record: GenerationRecord;
+  readonly manifest: GenerationManifest;
+}
+
+export interface BuildResult {
+  readonly record: GenerationRecord;
+  readonly manifest: GenerationManifest;
+  /** False when the inputs were those of a generation that exists: nothing was built, it was made current. */
+  readonly built: boolean;
+  readonly counts: SegmentCounts;
+}
+
+/** Builds that may come between before this one gives up. */
+const MAX_ATTEMPTS = 5;
+
+/**
+ * Publishes the generation that `request` asks for and makes it current. Every build starts from the archives as they
+ * were imported, so its bytes depend on its inputs alone. Throws OsimageError, ImageError, NodeError BAD_TEMPLATE,
+ * StoreError; then the current generation stays.
+ */
+export async function buildGeneration(store: Store, request: BuildRequest): Promise<BuildResult> {
+  for (let attempt = 1; ; attempt++) {
+    const record = await findGeneration(store, request.osimage);
+    const current = { record, manifest: manifestOf(record) };
+    try {
+      return await store.write(request.note, (writer) => buildOnce(store, writer, request, current));
+    } catch (error) {
+      if (codeOf(error) !== 'STALE_PARENT' || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function buildOnce(
+  store: Store,
+  writer: BlobWriter,
+  request: BuildRequest,
+  current: CurrentGeneration,
+): Promise<BuildResult> {
+  const counts = zeroCounts();
+  const inputs = await request.change(current, writer);
+  await writer.seal();
+  const id = generationId(current.manifest.family, inputs);
+  const existing = await store.osimages.generation(request.osimage, id);
+  if (existing !== undefined) {
+    await store.osimages.setCurrent(request.osimage, id);
+    return { record: existing, manifest: manifestOf(existing), built: false, counts };
+  }
+  const layers = await readSnapshots(store, inputs);
+  const answer = await answerOf(store, layers, inputs);
+  const boot = bootEntries(current.manifest.bootBase, layers, inputs);
+  const archives = await buildArchives(store, writer, counts, current.manifest, layers, inputs);
+  const files = current.manifest.files.map((file) => archives.get(file.path)?.artifact ?? file);
+  const { answer: _previous, ...carried } = current.manifest;
+  const manifest: GenerationManifest = {
+    ...carried,
+    files,
+    boot,
+    ...(answer === undefined ? {} : { answer }),
+    archives: Object.fromEntries([...archives].map(([path, stored]) => [path, stored.descriptor])),
+    inputs,
+  };
+  await writer.seal();
+  const record = await store.osimages.publish(
+    {
+      osimage: request.osimage,
+      family: manifest.family,
+      id,
+      parent: current.record.id,
+      note: request.note,
+      manifest: JSON.stringify(manifest),
+      blobs: await blobsNeeded(store, manifest, layers, archives),
+    },
+    { create: false },
+  );
+  return { record, manifest, built: true, counts };
+}
+
+type NamedSnapshot = { readonly name: string; readonly digest: Digest; readonly snapshot: LayerSnapshot };
+type StoredArchive = StoredArtifact & { readonly descriptor: Digest };
+
+async function readSnapshots(store: Store, inputs: GenerationInputs): Promise<NamedSnapshot[]> {
+  const read: NamedSnapshot[] = [];
+  for (const { name, digest } of inputs.layers) {
+    read.push({ name, digest, snapshot: decodeSnapshot(await readBlob(store.blobs, digest)) });
+  }
+  return read;
+}
+
+/** The answer template of the highest layer that has one, tried. */
+async function answerOf(
+  store: Store,
+  layers: readonly NamedSnapshot[],
+  inputs: GenerationInputs,
+): Promise<AnswerTemplate | undefined> {
+  const answer = layers.find((layer) => layer.snapshot.answer !== undefined)?.snapshot.answer;
+  if (answer === undefined) return undefined;
+  checkTemplate(
+    (await readBlob(store.blobs, answer.template)).toString('utf8'),
+    answer.name,
+    inputs.settings,
+  );
+  return { ...answer, contentType: 'text/plain; charset=utf-8' };
+}
+
+/** The boot entries with the layers' arguments, lowest layer first, so that a higher one has the last word. */
+function bootEntries(
+  base: readonly BootEntry[],
+  layers: readonly NamedSnapshot[],
+  inputs: GenerationInputs,
+): BootEntry[] {
+  const lowestFirst = [...layers].reverse();
+  for (const { name, snapshot } of lowestFirst)
+    checkTemplate(snapshot.bootargs, `${name}/bootargs`, inputs.settings);
+  return base.map((entry) => ({
+    ...entry,
+    args: [entry.args, ...lowestFirst.map(({ snapshot }) => snapshot.bootargs)]
+      .filter((args) => args !== '')
+      .join(' '),
+  }));
+}
+
+async function buildArchives(
+  store: Store,
+  writer: BlobWriter,
+  counts: SegmentCounts,
+  manifest: GenerationManifest,
+  layers: readonly NamedSnapshot[],
+  inputs: GenerationInputs,
+): Promise<Map<string, StoredArchive>> {
+  const built = new Map<string, StoredArchive>();
+  const main = manifest.boot[0]?.initrds[0];
+  for (const [path, digest] of Object.entries(manifest.bases)) {
+    const edits: Edit[] =
+      path === main
+        ? [...layers].reverse().flatMap((layer) => layerEdits(layer.name, layer.snapshot, store.blobs))
+        : [];
+    edits.push(
+      ...inputs.edits.filter((edit) => edit.archive === path).map((edit) => adHocToEdit(edit, store.blobs)),
+    );
+    const descriptor = await spliceArchive(await readDescriptor(store, digest), edits, {
+      blobs: store.blobs,
+      writer,
+      counts,
+      mtime: inputs.epoch,
+      earlier: await currentDescriptors(store, manifest, path),
+    });
+    built.set(path, await storeArchiveArtifact(path, descriptor, writer, store.blobs));
+  }
+  return built;
+}
+
+async function currentDescriptors(
+  store: Store,
+  manifest: GenerationManifest,
+  path: string,
+): Promise<ArchiveDescriptor[]> {
+  const digest = manifest.archives[path];
+  return digest === undefined ? [] : [await readDescriptor(store, digest)];
+}
+
+async function readDescriptor(store: Store, digest: Digest): Promise<ArchiveDescriptor> {
+  return decodeDescriptor(await readBlob(store.blobs, digest));
+}
+
+/** Every blob that a generation needs: what it serves, and what it takes to build on it. */
+async function blobsNeeded(
+  store: Store,
+  manifest: GenerationManifest,
+  layers: readonly NamedSnapshot[],
+  archives: ReadonlyMap<string, StoredArchive>,
+): Promise<Set<Digest>> {
+  const needed = new Set<Digest>();
+  for (const artifact of [...manifest.files, ...manifest.tree]) {
+    needed.add(artifact.map);
+    for (const blob of blobsOf(await artifactMap(store.blobs, artifact))) needed.add(blob);
+  }
+  for (const stored of archives.values()) for (const blob of stored.blobs) needed.add(blob);
+  for (const digest of Object.values(manifest.bases)) {
+    needed.add(digest);
+    for (const blob of archiveBlobs(await readDescriptor(store, digest))) needed.add(blob);
+  }
+  for (const { digest, snapshot } of layers) {
+    needed.add(digest);
+    for (const blob of snapshotBlobs(snapshot)) needed.add(blob);
+  }
+  for (const edit of manifest.inputs.edits) if (edit.op === 'put' && edit.size > 0) needed.add(edit.blob);
+  return needed;
+}
+
+/** Reads the layers that `spec` means from disk and stores them, highest first. */
+export async function takeLayers(
+  spec: string,
+  searchDirs: readonly string[],
+  writer: BlobWriter,
+): Promise<GenerationInputs['layers']> {
+  const layers: { name: string; digest: Digest }[] = [];
+  for (const directory of await resolveLayers(spec, searchDirs)) {
+    const snapshot = await readLayer(directory, writer);
+    layers.push({ name: directory.name, digest: await writer.put(encodeSnapshot(snapshot)) });
+  }
+  return layers;
+}
+
+/** The archive that changes go to unless told otherwise: the default boot entry's first initrd. Throws OsimageError. */
+export function mainArchive(manifest: GenerationManifest): string {
+  const main = manifest.boot[0]?.initrds[0];
+  if (main === undefined || manifest.archives[main] === undefined) {
+    throw new OsimageError(
+      'BAD_SOURCE',
+      'this osimage has no archive to change: its default boot entry loads no initrd',
+    );
+  }
+  return main;
+}

@@ -1,0 +1,75 @@
+import { decodeDescriptor } from '../image/archive.js';
+import { FrameReader, loadEntries, type PlacedEntry } from '../image/archive-index.js';
+import { isRegular } from '../image/cpio/header.js';
+import { pathFromText, pathToText, type ArchivePath } from '../image/cpio/path.js';
+import { ImageError } from '../image/errors.js';
+import { ArchiveTree } from '../image/tree.js';
+import { readBlob } from '../store/extents.js';
+import type { Store } from '../store/records.js';
+import { OsimageError } from './errors.js';
+import type { GenerationManifest } from './types.js';
+
+/** An archive of a generation, opened to look into it. */
+export interface OpenArchive {
+  readonly entries: readonly PlacedEntry[];
+  readonly tree: ArchiveTree;
+  /** The data of an entry; of a hard link, that of the inode. */
+  read(entry: PlacedEntry): AsyncIterable<Buffer>;
+  /** Names the bytes of an entry without reading them: entries with equal marks have equal data. */
+  mark(entry: PlacedEntry): string;
+}
+
+/** Opens the archive at `path` of a generation. Throws OsimageError when it has none there. */
+export async function openArchive(
+  store: Store,
+  manifest: GenerationManifest,
+  path: string,
+): Promise<OpenArchive> {
+  const digest = manifest.archives[path];
+  if (digest === undefined) {
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `no archive ${JSON.stringify(path)} in this generation; it has ${Object.keys(manifest.archives).join(', ')}`,
+    );
+  }
+  const descriptor = decodeDescriptor(await readBlob(store.blobs, digest));
+  const entries = await loadEntries(descriptor, store.blobs);
+  const tree = new ArchiveTree(entries);
+  const frame = (number: number): (typeof descriptor.frames)[number] => {
+    const found = descriptor.frames[number];
+    if (found === undefined) throw new RangeError(`no frame ${number}`);
+    return found;
+  };
+  return {
+    entries,
+    tree,
+    read(entry) {
+      const holder = tree.dataOf(entry);
+      return new FrameReader(frame(holder.frame), store.blobs).read(
+        holder.dataOffset,
+        holder.dataOffset + holder.header.size,
+      );
+    },
+    mark(entry) {
+      const holder = tree.dataOf(entry);
+      const segment = frame(holder.frame).segments[holder.segment];
+      return `${segment?.blob ?? ''}+${holder.at}:${holder.header.size}`;
+    },
+  };
+}
+
+/** The data of the regular file at `text` (a path from the image's root, links followed). Throws ImageError. */
+export function readFileOf(
+  archive: OpenArchive,
+  text: string,
+): { readonly size: number; readonly data: AsyncIterable<Buffer> } {
+  const path: ArchivePath = pathFromText(text);
+  const entry = archive.tree.find(path);
+  if (!isRegular(entry.header.mode)) {
+    throw new ImageError(
+      'NOT_A_FILE',
+      `${pathToText(entry.path)} is no regular file; list it with: rackboot image files`,
+    );
+  }
+  return { size: archive.tree.dataOf(entry).header.size, data: archive.read(entry) };
+}

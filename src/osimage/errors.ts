@@ -1,0 +1,19 @@
+import { RackbootError } from '../errors.js';
+
+/** What can be wrong with an osimage, a generation or a layer. */
+export type OsimageErrorCode =
+  | 'NO_SUCH_OSIMAGE'
+  | 'NO_SUCH_GENERATION'
+  | 'AMBIGUOUS_GENERATION'
+  | 'BAD_NAME'
+  | 'BAD_SOURCE'
+  | 'UNKNOWN_FAMILY'
+  | 'BAD_TEMPLATE'
+  | 'BAD_SETTING'
+  | 'IN_USE'
+  | 'BAD_MANIFEST';
+
+/** An osimage that cannot be imported, built or found, and the mend. */
+export class OsimageError extends RackbootError<OsimageErrorCode> {
+  override readonly name = 'OsimageError';
+}

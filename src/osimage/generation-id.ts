@@ -1,0 +1,29 @@
+import { sha256, type Digest } from '../store/digest.js';
+import type { Family, GenerationInputs } from './types.js';
+
+/** What writes the compressed bytes: a generation built with another zlib is another generation. */
+const ENGINE = `1/zlib-${process.versions.zlib ?? '?'}`;
+
+/** `value` as JSON with the keys of every object in order. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** The id of the generation that `inputs` make: the same on every server and at any time. */
+export function generationId(family: Family, inputs: GenerationInputs): Digest {
+  const { media, layers, edits, settings, epoch } = inputs;
+  const digests = layers.map((layer) => layer.digest);
+  return sha256(
+    canonicalJson({ engine: ENGINE, family, media, layers: digests, edits, settings, epoch: epoch ?? null }),
+  );
+}
+
+/** The digest of media: over the paths and digests of its files, as the vendor shipped them. */
+export function mediaDigest(files: readonly { readonly path: string; readonly sha256: Digest }[]): Digest {
+  const lines = files.map((file) => `${file.path}\0${file.sha256}\n`).sort();
+  return sha256(lines.join(''));
+}

@@ -1,0 +1,146 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import { ImageError } from '../image/errors.js';
+import { readArchive, DEFAULT_LIMITS, type UnpackLimits } from '../image/read-archive.js';
+import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
+import type { Digest } from '../store/digest.js';
+import type { GenerationRecord, Store } from '../store/records.js';
+import type { BlobWriter } from '../store/types.js';
+import { storeArchiveArtifact, storeBlobArtifact, type StoredArtifact } from './artifacts.js';
+import { OsimageError } from './errors.js';
+import { recogniseMedia, type MediaLayout } from './families.js';
+import { checkName } from './find.js';
+import { generationId, mediaDigest } from './generation-id.js';
+import { listSource, type SourceFile } from './source.js';
+import type { Family, GenerationInputs, GenerationManifest } from './types.js';
+
+const READ_SIZE = 1 << 20;
+
+export interface ImportRequest {
+  readonly source: string; // a directory or a file:// URL of one
+  readonly name: string;
+  readonly family?: Family;
+  readonly limits?: UnpackLimits;
+  /** Called as source bytes are read. */
+  readonly onProgress?: (file: string, done: number, total: number) => void;
+}
+
+export interface ImportResult {
+  readonly record: GenerationRecord;
+  readonly manifest: GenerationManifest;
+  readonly counts: SegmentCounts;
+}
+
+/**
+ * Makes an osimage of vendor media: reads every file once, stores it, and publishes the first generation. Throws
+ * OsimageError, ImageError (with the file's name) and StoreError; then nothing is visible of it.
+ */
+export async function importOsimage(store: Store, request: ImportRequest): Promise<ImportResult> {
+  const name = checkName(request.name);
+  if ((await store.osimages.get(name)) !== undefined) throw taken(name);
+  const files = await listSource(request.source);
+  const layout = recogniseMedia(name, files, request.family);
+  return store.write(`import ${name}`, async (writer) => {
+    const imported = await importFiles(files, layout, writer, store, request);
+    const inputs: GenerationInputs = {
+      media: imported.media,
+      layers: [],
+      edits: [],
+      settings: {},
+      layerSpec: '',
+    };
+    const { artifact: archive, descriptor } = imported.archive;
+    const manifest: GenerationManifest = {
+      version: 1,
+      family: layout.family,
+      files: [imported.kernel.artifact, archive],
+      tree: imported.tree.map((stored) => stored.artifact),
+      boot: layout.boot,
+      bootBase: layout.boot,
+      archives: { [archive.path]: descriptor },
+      bases: { [archive.path]: descriptor },
+      inputs,
+    };
+    await writer.seal();
+    const record = await store.osimages.publish(
+      {
+        osimage: name,
+        family: layout.family,
+        id: generationId(layout.family, inputs),
+        parent: null,
+        note: `import ${request.source}`,
+        manifest: JSON.stringify(manifest),
+        blobs: [imported.kernel, imported.archive, ...imported.tree].flatMap((stored) => [...stored.blobs]),
+      },
+      { create: true },
+    );
+    return { record, manifest, counts: imported.counts };
+  });
+}
+
+interface ImportedFiles {
+  readonly media: Digest;
+  readonly kernel: StoredArtifact;
+  readonly archive: StoredArtifact & { readonly descriptor: Digest };
+  readonly tree: readonly StoredArtifact[];
+  readonly counts: SegmentCounts;
+}
+
+async function importFiles(
+  files: readonly SourceFile[],
+  layout: MediaLayout,
+  writer: BlobWriter,
+  store: Store,
+  request: ImportRequest,
+): Promise<ImportedFiles> {
+  const counts = zeroCounts();
+  const digests: { path: string; sha256: Digest }[] = [];
+  const total = files.reduce((sum, file) => sum + file.size, 0);
+  let done = 0;
+  const read = async function* (file: SourceFile): AsyncGenerator<Buffer> {
+    const hash = createHash('sha256');
+    for await (const chunk of createReadStream(file.onDisk, {
+      highWaterMark: READ_SIZE,
+    }) as AsyncIterable<Buffer>) {
+      hash.update(chunk);
+      done += chunk.length;
+      request.onProgress?.(file.path, done, total);
+      yield chunk;
+    }
+    digests.push({ path: file.path, sha256: hash.digest('hex') as Digest });
+  };
+  const put = async (file: SourceFile, as: string): Promise<StoredArtifact> => {
+    const { digest, size } = await writer.putStream(read(file));
+    return storeBlobArtifact(as, digest, size, writer);
+  };
+  const descriptor = await readArchive(
+    read(layout.archive),
+    writer,
+    counts,
+    request.limits ?? DEFAULT_LIMITS,
+  ).catch((error: unknown) => {
+    if (error instanceof ImageError)
+      throw new ImageError(error.code, `${layout.archive.onDisk}: ${error.message}`, { cause: error });
+    throw error;
+  });
+  const kernel = await put(layout.kernel, path.posix.basename(layout.kernel.path));
+  const tree: StoredArtifact[] = [];
+  for (const file of files) {
+    if (file !== layout.kernel && file !== layout.archive) tree.push(await put(file, file.path));
+  }
+  const archive = await storeArchiveArtifact(
+    path.posix.basename(layout.archive.path),
+    descriptor,
+    writer,
+    store.blobs,
+  );
+  return { media: mediaDigest(digests), kernel, archive, tree, counts };
+}
+
+function taken(name: string): OsimageError {
+  return new OsimageError(
+    'BAD_NAME',
+    `osimage ${JSON.stringify(name)} exists already; give another --name, or remove it with: rackboot image rm ${name}`,
+  );
+}

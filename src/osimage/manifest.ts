@@ -1,0 +1,29 @@
+import { decodeMap, readBlob, type ExtentMap } from '../store/extents.js';
+import type { GenerationRecord } from '../store/records.js';
+import type { BlobReader } from '../store/types.js';
+import { OsimageError } from './errors.js';
+import type { Artifact, GenerationManifest } from './types.js';
+
+/** The manifest of a stored generation. Throws OsimageError BAD_MANIFEST for a version this release does not know. */
+export function manifestOf(
+  record: Pick<GenerationRecord, 'osimage' | 'id' | 'manifest'>,
+): GenerationManifest {
+  const manifest = JSON.parse(record.manifest) as GenerationManifest;
+  if (manifest.version !== 1) {
+    throw new OsimageError(
+      'BAD_MANIFEST',
+      `${record.osimage}@${shortId(record.id)}: a manifest of version ${String(manifest.version)}; a newer rackboot wrote it, upgrade this one`,
+    );
+  }
+  return manifest;
+}
+
+/** Where an artifact's bytes lie. */
+export async function artifactMap(blobs: BlobReader, artifact: Artifact): Promise<ExtentMap> {
+  return decodeMap(await readBlob(blobs, artifact.map));
+}
+
+/** A generation's id as people read and type it: its first 12 digits. */
+export function shortId(id: string): string {
+  return id.slice(0, 12);
+}
