@@ -1,0 +1,135 @@
+import { matchesGlob } from '../../node/glob.js';
+import { endInstall, oneLine } from '../../node/report.js';
+import type { NodeRecord } from '../../store/records.js';
+import type { Artifact } from '../../osimage/types.js';
+import { encodePath } from '../boot/arguments.js';
+import { stageOf } from '../boot/artifact-stage.js';
+import type { ServedGeneration } from '../boot/generations.js';
+import type { BootService } from '../boot/service.js';
+import { nodeAt } from './boot-script-routes.js';
+import { contentTypeOf } from './content-type.js';
+import { notFound } from './errors.js';
+import type { Route, RouteRequest } from './route.js';
+import { sendBytes } from './send-bytes.js';
+
+/** What never changes under its URL. */
+export const IMMUTABLE = 'public, max-age=31536000, immutable';
+
+const BYTES = {
+  200: 'The file',
+  206: 'The range asked for; several ranges are answered with the whole file',
+  304: 'The client’s copy is the same',
+  404: 'No such generation or file',
+  412: 'If-Match names another file',
+  416: 'The range lies outside',
+} as const;
+
+/** The files of generations, and the current generation of an osimage by redirect. */
+export function imageRoutes(service: BootService): Route[] {
+  const branch = (name: 'files' | 'tree', summary: string): Route => ({
+    methods: ['GET', 'HEAD'],
+    path: `/images/{image}/${name}/{path...}`,
+    summary,
+    produces: 'application/octet-stream',
+    responses:
+      name === 'tree' ? { ...BYTES, 302: 'To the current generation, when the URL names none' } : BYTES,
+    async handle(request) {
+      const { image = '', path = '' } = request.params;
+      if (name === 'tree' && !image.includes('@')) {
+        await redirect(service, request, (id) => `/images/${image}@${id}/tree/${path}`);
+        return;
+      }
+      const generation = await service.generations.named(image);
+      const artifact = generation?.artifact(name, path);
+      if (generation === undefined || artifact === undefined) throw notFound(`${path} in ${image}/${name}`);
+      await sendArtifact(service, request, generation, artifact, name);
+    },
+  });
+  return [
+    branch(
+      'files',
+      'A boot file or archive of a generation; `{image}` is `<osimage>@<generation id>`, at least 12 digits of it',
+    ),
+    branch('tree', 'A file of the install tree of a generation, or of the current one'),
+  ];
+}
+
+async function redirect(
+  service: BootService,
+  request: RouteRequest,
+  to: (id: string) => string,
+): Promise<void> {
+  const osimage = request.params['image'] ?? '';
+  const current = await service.generations.current(osimage);
+  if (current === undefined) throw notFound(`osimage ${osimage}`);
+  request.res.writeHead(302, {
+    Location: encodePath(to(current.id)),
+    'Content-Length': 0,
+    'Cache-Control': 'no-store',
+  });
+  request.res.end();
+}
+
+async function sendArtifact(
+  service: BootService,
+  request: RouteRequest,
+  generation: ServedGeneration,
+  artifact: Artifact,
+  branch: 'files' | 'tree',
+): Promise<void> {
+  const node = await nodeAt(service, request.client);
+  const release = await service.holds.during(generation.osimage, generation.id);
+  const transfer = service.transfers.begin({
+    node: node?.name ?? null,
+    client: request.client,
+    stage: branch === 'tree' ? 'tree' : stageOf(generation.manifest, artifact.path),
+    path: artifact.path,
+    size: artifact.size,
+    generation: generation.id,
+  });
+  let result = { bytes: 0, isComplete: false, isWhole: false };
+  try {
+    result = await sendBytes(
+      request,
+      {
+        size: artifact.size,
+        sha256: artifact.sha256,
+        contentType: contentTypeOf(artifact.path),
+        cacheControl: IMMUTABLE,
+        read: (start, end) => service.generations.read(artifact, start, end),
+      },
+      (bytes) => transfer.sent(bytes),
+    );
+  } finally {
+    transfer.end(result);
+    release();
+  }
+  if (node !== undefined && result.isWhole)
+    await endWhenFetched(service, node, generation, artifact.path, request.client);
+}
+
+/** With `install.done: fetched`, the last file of the tree ends the node's install. */
+async function endWhenFetched(
+  service: BootService,
+  node: NodeRecord,
+  generation: ServedGeneration,
+  path: string,
+  client: string,
+): Promise<void> {
+  const { done, lastFile } = service.config.install;
+  if (done !== 'fetched' || lastFile === undefined || !matchesGlob(lastFile, path)) return;
+  const assignment = await service.store.nodes.assignment(node.name);
+  if (assignment?.osimage !== generation.osimage) return;
+  if (assignment.generation !== null && assignment.generation !== generation.id) return;
+  if (!(await endInstall(service.store, assignment, assignment.since, service.now()))) return;
+  await service.store.events.append({
+    at: service.now(),
+    node: node.name,
+    stage: 'installed',
+    detail: oneLine(`fetched ${path}`),
+    bytes: null,
+    ms: null,
+    generation: generation.id,
+    client,
+  });
+}

@@ -1,0 +1,120 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { codeOf, messageOf } from '../../errors.js';
+import { PxeError } from '../errors.js';
+
+/** The limits of the HTTP server; docs/ports.md lists them. */
+export const httpLimits = {
+  headerBytes: 16 * 1024,
+  headers: 100,
+  headersTimeout: 10_000, // ms to send a whole header
+  requestTimeout: 30_000, // ms to send a whole request
+  keepAliveTimeout: 15_000, // ms between two requests
+  idleTimeout: 60_000, // ms in which a reader takes nothing
+  requestsPerConnection: 10_000,
+  connections: 4096,
+} as const;
+
+/** A listening HTTP server. */
+export interface HttpListener {
+  readonly address: string;
+  readonly port: number;
+  /** Stops listening and cuts the connections that are left. */
+  close(): Promise<void>;
+}
+
+/** Listens at `host`:`port` (0: any) and has `handle` answer. Throws PxeError PORT_IN_USE, NO_RIGHTS or NO_ADDRESS. */
+export async function listenHttp(
+  handle: (req: IncomingMessage, res: ServerResponse) => void,
+  host: string,
+  port: number,
+  limits: Partial<Record<keyof typeof httpLimits, number>> = {},
+): Promise<HttpListener> {
+  const limit = { ...httpLimits, ...limits };
+  const server = createServer(
+    {
+      maxHeaderSize: limit.headerBytes,
+      headersTimeout: limit.headersTimeout,
+      requestTimeout: limit.requestTimeout,
+      keepAliveTimeout: limit.keepAliveTimeout,
+      connectionsCheckingInterval: 1000,
+      insecureHTTPParser: false,
+      noDelay: true,
+      highWaterMark: 256 * 1024,
+    },
+    handle,
+  );
+  server.maxConnections = limit.connections;
+  server.maxHeadersCount = limit.headers;
+  server.maxRequestsPerSocket = limit.requestsPerConnection;
+  server.setTimeout(limit.idleTimeout);
+  server.on('clientError', refuse);
+  // A request to switch protocols or to tunnel is not one we take.
+  server.on('upgrade', (_req, socket: Socket) => socket.destroy());
+  server.on('connect', (_req, socket: Socket) => socket.destroy());
+  await listen(server, host, port);
+  const bound = server.address() as AddressInfo;
+  return {
+    address: bound.address,
+    port: bound.port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** Answers what the parser refused, when there still is somebody to answer. */
+function refuse(error: Error, socket: NodeJS.WritableStream & { destroy(): void; writable: boolean }): void {
+  const code = codeOf(error);
+  if (!socket.writable || code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const status =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, backlog: 1024 }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  }).catch((cause: unknown) => {
+    throw listenError(cause, host, port);
+  });
+}
+
+function listenError(cause: unknown, host: string, port: number): PxeError {
+  const place = `HTTP cannot listen on ${host.includes(':') ? `[${host}]` : host}:${port}`;
+  switch (codeOf(cause)) {
+    case 'EADDRINUSE':
+      return new PxeError(
+        'PORT_IN_USE',
+        `${place}: the port is in use; stop what uses it (ss -ltnp), or change http.listen in rackboot.yaml`,
+        { cause },
+      );
+    case 'EACCES':
+      return new PxeError(
+        'NO_RIGHTS',
+        `${place}: no rights for that port; run as root, or use a port above 1023 in http.listen`,
+        { cause },
+      );
+    case 'EADDRNOTAVAIL':
+      return new PxeError(
+        'NO_ADDRESS',
+        `${place}: this machine does not have that address; change http.listen in rackboot.yaml`,
+        { cause },
+      );
+    default:
+      return new PxeError('SOCKET', `${place}: ${messageOf(cause)}`, { cause });
+  }
+}
