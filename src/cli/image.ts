@@ -1,0 +1,19 @@
+import type { Command } from 'commander';
+import type { Context } from './context.js';
+import { registerBuild } from './image/build.js';
+import { registerChanges } from './image/change.js';
+import { registerHistory } from './image/history.js';
+import { registerImport } from './image/import.js';
+import { registerLists } from './image/list.js';
+import { registerLooks } from './image/look.js';
+
+/** `rackboot image …`: osimages and their generations. */
+export function registerImage(program: Command, context: Context): void {
+  const image = program.command('image').description('Osimages: import, change, compare, go back');
+  registerImport(image, context);
+  registerBuild(image, context);
+  registerChanges(image, context);
+  registerLists(image, context);
+  registerLooks(image, context);
+  registerHistory(image, context);
+}

@@ -1,0 +1,59 @@
+import type { Command } from 'commander';
+import { OsimageError } from '../../osimage/errors.js';
+import { findGeneration, findOsimage, pickGeneration } from '../../osimage/find.js';
+import { shortId } from '../../osimage/manifest.js';
+import type { Context } from '../context.js';
+import { briefJson } from './list.js';
+
+export function registerHistory(image: Command, context: Context): void {
+  image
+    .command('rollback')
+    .summary('make an earlier generation current')
+    .description('Makes another generation current: by default the one the current one was made from. Nothing is built; nodes boot it from their next boot on.')
+    .argument('<osimage>', 'the osimage')
+    .argument('[generation]', 'a generation, by number or id')
+    .addHelpText('after', '\nExamples:\n  rackboot image rollback d12\n  rackboot image rollback d12 1')
+    .action(async (name: string, wanted: string | undefined) => {
+      const { store } = await context.openStore();
+      const now = await findGeneration(store, name);
+      const target = wanted ?? now.parent;
+      if (target === null) {
+        throw new OsimageError('NO_SUCH_GENERATION', `${name} generation ${now.number} is the first; there is nothing to go back to`);
+      }
+      const record = pickGeneration(name, await store.osimages.history(name), target);
+      await store.osimages.setCurrent(name, record.id);
+      context.print({ ...briefJson(record), previous: now.id }, () => `${name}: generation ${record.number} (${shortId(record.id)}) is current; it was ${now.number} (${shortId(now.id)})`);
+    });
+
+  image
+    .command('rm')
+    .summary('remove an osimage or one generation')
+    .description('Removes an osimage with its history, or one generation that is not current. Its bytes go with the next gc, once no node boots it any more.')
+    .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
+    .option('--force', 'even when nodes are set to it; they boot from disk then')
+    .addHelpText('after', '\nExamples:\n  rackboot image rm d12@1\n  rackboot image rm d12 && rackboot gc')
+    .action(async (reference: string, options: { force?: boolean }) => {
+      const { store } = await context.openStore();
+      const [name = ''] = reference.split('@', 1);
+      const osimage = await findOsimage(store, name);
+      const one = reference.includes('@') ? await findGeneration(store, reference) : undefined;
+      if (one?.id === osimage.current) {
+        throw new OsimageError('IN_USE', `${reference} is the current generation; make another one current first: rackboot image rollback ${name}`);
+      }
+      const users = (await store.nodes.assignments()).filter(
+        (assignment) =>
+          assignment.state === 'osimage' &&
+          assignment.osimage === name &&
+          (one === undefined || assignment.generation === one.id),
+      );
+      if (users.length > 0 && options.force !== true) {
+        const nodes = users.map((user) => user.node);
+        throw new OsimageError('IN_USE', `${reference} is what ${nodes.slice(0, 8).join(', ')}${nodes.length > 8 ? ` and ${nodes.length - 8} more` : ''} will boot; set them to something else with nodeset, or use --force`);
+      }
+      const since = Date.now();
+      await store.nodes.assign(users.map((user) => ({ ...user, state: 'boot', since })));
+      if (one === undefined) await store.osimages.remove(name);
+      else await store.osimages.removeGeneration(name, one.id);
+      context.print({ removed: reference, nodes: users.map((user) => user.node) }, () => `removed ${reference}; free its space with: rackboot gc`);
+    });
+}

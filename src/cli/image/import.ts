@@ -1,0 +1,37 @@
+import { type Command, Option } from 'commander';
+import { FAMILIES } from '../../osimage/families.js';
+import { importOsimage } from '../../osimage/import.js';
+import { shortId } from '../../osimage/manifest.js';
+import type { Family } from '../../osimage/types.js';
+import type { Context } from '../context.js';
+import { Progress } from '../progress.js';
+import { formatBytes, formatDuration } from '../table.js';
+import { resultJson, stopwatch } from './result.js';
+
+export function registerImport(image: Command, context: Context): void {
+  image
+    .command('import')
+    .summary('make an osimage of an installer')
+    .description('Reads an installer’s directory once and publishes it, unchanged inside, as the first generation of a new osimage.')
+    .argument('<source>', 'directory with the installer’s files, or a file:// URL of one')
+    .requiredOption('--name <name>', 'what the osimage is to be called')
+    .addOption(new Option('--family <family>', 'how it boots; recognised by itself when left out').choices([...FAMILIES]))
+    .addHelpText('after', '\nExample:\n  rackboot image import /usr/lib/debian-installer/images/12/amd64/text --name d12')
+    .action(async (source: string, options: { name: string; family?: Family }) => {
+      const { store } = await context.openStore();
+      const elapsed = stopwatch();
+      const progress = new Progress(context.stderr, { quiet: context.json });
+      const result = await importOsimage(store, {
+        source,
+        name: options.name,
+        ...(options.family === undefined ? {} : { family: options.family }),
+        onProgress: (file, done, total) => progress.update(`of ${formatBytes(total)}: ${file}`, done, total),
+      }).finally(() => progress.end());
+      const ms = elapsed();
+      context.print(resultJson(result, ms), () => {
+        const { record, manifest } = result;
+        const bytes = [...manifest.files, ...manifest.tree].reduce((sum, file) => sum + file.size, 0);
+        return `${record.osimage} generation ${record.number} (${shortId(record.id)}), family ${manifest.family}: ${manifest.files.length + manifest.tree.length} files, ${formatBytes(bytes)}, in ${formatDuration(ms)}`;
+      });
+    });
+}

@@ -1,0 +1,126 @@
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import { isSymlink } from '../../image/cpio/header.js';
+import { pathFromText, pathToText, ROOT } from '../../image/cpio/path.js';
+import { ImageError } from '../../image/errors.js';
+import { mainArchive } from '../../osimage/build.js';
+import { openArchive, readFileOf, type OpenArchive } from '../../osimage/contents.js';
+import { diffGenerations, type GenerationDiff, type PathChange } from '../../osimage/diff.js';
+import { findGeneration, findOsimage, pickGeneration } from '../../osimage/find.js';
+import { manifestOf, shortId } from '../../osimage/manifest.js';
+import type { PlacedEntry } from '../../image/archive-index.js';
+import type { Context } from '../context.js';
+import { formatMode, textTable } from '../table.js';
+
+export function registerLooks(image: Command, context: Context): void {
+  const archive = ['--archive <file>', 'the archive to look into; by default the one the default boot entry loads'] as const;
+  const open = async (reference: string, file: string | undefined): Promise<OpenArchive> => {
+    const { store } = await context.openStore();
+    const manifest = manifestOf(await findGeneration(store, reference));
+    return openArchive(store, manifest, file ?? mainArchive(manifest));
+  };
+
+  image
+    .command('files')
+    .summary('list the files in the image')
+    .description('Lists what the image holds, or what it holds below a path.')
+    .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
+    .argument('[path]', 'a path from the image’s root', '/')
+    .option(...archive)
+    .addHelpText('after', '\nExample:\n  rackboot image files d12 /etc')
+    .action(async (reference: string, path: string, options: { archive?: string }) => {
+      const opened = await open(reference, options.archive);
+      const wanted = pathFromText(path);
+      const below = wanted === ROOT ? wanted : opened.tree.find(wanted).path;
+      const entries = opened.tree.below(below);
+      context.print(
+        entries.map((entry) => entryJson(opened, entry)),
+        () => listing(opened, entries),
+      );
+    });
+
+  image
+    .command('cat')
+    .summary('print a file of the image')
+    .description('Writes a file of the image to standard output, byte for byte.')
+    .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
+    .argument('<path>', 'a file, from the image’s root')
+    .option(...archive)
+    .addHelpText('after', '\nExample:\n  rackboot image cat d12 /etc/hello')
+    .action(async (reference: string, path: string, options: { archive?: string }) => {
+      const opened = await open(reference, options.archive);
+      await pipeline(readFileOf(opened, path).data, context.stdout, { end: false });
+    });
+
+  image
+    .command('diff')
+    .summary('compare two generations')
+    .description('Says what differs between two generations: paths in the archives, boot arguments, answer file, files. With one generation, the current one is compared with it; with none, with the one it was made from.')
+    .argument('<osimage>', 'the osimage')
+    .argument('[before]', 'a generation, by number or id')
+    .argument('[after]', 'another one; the current one when left out')
+    .addHelpText('after', '\nExamples:\n  rackboot image diff d12\n  rackboot image diff d12 1 3')
+    .action(async (name: string, before: string | undefined, after: string | undefined) => {
+      const { store } = await context.openStore();
+      const { current } = await findOsimage(store, name);
+      const history = await store.osimages.history(name);
+      const right = pickGeneration(name, history, after ?? current);
+      const left = before === undefined ? right.parent : before;
+      if (left === null) {
+        throw new ImageError('NO_SUCH_ENTRY', `${name} generation ${right.number} was made from no other; name the one to compare it with: rackboot image diff ${name} <before>`);
+      }
+      const from = pickGeneration(name, history, left);
+      const diff = await diffGenerations(store, manifestOf(from), manifestOf(right));
+      context.print({ before: from.id, after: right.id, ...diff }, () => {
+        const title = `${name}: generation ${from.number} (${shortId(from.id)}) → ${right.number} (${shortId(right.id)})`;
+        const lines = describeDiff(diff);
+        return [title, ...(lines.length === 0 ? ['no difference'] : lines)].join('\n');
+      });
+    });
+}
+
+function entryJson({ tree }: OpenArchive, entry: PlacedEntry): unknown {
+  const { mode, uid, gid, mtime, nlink } = entry.header;
+  return {
+    path: pathToText(entry.path),
+    mode: (mode & 0o7777).toString(8).padStart(4, '0'),
+    type: formatMode(mode).slice(0, 1),
+    uid,
+    gid,
+    size: tree.dataOf(entry).header.size,
+    mtime,
+    nlink,
+    ...(entry.target === undefined ? {} : { target: Buffer.from(entry.target, 'latin1').toString('utf8') }),
+  };
+}
+
+function listing({ tree }: OpenArchive, entries: readonly PlacedEntry[]): string {
+  const rows = entries.map((entry) => {
+    const { mode, uid, gid, mtime } = entry.header;
+    const target = isSymlink(mode) && entry.target !== undefined ? ` -> ${Buffer.from(entry.target, 'latin1').toString('utf8')}` : '';
+    return [
+      formatMode(mode),
+      `${uid}:${gid}`,
+      String(tree.dataOf(entry).header.size),
+      new Date(mtime * 1000).toISOString().slice(0, 16).replace('T', ' '),
+      pathToText(entry.path) + target,
+    ];
+  });
+  return textTable(['MODE', 'OWNER', 'SIZE', 'MODIFIED (UTC)', 'PATH'], rows);
+}
+
+const MARKS: Readonly<Record<PathChange['change'], string>> = { added: '+', removed: '-', changed: '~' };
+
+function describeDiff(diff: GenerationDiff): string[] {
+  const sides = (before: string | null, after: string | null): string => `${before ?? '(none)'} → ${after ?? '(none)'}`;
+  return [
+    ...diff.paths.map((change) => {
+      const size = change.what.includes('content') ? ` (${change.before?.size ?? 0} → ${change.after?.size ?? 0} bytes)` : '';
+      const what = change.what.length === 0 ? '' : `  ${change.what.join(', ')}${size}`;
+      return `${MARKS[change.change]} ${change.path}${what}`;
+    }),
+    ...diff.boot.map(({ label, before, after }) => `boot arguments of ${label}: ${sides(before, after)}`),
+    ...(diff.answer === null ? [] : [`answer file: ${sides(diff.answer.before, diff.answer.after)}`]),
+    ...diff.files.map(({ path, before, after }) => `file ${path}: ${sides(before?.slice(0, 12) ?? null, after?.slice(0, 12) ?? null)}`),
+  ];
+}

@@ -1,0 +1,36 @@
+import type { BuildResult } from '../../osimage/build.js';
+import { shortId } from '../../osimage/manifest.js';
+import type { SegmentCounts } from '../../image/segment-writer.js';
+import type { GenerationRecord } from '../../store/records.js';
+import type { GenerationManifest } from '../../osimage/types.js';
+import { formatBytes, formatDuration } from '../table.js';
+
+/** What a command that makes a generation prints with --json. */
+export function resultJson(
+  { record, manifest, counts }: { record: GenerationRecord; manifest: GenerationManifest; counts: SegmentCounts },
+  ms: number,
+): unknown {
+  return {
+    osimage: record.osimage,
+    generation: record.id,
+    number: record.number,
+    parent: record.parent,
+    files: manifest.files.map(({ path, size, sha256 }) => ({ path, size, sha256 })),
+    compressedBytes: counts.compressed,
+    ms: Math.round(ms),
+  };
+}
+
+/** One line about a build: `d12 generation 2 (3f9a1c22ab01): recompressed 0.5 MiB in 120 ms`. */
+export function resultText(result: BuildResult, ms: number): string {
+  const { record, built, counts } = result;
+  const name = `${record.osimage} generation ${record.number} (${shortId(record.id)})`;
+  if (!built) return `${name} has just these inputs already; it is current now`;
+  return `${name}: recompressed ${formatBytes(counts.compressed)} in ${formatDuration(ms)}`;
+}
+
+/** A clock that was started now; calling it gives the milliseconds since. */
+export function stopwatch(): () => number {
+  const start = performance.now();
+  return () => performance.now() - start;
+}

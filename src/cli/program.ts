@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { messageOf } from '../errors.js';
+import { packageRoot } from '../site/assets.js';
+import { registerCompletion } from './completion.js';
+import { type Context, createContext, UsageError } from './context.js';
+import { registerImage } from './image.js';
+import { registerInit } from './init.js';
+import { registerIso } from './iso.js';
+
+const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
+  registerInit,
+  registerImage,
+  registerIso,
+  registerCompletion,
+];
+
+/** The streams of a process that runs a command. */
+export interface Streams {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+/** The version in package.json. */
+export function version(): string {
+  const text = readFileSync(path.join(packageRoot(), 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/**
+ * Runs one command line (the words after the program's name) and gives back the exit status: 0, 1 for a failed
+ * operation, 2 for wrong usage. Errors are one line on standard error.
+ */
+export async function run(words: readonly string[], streams: Streams): Promise<number> {
+  const program = new Command('rackboot')
+    .description('Provisions racks of machines from network-booted installers.')
+    .option('--site <dir>', 'the site to work on', process.env['RACKBOOT_SITE'] ?? '.')
+    .option('--json', 'print results as JSON')
+    .version(version(), '--version', 'print the version')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => streams.stdout.write(text),
+      writeErr: (text) => streams.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'rackboot: ')),
+    })
+    .addHelpText('after', '\nThe site is the directory given with --site, or $RACKBOOT_SITE, or the current one.\nStart with: rackboot --site DIR init');
+  const { context, close } = createContext(program, streams);
+  for (const register of COMMANDS) register(program, context);
+  for (const command of everyCommand(program)) command.exitOverride();
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (isBrokenPipe(error)) return 0;
+    streams.stderr.write(`rackboot: ${messageOf(error)}\n`);
+    if (process.env['RACKBOOT_DEBUG'] !== undefined && error instanceof Error) streams.stderr.write(`${error.stack ?? ''}\n`);
+    return error instanceof UsageError ? 2 : 1;
+  } finally {
+    await close();
+  }
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}
+
+/** Whether the reader of our output went away (`rackboot image files d12 | head`): no failure. */
+function isBrokenPipe(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EPIPE';
+}
