@@ -26,6 +26,7 @@ export interface BootVariables {
   readonly files: string; // URL of the generation's boot files, no final slash
   readonly tree: string; // URL of the generation's install tree, no final slash
   readonly answerfile: string; // URL of the node's answer file, with its one-time token when it was given one
+  readonly settings: Readonly<Record<string, string>>; // of the build: --set key=value
   readonly report: string; // URL for reports, with its run token; append ?stage=… or, as it may have a query, &stage=…
 }
 
@@ -64,6 +65,7 @@ export function sampleVariables(attributes: Readonly<Record<string, string>> = {
     osimage: 'sample',
     generation,
     entry: 'install',
+    settings: {},
     files: `${url}/images/sample@${generation}/files`,
     tree: `${url}/images/sample@${generation}/tree`,
     answerfile: `${url}/nodes/n1/answerfile?token=sample`,

@@ -16,8 +16,6 @@ export type NodeErrorCode =
   | 'NODE_EXISTS'
   | 'NO_SUCH_NODE'
   | 'BAD_TARGET'
-  | 'NO_SUCH_OSIMAGE'
-  | 'NO_SUCH_GENERATION'
   | 'NO_SUCH_ENTRY'
   | 'BAD_STAGE'
   | 'BAD_KEY'

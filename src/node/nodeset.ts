@@ -1,3 +1,4 @@
+import { shortId } from '../osimage/manifest.js';
 import type { AssignmentRecord, NodeRecord, Store, Timestamp } from '../store/records.js';
 import { foldNames } from './fold.js';
 import type { ResolvedTarget } from './target.js';
@@ -66,7 +67,7 @@ function isSame(a: AssignmentRecord, b: AssignmentRecord): boolean {
 export function describeAssignment(assignment: AssignmentRecord | undefined): string {
   if (assignment === undefined) return 'boot';
   if (assignment.state !== 'osimage') return assignment.state;
-  const pin = assignment.generation === null ? '' : `@${assignment.generation.slice(0, 12)}`;
+  const pin = assignment.generation === null ? '' : `@${shortId(assignment.generation)}`;
   return `osimage ${assignment.osimage ?? ''}${pin}${assignment.entry === null ? '' : `:${assignment.entry}`}`;
 }
 

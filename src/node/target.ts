@@ -1,6 +1,7 @@
 import { closest } from 'fastest-levenshtein';
-import type { GenerationManifest } from '../osimage/types.js';
-import type { GenerationRecord, OsimageState } from '../store/records.js';
+import { findOsimage, pickGeneration } from '../osimage/find.js';
+import { manifestOf } from '../osimage/manifest.js';
+import type { Store } from '../store/records.js';
 import { NodeError } from './errors.js';
 
 /** What `nodeset` is asked to set. A generation is a number or an id's first digits as written; null is the current one. */
@@ -32,49 +33,24 @@ export function parseTarget(text: string): Target | { readonly kind: 'stat' } {
   return { kind: 'osimage', osimage, generation: match?.[2] ?? null, entry: match?.[3] ?? null };
 }
 
-/** `target` with its osimage, generation and entry found. Throws NodeError naming the one that is missing. */
-export async function resolveTarget(target: Target, osimages: OsimageState): Promise<ResolvedTarget> {
+/** `target` with its osimage, generation and entry found. Throws OsimageError or NodeError naming the one that is missing. */
+export async function resolveTarget(target: Target, store: Store): Promise<ResolvedTarget> {
   if (target.kind !== 'osimage') return target;
-  const osimage = await osimages.get(target.osimage);
-  if (osimage === undefined) {
-    const names = (await osimages.list()).map((record) => record.name);
-    const hint =
-      names.length === 0
-        ? 'import one with: rackboot image import'
-        : `did you mean '${closest(target.osimage, names)}'? List them with: rackboot image ls`;
-    throw new NodeError('NO_SUCH_OSIMAGE', `no osimage called '${target.osimage}'; ${hint}`);
+  const osimage = await findOsimage(store, target.osimage);
+  const history = await store.osimages.history(osimage.name);
+  const record = pickGeneration(osimage.name, history, target.generation ?? osimage.current);
+  const labels = manifestOf(record).boot.map((entry) => entry.label);
+  if (labels.length === 0) {
+    throw new NodeError(
+      'NO_SUCH_ENTRY',
+      `osimage ${osimage.name} has nothing to boot; import its kernel and initrd with it`,
+    );
   }
-  const wanted = target.generation ?? osimage.current;
-  const record = findGeneration(target.osimage, wanted, await osimages.history(target.osimage));
-  if (target.entry !== null) {
-    const labels = (JSON.parse(record.manifest) as GenerationManifest).boot.map((entry) => entry.label);
-    if (!labels.includes(target.entry)) {
-      throw new NodeError(
-        'NO_SUCH_ENTRY',
-        `osimage ${target.osimage} has no boot entry '${target.entry}'; it has: ${labels.join(', ')}`,
-      );
-    }
+  if (target.entry !== null && !labels.includes(target.entry)) {
+    throw new NodeError(
+      'NO_SUCH_ENTRY',
+      `osimage ${osimage.name} has no boot entry '${target.entry}'; it has: ${labels.join(', ')}`,
+    );
   }
   return { ...target, generation: target.generation === null ? null : record.id };
-}
-
-/** The generation of `history` that `wanted` (its number, its id, or at least 6 first digits of it) means. Throws NodeError. */
-export function findGeneration(
-  osimage: string,
-  wanted: string,
-  history: readonly GenerationRecord[],
-): GenerationRecord {
-  const byNumber = /^\d+$/.test(wanted)
-    ? history.find((record) => record.number === Number(wanted))
-    : undefined;
-  if (byNumber !== undefined) return byNumber;
-  const byId =
-    wanted.length >= 6 ? history.filter((record) => record.id.startsWith(wanted.toLowerCase())) : [];
-  const [only, ...others] = byId;
-  if (only !== undefined && others.length === 0) return only;
-  const why = only === undefined ? 'no generation' : 'more than one generation';
-  throw new NodeError(
-    'NO_SUCH_GENERATION',
-    `osimage ${osimage} has ${why} '${wanted}'; give a number or 6 and more digits of an id from: rackboot image history ${osimage}`,
-  );
 }

@@ -1,6 +1,7 @@
 import { messageOf, RackbootError } from '../../errors.js';
 import { nodeVariables, type BootVariables } from '../../node/boot-variables.js';
 import { signRun, type Run } from '../../node/run-token.js';
+import { shortId } from '../../osimage/manifest.js';
 import type { AssignmentRecord, NodeRecord } from '../../store/records.js';
 import type { ServedGeneration } from './generations.js';
 import { planLinux, type BootPlan } from './plan.js';
@@ -71,7 +72,7 @@ export async function generationFor(
 class GoneError extends RackbootError<'NO_SUCH_GENERATION'> {
   constructor(osimage: string, generation: string | null) {
     const what =
-      generation === null ? `osimage ${osimage}` : `generation ${generation.slice(0, 12)} of ${osimage}`;
+      generation === null ? `osimage ${osimage}` : `generation ${shortId(generation)} of ${osimage}`;
     super('NO_SUCH_GENERATION', `${what} is gone; set the node again with: rackboot nodeset`);
   }
 }
@@ -128,7 +129,7 @@ async function planInstall(
 export function bootVariables(
   service: Pick<BootService, 'serverUrl' | 'config'>,
   node: NodeRecord,
-  generation: Pick<ServedGeneration, 'osimage' | 'id'>,
+  generation: Pick<ServedGeneration, 'osimage' | 'id' | 'manifest'>,
   entry: string,
 ): BootVariables {
   const url = service.serverUrl();
@@ -140,6 +141,7 @@ export function bootVariables(
     osimage: generation.osimage,
     generation: generation.id,
     entry,
+    settings: generation.manifest.inputs.settings,
     files: `${image}/files`,
     tree: `${image}/tree`,
     answerfile: `${url}/nodes/${node.name}/answerfile`,

@@ -1,3 +1,4 @@
+import { manifestOf } from '../../osimage/manifest.js';
 import type { Artifact, GenerationManifest } from '../../osimage/types.js';
 import type { Digest } from '../../store/digest.js';
 import { decodeMap, readBlob, readRange, type ExtentMap } from '../../store/extents.js';
@@ -87,7 +88,7 @@ export class Generations {
 }
 
 function serve(record: GenerationRecord): ServedGeneration {
-  const manifest = JSON.parse(record.manifest) as GenerationManifest;
+  const manifest = manifestOf(record);
   const branches = {
     files: new Map(manifest.files.map((artifact) => [artifact.path, artifact])),
     tree: new Map(manifest.tree.map((artifact) => [artifact.path, artifact])),

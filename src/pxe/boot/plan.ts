@@ -1,3 +1,4 @@
+import { shortId } from '../../osimage/manifest.js';
 import type { BootEntry } from '../../osimage/types.js';
 import type { BootVariables } from '../../node/boot-variables.js';
 import { renderTemplate } from '../../node/template.js';
@@ -28,7 +29,7 @@ export interface LinuxBoot {
 /** What `entry` comes to for the node of `variables`. Throws NodeError BAD_TEMPLATE and BootError BAD_ARGUMENTS. */
 export function planLinux(entry: BootEntry, variables: BootVariables, note?: string): LinuxBoot {
   const { osimage, generation, server } = variables;
-  const what = `${osimage}@${generation.slice(0, 12)} ${entry.label}`;
+  const what = `${osimage}@${shortId(generation)} ${entry.label}`;
   return {
     kind: 'linux',
     node: variables.node.name,

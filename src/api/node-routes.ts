@@ -1,0 +1,138 @@
+import { z } from 'zod';
+import { parseName } from '../node/nodes.js';
+import { applyNodeset, describeAssignment, planNodeset } from '../node/nodeset.js';
+import { readStatuses } from '../node/status.js';
+import { parseTarget, resolveTarget } from '../node/target.js';
+import type { BootService } from '../pxe/boot/service.js';
+import { readBody } from '../pxe/http/body.js';
+import { nodeOf } from '../pxe/http/boot-script-routes.js';
+import { HttpError } from '../pxe/http/errors.js';
+import { type Route, type RouteRequest, sendJson } from '../pxe/http/route.js';
+import type { AssignmentRecord, NodeRecord } from '../store/records.js';
+
+const JSON_TYPE = 'application/json';
+const MAX_BODY = 16 * 1024;
+
+const assignmentBody = z.strictObject({ target: z.string().max(200) });
+
+/** The node database, read by everybody (attributes, which may hold secrets, from this machine only), written from this machine only. */
+export function nodeRoutes(service: BootService): Route[] {
+  const { store } = service;
+  return [
+    {
+      methods: ['GET', 'HEAD'],
+      path: '/api/v1/nodes',
+      summary: 'Every node with its assignment. `attributes` only when asked from this machine itself',
+      produces: JSON_TYPE,
+      responses: { 200: 'Nodes, by name' },
+      async handle(request) {
+        const assignments = new Map((await store.nodes.assignments()).map((row) => [row.node, row]));
+        const nodes = await store.nodes.list();
+        sendJson(
+          request,
+          nodes.map((node) => shownNode(node, assignments.get(node.name), request)),
+        );
+      },
+    },
+    {
+      methods: ['GET', 'HEAD'],
+      path: '/api/v1/nodes/{node}',
+      summary: 'One node with its assignment, its status and its latest 50 events',
+      produces: JSON_TYPE,
+      responses: { 200: 'The node', 404: 'No such node' },
+      async handle(request) {
+        const node = await nodeOf(service, request);
+        const [status] = await readStatuses(store, [node]);
+        const assignment = await store.nodes.assignment(node.name);
+        const events = await store.events.ofNode(node.name, 50);
+        sendJson(request, { ...shownNode(node, assignment, request), status, events });
+      },
+    },
+    {
+      methods: ['PUT'],
+      path: '/api/v1/nodes/{node}/assignment',
+      summary: 'Sets what the node does at its next network boot, as nodeset does. From this machine only',
+      body: {
+        contentType: JSON_TYPE,
+        description: '{"target": "osimage=NAME[@GENERATION][:ENTRY]" | "boot" | "offline"}',
+      },
+      produces: JSON_TYPE,
+      responses: {
+        200: 'What it was set from and to',
+        400: 'Not a target',
+        403: 'Not asked from this machine itself',
+        404: 'No such node, osimage, generation or entry',
+        413: 'Body too large',
+        415: 'Not JSON',
+      },
+      async handle(request) {
+        requireLocal(request);
+        const target = parseTarget((await readAssignment(request)).target);
+        if (target.kind === 'stat')
+          throw new HttpError('BAD_REQUEST', "'stat' sets nothing; GET the node instead");
+        parseName(request.params['node'] ?? '');
+        const node = await nodeOf(service, request);
+        const resolved = await resolveTarget(target, store);
+        const before = await store.nodes.assignment(node.name);
+        const current = new Map(before === undefined ? [] : [[node.name, before]]);
+        const plan = planNodeset([node], resolved, current, service.now());
+        await applyNodeset(store, plan, service.now(), request.client);
+        const [change] = plan.changes;
+        const same = describeAssignment(before);
+        sendJson(request, change ?? { node: node.name, from: same, to: same });
+      },
+    },
+    {
+      methods: ['GET', 'HEAD'],
+      path: '/api/v1/status',
+      summary: 'Where every node is in its boot and install',
+      produces: JSON_TYPE,
+      responses: { 200: 'Statuses, by node name' },
+      async handle(request) {
+        sendJson(request, await readStatuses(store, await store.nodes.list()));
+      },
+    },
+  ];
+}
+
+function shownNode(
+  node: NodeRecord,
+  assignment: AssignmentRecord | undefined,
+  request: RouteRequest,
+): object {
+  const { attributes, ...open } = node;
+  return { ...open, ...(request.isLocal ? { attributes } : {}), assignment: assignment ?? null };
+}
+
+function requireLocal(request: RouteRequest): void {
+  if (!request.isLocal) {
+    throw new HttpError(
+      'FORBIDDEN',
+      'changes are taken from this machine itself only; run rackboot nodeset on the server',
+    );
+  }
+}
+
+async function readAssignment(request: RouteRequest): Promise<z.infer<typeof assignmentBody>> {
+  // A form of another site's page cannot send this type without asking first.
+  if (!/^application\/json\s*(;|$)/i.test(request.req.headers['content-type'] ?? '')) {
+    throw new HttpError('WRONG_CONTENT_TYPE', 'send the body as Content-Type: application/json');
+  }
+  const text = await readBody(request.req, MAX_BODY);
+  const parsed = assignmentBody.safeParse(parseJson(text));
+  if (!parsed.success) {
+    throw new HttpError(
+      'BAD_REQUEST',
+      'the body must be {"target": "osimage=NAME"}, {"target": "boot"} or {"target": "offline"}',
+    );
+  }
+  return parsed.data;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,209 @@
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import { messageOf } from '../errors.js';
+import { loadRunKey } from '../node/run-token.js';
+import { createBootService, type BootService } from '../pxe/boot/service.js';
+import { bootTftpFiles, tftpStage } from '../pxe/boot/tftp-files.js';
+import type { DhcpDirectory } from '../pxe/dhcp/facts.js';
+import type { LoaderTable } from '../pxe/dhcp/loaders.js';
+import { type DhcpEvent, startDhcpServer } from '../pxe/dhcp/server.js';
+import { nodeAt } from '../pxe/http/boot-script-routes.js';
+import type { Route } from '../pxe/http/route.js';
+import { listenHttp } from '../pxe/http/server.js';
+import { startTftpServer, type TftpTransferEvent } from '../pxe/tftp/server.js';
+import { httpUrl, type SiteConfig } from '../site/config.js';
+import { parseListen } from '../site/listen.js';
+import type { Site } from '../site/site.js';
+import type { Store } from '../store/records.js';
+import { allRoutes, createApp } from './app.js';
+import { Metrics } from './metrics.js';
+
+export interface ServeOptions {
+  readonly site: Site;
+  readonly store: Store;
+  readonly log: Logger;
+  readonly now?: () => number; // milliseconds since the epoch
+  /** More URLs, such as those that write ISOs. */
+  readonly moreRoutes?: (service: BootService) => readonly Route[];
+}
+
+/** Servers that are running. */
+export interface RunningServers {
+  readonly url: string; // how nodes reach HTTP, without a final slash
+  readonly service: BootService;
+  readonly tftpPort: number | null;
+  /** What is listened on and answered, one line each, for the terminal. */
+  readonly announcement: readonly string[];
+  close(): Promise<void>;
+}
+
+/**
+ * Starts HTTP, TFTP and DHCP as rackboot.yaml says. Throws PxeError, having stopped what was started, when a port is in
+ * use or needs rights.
+ */
+export async function startServers(options: ServeOptions): Promise<RunningServers> {
+  const { site, store, log } = options;
+  const { config } = site;
+  const stops: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const stop of stops.splice(0).reverse()) await stop();
+  };
+  let url = httpUrl(config);
+  const service = createBootService({
+    store,
+    config,
+    runKey: await loadRunKey(site.dir),
+    log,
+    holder: `${hostname()}:${process.pid}`,
+    now: options.now ?? Date.now,
+    serverUrl: () => url,
+  });
+  const metrics = new Metrics();
+  try {
+    const routes = allRoutes(service, metrics, options.moreRoutes?.(service));
+    const listen = parseListen(config.http.listen);
+    stops.push(() => service.transfers.flush());
+    const http = await listenHttp(createApp(routes, service, metrics), listen.host, listen.port);
+    stops.push(() => http.close());
+    url = httpUrl(config, http.port);
+    const announcement = [
+      `HTTP on ${http.address}:${http.port}; nodes reach it at ${url}, the page is at ${url}/`,
+    ];
+
+    const tftp =
+      config.tftp.listen === 'off' ? undefined : await startTftp(service, metrics, config.tftp.listen);
+    if (tftp !== undefined) stops.push(() => tftp.close());
+    announcement.push(
+      tftp === undefined
+        ? 'TFTP is off (tftp.listen)'
+        : `TFTP on ${config.tftp.listen.replace(/:\d+$/, '')}:${tftp.port}`,
+    );
+
+    const dhcp = await startDhcp(service, metrics, url);
+    stops.push(() => dhcp.close());
+    announcement.push(
+      ...(dhcp.answering.length === 0
+        ? ['DHCP is off: nothing is answered on any interface (dhcp.interfaces)']
+        : dhcp.answering.map((place) => `DHCP answers known nodes on ${place.interface} as ${place.server}`)),
+    );
+    return { url, service, tftpPort: tftp?.port ?? null, announcement, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function startTftp(
+  service: BootService,
+  metrics: Metrics,
+  listen: string,
+): Promise<{ port: number; close(): Promise<void> }> {
+  const { host, port } = parseListen(listen);
+  return startTftpServer({
+    host,
+    port,
+    files: bootTftpFiles(service),
+    log: service.log,
+    onTransfer(event) {
+      metrics.countTftp(event.outcome);
+      recordTftp(service, event).catch((error: unknown) => service.log.error(`history: ${messageOf(error)}`));
+    },
+    onProgress(event) {
+      void Promise.all([nodeAt(service, event.client.address), tftpStage(service, event.path)])
+        .then(([node, of]) => {
+          if (node === undefined || of === undefined) return;
+          const { path, bytes: sent, size } = event;
+          service.progress.publish({ node: node.name, stage: of.stage, path, sent, size, at: service.now() });
+        })
+        .catch(() => undefined);
+    },
+  });
+}
+
+async function recordTftp(service: BootService, event: TftpTransferEvent): Promise<void> {
+  if (event.outcome !== 'complete') return;
+  const node = await nodeAt(service, event.client.address);
+  const of = await tftpStage(service, event.path);
+  if (node === undefined || of === undefined) return;
+  await service.store.events.append({
+    at: service.now(),
+    node: node.name,
+    stage: of.stage,
+    detail: `${event.path} by TFTP`,
+    bytes: event.bytes,
+    ms: Math.round(event.ms),
+    generation: of.generation,
+    client: event.client.address,
+  });
+}
+
+async function startDhcp(
+  service: BootService,
+  metrics: Metrics,
+  url: string,
+): ReturnType<typeof startDhcpServer> {
+  const { config } = service;
+  const listen = config.tftp.listen;
+  const tftpHost = listen === 'off' ? undefined : parseListen(listen).host;
+  return startDhcpServer({
+    interfaces: config.dhcp.interfaces,
+    subnets: config.dhcp.subnets,
+    directory: dhcpDirectory(service),
+    loaders: loaderTable(config),
+    tftpServer: tftpHost === undefined ? undefined : isAny(tftpHost) ? 'subnet' : { address: tftpHost },
+    httpUrl: url,
+    log: service.log,
+    now: service.now,
+    onEvent(event) {
+      metrics.countDhcp(event.kind);
+      recordDhcp(service, event).catch((error: unknown) => service.log.error(`history: ${messageOf(error)}`));
+    },
+  });
+}
+
+function loaderTable(config: SiteConfig): LoaderTable {
+  const { bios, 'uefi-x64': x64, 'uefi-arm64': arm64 } = config.dhcp.loaders ?? {};
+  return {
+    ...(bios === undefined ? {} : { bios }),
+    ...(x64 === undefined ? {} : { 'uefi-x64': x64 }),
+    ...(arm64 === undefined ? {} : { 'uefi-arm64': arm64 }),
+  };
+}
+
+function isAny(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** The node database as DHCP asks it. */
+function dhcpDirectory(service: BootService): DhcpDirectory {
+  const { nodes } = service.store;
+  return {
+    async find({ mac, uuid }) {
+      const node = (await nodes.byMac(mac)) ?? (uuid === undefined ? undefined : await nodes.byUuid(uuid));
+      if (node === undefined) return undefined;
+      const assignment = await nodes.assignment(node.name);
+      const scriptUrl = `${service.serverUrl()}/nodes/${node.name}/boot.ipxe`;
+      const intent =
+        assignment === undefined
+          ? { kind: 'unknown' as const }
+          : assignment.state === 'offline'
+            ? { kind: 'offline' as const }
+            : { kind: assignment.state, scriptUrl };
+      return { name: node.name, ip: node.ip, intent };
+    },
+  };
+}
+
+async function recordDhcp(service: BootService, event: DhcpEvent): Promise<void> {
+  if (event.kind !== 'ack' || event.node === null) return;
+  await service.store.events.append({
+    at: event.at,
+    node: event.node,
+    stage: 'dhcp',
+    detail: `${event.address ?? ''} for ${event.client}${event.bootFile === null ? '' : `, boot file ${event.bootFile}`}`,
+    bytes: null,
+    ms: null,
+    generation: null,
+    client: event.mac,
+  });
+}
