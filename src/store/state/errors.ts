@@ -59,6 +59,12 @@ export function databaseError(error: unknown, database: string): Error {
       { cause: error },
     );
   }
+  if (
+    error instanceof Error &&
+    /driver has already been destroyed|pool after calling end/.test(error.message)
+  ) {
+    return new StoreError('CLOSED', `${database}: used after the store was closed.`, { cause: error });
+  }
   if (/^SQLITE_|^[0-9A-Z]{5}$/.test(code)) {
     return new StoreError('DATABASE', `${database}: ${messageOf(error)}`, { cause: error });
   }

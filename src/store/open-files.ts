@@ -1,0 +1,116 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import { codeOf } from '../errors.js';
+import { fileError, StoreError } from './errors.js';
+
+const bufferSize = 1024 * 1024;
+const keptIdle = 128;
+const idleMs = 30_000;
+
+interface OpenFile {
+  readonly handle: Promise<FileHandle>;
+  users: number;
+  idleSince: number;
+}
+
+/**
+ * Files open for reading, shared by all who read them and kept open for a while afterwards. A read that has begun goes
+ * on after the file is unlinked; an unlinked file's space is freed within a minute of its last read.
+ */
+export class OpenFiles {
+  readonly #files = new Map<string, OpenFile>();
+  readonly #sweeper: NodeJS.Timeout;
+  #closed = false;
+
+  constructor() {
+    this.#sweeper = setInterval(() => void this.#closeIdle(idleMs), idleMs / 2);
+    this.#sweeper.unref();
+  }
+
+  /**
+   * Bytes [offset, offset+length) of the file at `path`, in buffers of at most 1 MiB. Throws StoreError PACK_GONE when
+   * there is no such file, PACK_DAMAGED when it ends early, CLOSED after close().
+   */
+  async *read(path: string, offset: number, length: number): AsyncGenerator<Buffer> {
+    const file = this.#acquire(path);
+    try {
+      const handle = await this.#opened(path, file);
+      for (let done = 0; done < length;) {
+        const buffer = Buffer.allocUnsafe(Math.min(bufferSize, length - done));
+        const { bytesRead } = await handle.read(buffer, 0, buffer.length, offset + done);
+        if (bytesRead === 0) {
+          throw new StoreError(
+            'PACK_DAMAGED',
+            `${path}: ends ${length - done} bytes early; run: rackboot store verify`,
+          );
+        }
+        done += bytesRead;
+        yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
+      }
+    } catch (error) {
+      throw fileError(error, path);
+    } finally {
+      this.#release(path, file);
+    }
+  }
+
+  /** Closes every file, those being read as soon as they are not. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#sweeper);
+    await this.#closeIdle(0);
+  }
+
+  #acquire(path: string): OpenFile {
+    if (this.#closed) throw new StoreError('CLOSED', `${path}: read after the store was closed.`);
+    let file = this.#files.get(path);
+    if (file === undefined) {
+      file = { handle: open(path, 'r'), users: 0, idleSince: 0 };
+      file.handle.catch(() => undefined);
+    } else {
+      this.#files.delete(path);
+    }
+    this.#files.set(path, file); // last used, last in the order
+    file.users++;
+    return file;
+  }
+
+  async #opened(path: string, file: OpenFile): Promise<FileHandle> {
+    try {
+      return await file.handle;
+    } catch (error) {
+      if (this.#files.get(path) === file) this.#files.delete(path);
+      if (codeOf(error) === 'ENOENT') {
+        throw new StoreError('PACK_GONE', `${path}: is gone; run: rackboot store verify`, { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  #release(path: string, file: OpenFile): void {
+    file.users--;
+    file.idleSince = performance.now();
+    if (this.#closed || this.#files.get(path) !== file) {
+      if (file.users === 0) void this.#shut(path, file);
+    } else if (this.#files.size > keptIdle) {
+      const oldest = [...this.#files].find(([, other]) => other.users === 0);
+      if (oldest !== undefined) void this.#shut(...oldest);
+    }
+  }
+
+  async #closeIdle(olderThanMs: number): Promise<void> {
+    const now = performance.now();
+    const idle = [...this.#files].filter(
+      ([, file]) => file.users === 0 && now - file.idleSince >= olderThanMs,
+    );
+    await Promise.all(idle.map(([path, file]) => this.#shut(path, file)));
+  }
+
+  async #shut(path: string, file: OpenFile): Promise<void> {
+    if (this.#files.get(path) === file) this.#files.delete(path);
+    try {
+      await (await file.handle).close();
+    } catch {
+      // It was never opened, or is closed: either way nothing is left to close.
+    }
+  }
+}
