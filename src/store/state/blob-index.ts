@@ -4,7 +4,7 @@ import { StoreError } from '../errors.js';
 import type { PackEntry } from '../pack-format.js';
 import type { ProcessIdentity } from '../process.js';
 import type { StateDatabase } from './database.js';
-import { digestBytes, digestOf, groupsOf } from './rows.js';
+import { digestBytes, digestOf, groupsOf, isOneOf } from './rows.js';
 import type { Queries } from './tables.js';
 
 /** Where a blob lies: in which pack, and where in it. */
@@ -44,7 +44,7 @@ export class BlobIndex {
           .selectFrom('blob')
           .innerJoin('pack', 'pack.id', 'blob.pack')
           .select(['blob.digest', 'blob.offset', 'blob.size', 'pack.name'])
-          .where('blob.digest', 'in', group.map(digestBytes))
+          .where(isOneOf(this.#database.kind, group.map(digestBytes)))
           .execute(),
       );
       for (const row of rows)

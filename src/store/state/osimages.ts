@@ -37,7 +37,7 @@ export class OsimageRows implements OsimageState {
       }
       const now = this.#now();
       const number = (osimage?.last_number ?? 0) + 1;
-      const refs = await insertReferences(trx, request.blobs);
+      const refs = await insertReferences(trx, this.#database.kind, request.blobs);
       await trx
         .insertInto('osimage')
         .values({

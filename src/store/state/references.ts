@@ -1,7 +1,8 @@
 import type { Digest } from '../digest.js';
 import { sha256 } from '../digest.js';
 import { StoreError } from '../errors.js';
-import { digestBytes, digestOf, groupsOf } from './rows.js';
+import type { DatabaseKind } from './migrations.js';
+import { digestBytes, digestOf, groupsOf, isOneOf } from './rows.js';
 import type { Queries } from './tables.js';
 
 const bytesEach = 32;
@@ -21,9 +22,13 @@ export function* decodeReferences(list: Buffer): Generator<Buffer> {
  * Keeps the reference list of `blobs` and gives back its name. Throws StoreError MISSING_BLOB when one of them is not
  * in the store, which the caller's transaction keeps true until it commits.
  */
-export async function insertReferences(trx: Queries, blobs: Iterable<Digest>): Promise<Buffer> {
+export async function insertReferences(
+  trx: Queries,
+  kind: DatabaseKind,
+  blobs: Iterable<Digest>,
+): Promise<Buffer> {
   const list = encodeReferences(blobs);
-  for (const group of groupsOf(decodeReferences(list))) await requireBlobs(trx, group);
+  for (const group of groupsOf(decodeReferences(list))) await requireBlobs(trx, kind, group);
   const digest = digestBytes(sha256(list));
   await trx
     .insertInto('reference_list')
@@ -33,8 +38,8 @@ export async function insertReferences(trx: Queries, blobs: Iterable<Digest>): P
   return digest;
 }
 
-async function requireBlobs(trx: Queries, group: readonly Buffer[]): Promise<void> {
-  const rows = await trx.selectFrom('blob').select('digest').where('digest', 'in', group).execute();
+async function requireBlobs(trx: Queries, kind: DatabaseKind, group: readonly Buffer[]): Promise<void> {
+  const rows = await trx.selectFrom('blob').select('digest').where(isOneOf(kind, group)).execute();
   if (rows.length === group.length) return;
   const held = new Set(rows.map((row) => digestOf(row.digest)));
   const missing = group.map(digestOf).find((digest) => !held.has(digest));

@@ -1,5 +1,7 @@
+import { sql, type RawBuilder } from 'kysely';
 import { asDigest, type Digest } from '../digest.js';
 import { StoreError } from '../errors.js';
+import type { DatabaseKind } from './migrations.js';
 
 /** How many values one IN list or one insert carries. */
 export const groupSize = 1000;
@@ -32,4 +34,11 @@ export function digestOf(bytes: Buffer): Digest {
     );
   }
   return digest;
+}
+
+/** The condition that `blob.digest` is one of `digests`. They are one parameter, so that the statement stays the same. */
+export function isOneOf(kind: DatabaseKind, digests: readonly Buffer[]): RawBuilder<boolean> {
+  if (kind === 'postgres') return sql<boolean>`blob.digest = any(${digests}::bytea[])`;
+  const hex = JSON.stringify(digests.map((digest) => digest.toString('hex')));
+  return sql<boolean>`blob.digest in (select unhex(value) from json_each(${hex}))`;
 }
