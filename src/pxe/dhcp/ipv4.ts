@@ -29,8 +29,8 @@ export function numberToIpv4(value: number): string {
 
 /** `10.77.0.0/24` taken apart; host bits are cleared. Throws DhcpError BAD_ADDRESS. */
 export function parseNetwork(text: string): Network {
-  const [address = '', length = ''] = text.split('/');
-  const prefix = /^\d{1,2}$/.test(length) ? Number(length) : -1;
+  const [, address = '', length = ''] = /^([^/]*)\/(\d{1,2})$/.exec(text) ?? [];
+  const prefix = length === '' ? -1 : Number(length);
   if (prefix < 0 || prefix > 32) {
     throw new DhcpError('BAD_ADDRESS', `${text}: not a network; write it as 10.77.0.0/24.`);
   }

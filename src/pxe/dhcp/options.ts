@@ -111,10 +111,14 @@ export function readNetworkInterface(
   return { type: data.readUInt8(0), major: data.readUInt8(1), minor: data.readUInt8(2) };
 }
 
-/** Option 97 as the SMBIOS UUID that dmidecode prints, lower case: its first three fields are little-endian. */
+/**
+ * Option 97 as the SMBIOS UUID that dmidecode prints, lower case: its first three fields are little-endian. Undefined
+ * when the machine has none, which it says by all zeros or all ones (SMBIOS 3.6 §7.2.1).
+ */
 export function readMachineUuid(packet: DhcpPacket): string | undefined {
   const data = findOption(packet, OPTION.clientMachineId);
   if (data?.length !== 17 || data.readUInt8(0) !== 0) return undefined;
+  if (/^00(?:0{32}|f{32})$/.test(data.toString('hex'))) return undefined;
   const field = (start: number, end: number, swap: boolean): string => {
     const bytes = Buffer.from(data.subarray(start, end));
     return (swap ? bytes.reverse() : bytes).toString('hex');

@@ -1,0 +1,69 @@
+import test from 'ava';
+import { type Client, classifyClient, describeClient } from '../../../src/pxe/dhcp/client.js';
+import { DEFAULT_LOADERS, loaderFor } from '../../../src/pxe/dhcp/loaders.js';
+import { type DhcpPacket, decodeDhcp } from '../../../src/pxe/dhcp/packet.js';
+import { capture } from './captures.js';
+import { arch, clientMessage, hex, vendor } from './messages.js';
+
+const clients: readonly [name: string, packet: DhcpPacket, summary: string, loader: string | undefined][] = [
+  [
+    'iPXE ROM',
+    decodeDhcp(capture('ipxeBiosDiscover')),
+    'ipxe 0 bzimage,http,multiboot,tftp',
+    'undionly.kpxe',
+  ],
+  ['iPXE on UEFI', decodeDhcp(capture('ipxeUefiRequest')), 'ipxe 7 efi,http,tftp', 'snponly.efi'],
+  ['OVMF by PXE', decodeDhcp(capture('ovmfPxeDiscover')), 'pxe 7', 'snponly.efi'],
+  ['OVMF by HTTP', decodeDhcp(capture('ovmfHttpDiscover')), 'http-boot 16', 'snponly.efi'],
+  ['udhcpc', decodeDhcp(capture('udhcpcDiscover')), 'other', undefined],
+  ['dhclient', decodeDhcp(capture('dhclientDiscover')), 'other', undefined],
+  ['the Debian installer', clientMessage([vendor('d-i')]), 'other', undefined],
+  [
+    'a BIOS ROM',
+    clientMessage([vendor('PXEClient:Arch:00000:UNDI:002001'), arch(0)]),
+    'pxe 0',
+    'undionly.kpxe',
+  ],
+  [
+    'x64 UEFI that says 9',
+    clientMessage([vendor('PXEClient:Arch:00009:UNDI:003016'), arch(9)]),
+    'pxe 9',
+    'snponly.efi',
+  ],
+  ['arm64 UEFI', clientMessage([vendor('PXEClient:Arch:00011:UNDI:003000'), arch(11)]), 'pxe 11', undefined],
+  ['x86 UEFI', clientMessage([vendor('PXEClient:Arch:00006:UNDI:003016'), arch(6)]), 'pxe 6', undefined],
+  [
+    'a ROM without option 93',
+    clientMessage([vendor('PXEClient:Arch:00007:UNDI:003016')]),
+    'pxe 7',
+    'snponly.efi',
+  ],
+  ['a bare PXEClient', clientMessage([vendor('PXEClient')]), 'pxe 0', 'undionly.kpxe'],
+  ['a name that only begins so', clientMessage([vendor('PXEClientX')]), 'other', undefined],
+  ['a user class of RFC 3004', clientMessage([hex(77, '0469505845'), arch(7)]), 'ipxe 7 ?', 'snponly.efi'],
+  ['gPXE', clientMessage([hex(77, '67505845'), vendor('PXEClient'), arch(0)]), 'pxe 0', 'undionly.kpxe'],
+  ['iPXE without HTTP', clientMessage([hex(175, '150101')]), 'ipxe 0 tftp', 'undionly.kpxe'],
+  ['iPXE of unreadable features', clientMessage([hex(175, '15ff01')]), 'ipxe 0 ?', 'undionly.kpxe'],
+];
+
+function summaryOf(client: Client): string {
+  if (client.kind === 'other') return 'other';
+  if (client.kind !== 'ipxe') return `${client.kind} ${client.arch}`;
+  return `ipxe ${client.arch} ${client.features === undefined ? '?' : [...client.features].sort().join(',')}`;
+}
+
+for (const [name, packet, summary, loader] of clients) {
+  test(`${name} is ${summary}`, (t) => {
+    const client = classifyClient(packet);
+    t.is(summaryOf(client), summary);
+    t.is(client.kind === 'other' ? undefined : loaderFor(client, DEFAULT_LOADERS), loader);
+    t.regex(describeClient(client), /^[ -~]+$/);
+  });
+}
+
+test('arm64 gets a loader once one is configured', (t) => {
+  t.is(
+    loaderFor({ kind: 'pxe', arch: 11 }, { ...DEFAULT_LOADERS, 'uefi-arm64': 'snponly-arm64.efi' }),
+    'snponly-arm64.efi',
+  );
+});
