@@ -1,0 +1,256 @@
+import type { Command } from 'commander';
+import { NodeError } from '../node/errors.js';
+import { foldNames } from '../node/fold.js';
+import { parseNode } from '../node/nodes.js';
+import { describeAssignment } from '../node/nodeset.js';
+import { readCompatNoderange } from '../node/noderange.js';
+import { directoryOf, selectNodes } from '../node/site-directory.js';
+import type { AssignmentRecord, NodeRecord, Store } from '../store/records.js';
+import { type Context, UsageError } from './context.js';
+import { textTable } from './table.js';
+
+interface NodeOptions {
+  readonly mac?: string[];
+  readonly ip?: string;
+  readonly uuid?: string;
+  readonly serial?: string;
+  readonly group?: string[];
+  readonly attr?: Record<string, string>;
+}
+
+interface SetOptions extends NodeOptions {
+  readonly addGroup?: string[];
+  readonly removeGroup?: string[];
+}
+
+const RANGE_HELP = `
+A noderange is a list of nodes, groups and ranges: n1,n3  n[1-4]  n[01-04,07]  n1-n4  rack1
+  all            every node                    rack1,-n3     rack1 without n3
+  rack1@ready    the nodes that are in both    arch==x86_64  nodes with that attribute
+Quote it: the shell has its own meaning for brackets.`;
+
+/** `node add|set|ls|show|rm` and `nodels`: the node database. */
+export function registerNode(program: Command, context: Context): void {
+  const node = program.command('node').description('Nodes: add, change, list, remove');
+
+  withNodeOptions(node.command('add'))
+    .description('add a node')
+    .argument('<name>', 'its host name')
+    .addHelpText(
+      'after',
+      examples(
+        'node add n1 --mac 52:54:00:12:34:56 --ip 10.77.0.11 --group rack1',
+        'node add n2 --mac 525400123457 --ip 10.77.0.12 --attr console=ttyS0,115200',
+      ),
+    )
+    .action(async (name: string, options: NodeOptions) => {
+      const record = parseNode({
+        name,
+        macs: options.mac ?? [],
+        ip: options.ip ?? null,
+        uuid: options.uuid ?? null,
+        serial: options.serial ?? null,
+        groups: options.group ?? [],
+        attributes: options.attr ?? {},
+      });
+      const { store } = await context.openStore();
+      if ((await store.nodes.get(record.name)) !== undefined) {
+        throw new NodeError(
+          'NODE_EXISTS',
+          `node ${record.name} exists; change it with: rackboot node set ${record.name}`,
+        );
+      }
+      await store.nodes.put(record);
+      context.print(record, () => `added ${record.name}`);
+      if (record.ip === null) {
+        context.note(
+          `${record.name} has no address: DHCP does not answer it; reserve one with: rackboot node set ${record.name} --ip ADDRESS`,
+        );
+      }
+    });
+
+  withNodeOptions(node.command('set'))
+    .description('change nodes; --mac and --group replace what was there')
+    .argument('<noderange>', 'one node; or several, for groups and attributes')
+    .option('--add-group <group>', 'put into a group; may be repeated', collect)
+    .option('--remove-group <group>', 'take out of a group; may be repeated', collect)
+    .addHelpText(
+      'after',
+      examples(
+        'node set n1 --ip 10.77.0.21 --mac 52:54:00:12:34:99',
+        "node set 'n[1-4]' --add-group rack1 --attr disk=/dev/nvme0n1",
+        'node set n1 --attr disk=',
+      ) +
+        '\nAn attribute without a value is taken away, and so is --ip, --uuid or --serial with an empty one.' +
+        RANGE_HELP,
+    )
+    .action(async (range: string, options: SetOptions) => {
+      const { store } = await context.openStore();
+      const nodes = await selectNodes(store.nodes, range);
+      const own = ['mac', 'ip', 'uuid', 'serial'].filter((key) => key in options);
+      if (own.length > 0 && nodes.length > 1) {
+        throw new UsageError(
+          `--${own[0] ?? ''} can be set for one node only, and '${range}' names ${nodes.length}`,
+        );
+      }
+      const changed = nodes.map((before) => changeNode(before, options));
+      for (const record of changed) await store.nodes.put(record);
+      context.print(changed, () => `changed ${foldNames(changed.map(({ name }) => name))}`);
+    });
+
+  node
+    .command('ls')
+    .description('list nodes')
+    .argument('[noderange]', 'which; all without it')
+    .addHelpText('after', examples('node ls', 'node ls rack1', '--json node ls') + RANGE_HELP)
+    .action(async (range: string | undefined) => {
+      const { store } = await context.openStore();
+      const nodes = await selectNodes(store.nodes, range);
+      const assignments = await assignmentsOf(store, nodes);
+      context.print(
+        nodes.map((record) => shown(record, assignments.get(record.name))),
+        () =>
+          nodes.length === 0
+            ? 'no node yet; add one with: rackboot node add NAME --mac MAC --ip ADDRESS'
+            : textTable(
+                ['NODE', 'MAC', 'ADDRESS', 'GROUPS', 'SET TO'],
+                nodes.map((record) => [
+                  record.name,
+                  record.macs[0] ?? '-',
+                  record.ip ?? '-',
+                  record.groups.join(',') || '-',
+                  describeAssignment(assignments.get(record.name)),
+                ]),
+              ),
+      );
+    });
+
+  node
+    .command('show')
+    .description('show everything about nodes')
+    .argument('<noderange>', 'which')
+    .addHelpText('after', examples('node show n1', "--json node show 'n[1-4]'") + RANGE_HELP)
+    .action(async (range: string) => {
+      const { store } = await context.openStore();
+      const nodes = await selectNodes(store.nodes, range);
+      const assignments = await assignmentsOf(store, nodes);
+      context.print(
+        nodes.map((record) => shown(record, assignments.get(record.name))),
+        () => nodes.map((record) => describeNode(record, assignments.get(record.name))).join('\n\n'),
+      );
+    });
+
+  node
+    .command('rm')
+    .description('remove nodes, with what they are set to')
+    .argument('<noderange>', 'which')
+    .addHelpText('after', examples('node rm n1', "node rm 'n[1-4]'") + RANGE_HELP)
+    .action(async (range: string) => {
+      const { store } = await context.openStore();
+      const names = (await selectNodes(store.nodes, range)).map((record) => record.name);
+      await store.nodes.remove(names);
+      context.print(names, () => `removed ${foldNames(names)}`);
+    });
+
+  program
+    .command('nodels')
+    .description('print the nodes a noderange names, one a line')
+    .argument('[noderange]', 'which; all without it')
+    .option('--compat', 'read the noderange as xCAT does, quirks included')
+    .addHelpText(
+      'after',
+      examples("nodels 'rack[1-4]n[01-32],-rack2n05'", 'nodels --compat 1-4') + RANGE_HELP,
+    )
+    .action(async (range: string | undefined, options: { compat?: boolean }) => {
+      const { store } = await context.openStore();
+      const names =
+        options.compat === true && range !== undefined
+          ? compatNames(range, await store.nodes.list())
+          : (await selectNodes(store.nodes, range)).map((record) => record.name);
+      context.print(names, () => names.join('\n'));
+    });
+}
+
+function withNodeOptions(command: Command): Command {
+  return command
+    .option(
+      '--mac <mac>',
+      'MAC address of an interface, in any notation; may be repeated, the boot interface first',
+      collect,
+    )
+    .option('--ip <address>', 'its reserved IPv4 address')
+    .option('--uuid <uuid>', 'its SMBIOS UUID')
+    .option('--serial <serial>', 'its serial number')
+    .option('--group <group>', 'a group it is in; may be repeated', collect)
+    .option(
+      '--attr <key=value>',
+      'an attribute for templates: node.attributes.key; may be repeated',
+      collectPairs,
+    );
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, ...value.split(',').filter((item) => item !== '')];
+}
+
+function collectPairs(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new UsageError(`--attr ${text}: write it as key=value`);
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+function changeNode(before: NodeRecord, options: SetOptions): NodeRecord {
+  const groups = new Set([...(options.group ?? before.groups), ...(options.addGroup ?? [])]);
+  for (const group of options.removeGroup ?? []) groups.delete(group);
+  const attributes = Object.entries({ ...before.attributes, ...options.attr }).filter(
+    ([, value]) => value !== '',
+  );
+  return parseNode({
+    name: before.name,
+    macs: options.mac ?? before.macs,
+    ip: options.ip ?? before.ip,
+    uuid: options.uuid ?? before.uuid,
+    serial: options.serial ?? before.serial,
+    groups: [...groups],
+    attributes: Object.fromEntries(attributes),
+  });
+}
+
+function compatNames(range: string, nodes: readonly NodeRecord[]): readonly string[] {
+  const { nodes: names, missed } = readCompatNoderange(range, directoryOf(nodes));
+  if (missed.length > 0) {
+    throw new NodeError('UNKNOWN_NODES', `Invalid nodes and/or groups in noderange: ${missed.join(',')}`);
+  }
+  return names;
+}
+
+async function assignmentsOf(
+  store: Store,
+  nodes: readonly NodeRecord[],
+): Promise<Map<string, AssignmentRecord>> {
+  const rows = await store.nodes.assignments(nodes.map((record) => record.name));
+  return new Map(rows.map((row) => [row.node, row]));
+}
+
+function shown(record: NodeRecord, assignment: AssignmentRecord | undefined): object {
+  return { ...record, assignment: assignment ?? null };
+}
+
+function describeNode(record: NodeRecord, assignment: AssignmentRecord | undefined): string {
+  const lines: (readonly [string, string])[] = [
+    ['mac', record.macs.join(', ')],
+    ['address', record.ip ?? ''],
+    ['uuid', record.uuid ?? ''],
+    ['serial', record.serial ?? ''],
+    ['groups', record.groups.join(', ')],
+    ['set to', describeAssignment(assignment)],
+    ...Object.entries(record.attributes).map(([key, value]) => [`attribute ${key}`, value] as const),
+  ];
+  const kept = lines.filter(([, value]) => value !== '');
+  const width = Math.max(...kept.map(([key]) => key.length));
+  return [record.name, ...kept.map(([key, value]) => `  ${key.padEnd(width)}  ${value}`)].join('\n');
+}
+
+function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  rackboot ${line}`).join('\n')}\n`;
+}
