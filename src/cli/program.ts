@@ -8,11 +8,19 @@ import { type Context, createContext, UsageError } from './context.js';
 import { registerImage } from './image.js';
 import { registerInit } from './init.js';
 import { registerIso } from './iso.js';
+import { registerNode } from './node.js';
+import { registerNodeset } from './nodeset.js';
+import { registerServe } from './serve.js';
+import { registerStatus } from './status.js';
 
 const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   registerInit,
   registerImage,
   registerIso,
+  registerNode,
+  registerNodeset,
+  registerStatus,
+  registerServe,
   registerCompletion,
 ];
 

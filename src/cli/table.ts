@@ -3,7 +3,7 @@ export function textTable(headings: readonly string[], rows: readonly (readonly 
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),
   );
-  const numeric = headings.map((_, column) => rows.length > 0 && rows.every((row) => /^[\d.,]*( [KMGT]?i?B)?$/.test(row[column] ?? '')));
+  const numeric = headings.map((_, column) => rows.length > 0 && rows.every((row) => /^(?:\d[\d,]*(?:\.\d+)?(?: [KMGT]?i?B)?)?$/.test(row[column] ?? '')));
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, column) => {
