@@ -1,12 +1,5 @@
 /** Imports run downwards only: cli → api, pxe → node, osimage → repo, image → store → site → errors. */
-const layers = [
-  ['cli'],
-  ['api', 'web', 'pxe'],
-  ['node', 'osimage'],
-  ['repo', 'image'],
-  ['store'],
-  ['site'],
-];
+const layers = [['cli'], ['api', 'web', 'pxe'], ['node', 'osimage'], ['repo', 'image'], ['store'], ['site']];
 const rules = layers.flatMap((names, depth) => {
   const above = layers.slice(0, depth).flat();
   if (above.length === 0) return [];
@@ -23,7 +16,12 @@ const rules = layers.flatMap((names, depth) => {
 module.exports = {
   forbidden: [
     ...rules,
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'image-imports-only-store-types',
       comment: 'bytes in, bytes out: image/ may use only the value types of store/',
@@ -38,5 +36,9 @@ module.exports = {
       to: { path: 'node_modules/(kysely|pg|better-sqlite3)/' },
     },
   ],
-  options: { tsConfig: { fileName: 'tsconfig.json' }, tsPreCompilationDeps: true, doNotFollow: { path: 'node_modules' } },
+  options: {
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+  },
 };

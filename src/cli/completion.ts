@@ -23,7 +23,9 @@ export async function complete(program: Command, words: readonly string[], names
       if (option !== undefined && (option.required || option.optional)) pending = option;
       continue;
     }
-    const sub = command.commands.find((candidate) => candidate.name() === word || candidate.aliases().includes(word));
+    const sub = command.commands.find(
+      (candidate) => candidate.name() === word || candidate.aliases().includes(word),
+    );
     if (sub !== undefined) {
       command = sub;
       position = 0;
@@ -46,7 +48,8 @@ async function candidates(
     if (pending.long === '--node') return names.nodes();
     return pending.argChoices ?? [];
   }
-  if (typed.startsWith('-')) return optionsOf(command).flatMap(({ long }) => (long === undefined ? [] : [long]));
+  if (typed.startsWith('-'))
+    return optionsOf(command).flatMap(({ long }) => (long === undefined ? [] : [long]));
   if (command.commands.length > 0) return command.commands.map((sub) => sub.name());
   const argument = command.registeredArguments[position] ?? command.registeredArguments.at(-1);
   return argument === undefined ? [] : forArgument(argument, names);
@@ -102,10 +105,13 @@ export function registerCompletion(program: Command, context: Context): void {
     .description('Prints what can be typed next, one word a line; the completion scripts call it.')
     .argument('[words...]')
     .action(async (words: string[]) => {
-      const list = async (read: () => Promise<readonly string[]>): Promise<readonly string[]> => read().catch(() => []);
+      const list = async (read: () => Promise<readonly string[]>): Promise<readonly string[]> =>
+        read().catch(() => []);
       const found = await complete(program, words, {
-        osimages: () => list(async () => (await (await context.openStore()).store.osimages.list()).map(({ name }) => name)),
-        nodes: () => list(async () => (await (await context.openStore()).store.nodes.list()).map(({ name }) => name)),
+        osimages: () =>
+          list(async () => (await (await context.openStore()).store.osimages.list()).map(({ name }) => name)),
+        nodes: () =>
+          list(async () => (await (await context.openStore()).store.nodes.list()).map(({ name }) => name)),
       });
       context.stdout.write(found.map((word) => `${word}\n`).join(''));
     });

@@ -71,7 +71,7 @@ export function listNodes(nodes: readonly IsoNode[]): string {
     owner: `${node.uid ?? '-'}:${node.gid ?? '-'}`,
     size: node.device === undefined ? String(node.size) : `${node.device.major},${node.device.minor}`,
     time: node.mtime === null ? '-' : isoTime(node.mtime).slice(0, 16).replace('T', ' '),
-    path: `/${node.path}${node.target === undefined ? '' : ` -> ${node.target}`}`,
+    path: `/${node.path}${node.kind === 'symlink' ? ` -> ${node.target ?? '(unreadable)'}` : ''}`,
   }));
   const width = (key: 'owner' | 'size'): number =>
     rows.reduce((most, row) => Math.max(most, row[key].length), 0);

@@ -12,6 +12,7 @@ import { registerNode } from './node.js';
 import { registerNodeset } from './nodeset.js';
 import { registerServe } from './serve.js';
 import { registerStatus } from './status.js';
+import { registerStore } from './store.js';
 
 const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   registerInit,
@@ -20,6 +21,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   registerNode,
   registerNodeset,
   registerStatus,
+  registerStore,
   registerServe,
   registerCompletion,
 ];
@@ -53,7 +55,10 @@ export async function run(words: readonly string[], streams: Streams): Promise<n
       writeErr: (text) => streams.stderr.write(text),
       outputError: (text, write) => write(text.replace(/^error: /, 'rackboot: ')),
     })
-    .addHelpText('after', '\nThe site is the directory given with --site, or $RACKBOOT_SITE, or the current one.\nStart with: rackboot --site DIR init');
+    .addHelpText(
+      'after',
+      '\nThe site is the directory given with --site, or $RACKBOOT_SITE, or the current one.\nStart with: rackboot --site DIR init',
+    );
   const { context, close } = createContext(program, streams);
   for (const register of COMMANDS) register(program, context);
   for (const command of everyCommand(program)) command.exitOverride();
@@ -64,7 +69,8 @@ export async function run(words: readonly string[], streams: Streams): Promise<n
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (isBrokenPipe(error)) return 0;
     streams.stderr.write(`rackboot: ${messageOf(error)}\n`);
-    if (process.env['RACKBOOT_DEBUG'] !== undefined && error instanceof Error) streams.stderr.write(`${error.stack ?? ''}\n`);
+    if (process.env['RACKBOOT_DEBUG'] !== undefined && error instanceof Error)
+      streams.stderr.write(`${error.stack ?? ''}\n`);
     return error instanceof UsageError ? 2 : 1;
   } finally {
     await close();

@@ -3,7 +3,11 @@ export function textTable(headings: readonly string[], rows: readonly (readonly 
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),
   );
-  const numeric = headings.map((_, column) => rows.length > 0 && rows.every((row) => /^(?:\d[\d,]*(?:\.\d+)?(?: [KMGT]?i?B)?)?$/.test(row[column] ?? '')));
+  const numeric = headings.map(
+    (_, column) =>
+      rows.length > 0 &&
+      rows.every((row) => /^(?:\d[\d,]*(?:\.\d+)?(?: [KMGT]?i?B)?)?$/.test(row[column] ?? '')),
+  );
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, column) => {
@@ -44,7 +48,10 @@ export function formatDuration(ms: number): string {
 
 /** st_mode as `ls -l` shows it. */
 export function formatMode(mode: number): string {
-  const type = { 0o040000: 'd', 0o120000: 'l', 0o020000: 'c', 0o060000: 'b', 0o010000: 'p', 0o140000: 's' }[mode & 0o170000] ?? '-';
+  const type =
+    { 0o040000: 'd', 0o120000: 'l', 0o020000: 'c', 0o060000: 'b', 0o010000: 'p', 0o140000: 's' }[
+      mode & 0o170000
+    ] ?? '-';
   const triple = (shift: number, special: number, letter: string): string => {
     const bits = (mode >> shift) & 7;
     const execute = (bits & 1) !== 0;

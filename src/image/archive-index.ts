@@ -4,12 +4,13 @@ import { decodeIndex, type ArchiveDescriptor, type Frame, type IndexedEntry } fr
 import { collect } from './chunks.js';
 import { codec } from './codec.js';
 import { canonicalPath, type ArchivePath } from './cpio/path.js';
-import { HEADER_SIZE, padding4 } from './cpio/header.js';
+import { HEADER_SIZE, isDirectory, padding4, S_IFMT } from './cpio/header.js';
 
 /** An entry and its place in an archive file. Offsets count from the first plain byte of its frame. */
 export interface PlacedEntry extends IndexedEntry {
   readonly path: ArchivePath;
   readonly frame: number;
+  readonly archive: number; // counted by trailers, over the whole file: inode numbers mean something within one
   readonly segment: number; // where its header lies
   readonly offset: number; // of the header
   readonly dataOffset: number;
@@ -32,6 +33,7 @@ export async function loadEntries(descriptor: ArchiveDescriptor, reader: BlobRea
   );
   const indexes = await readBlobs(reader, wanted);
   const entries: PlacedEntry[] = [];
+  let archive = 0;
   descriptor.frames.forEach((frame, frameNumber) => {
     let base = 0;
     frame.segments.forEach((segment, segmentNumber) => {
@@ -44,6 +46,7 @@ export async function loadEntries(descriptor: ArchiveDescriptor, reader: BlobRea
           ...entry,
           path: canonicalPath(entry.rawName),
           frame: frameNumber,
+          archive,
           segment: segmentNumber,
           offset,
           dataOffset,
@@ -51,9 +54,19 @@ export async function loadEntries(descriptor: ArchiveDescriptor, reader: BlobRea
         });
       }
       base += segment.plain;
+      if (segment.kind === 'tail') archive++;
     });
   });
   return entries;
+}
+
+/**
+ * What hard links to one inode have in common, or undefined for an entry that has no other link (initramfs.c:
+ * maybe_link). A trailer ends what the numbers before it mean.
+ */
+export function inodeOf({ header, archive }: PlacedEntry): string | undefined {
+  if (header.nlink < 2 || isDirectory(header.mode)) return undefined;
+  return `${archive}/${header.devMajor}:${header.devMinor}:${header.ino}:${header.mode & S_IFMT}`;
 }
 
 /** Plain bytes of a frame at any offset; keeps the segment decompressed last. */
@@ -61,6 +74,7 @@ export class FrameReader {
   readonly #frame: Frame;
   readonly #reader: BlobReader;
   readonly #starts: readonly number[];
+  readonly #size: number;
   #last: { readonly segment: number; readonly plain: Buffer } | undefined;
 
   constructor(frame: Frame, reader: BlobReader) {
@@ -72,10 +86,13 @@ export class FrameReader {
       base += segment.plain;
       return start;
     });
+    this.#size = base;
   }
 
-  /** Bytes [start, end) of the frame's plain data. */
+  /** Bytes [start, end) of the frame's plain data. Throws RangeError outside of it. */
   async *read(start: number, end: number): AsyncGenerator<Buffer> {
+    if (start < 0 || end > this.#size)
+      throw new RangeError(`no bytes ${start} to ${end} in a frame of ${this.#size}`);
     for (let at = start; at < end;) {
       const number = this.segmentAt(at);
       const base = this.#starts[number] ?? 0;

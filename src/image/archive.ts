@@ -1,13 +1,13 @@
 import type { Digest } from '../store/digest.js';
 import type { ExtentMap, Part } from '../store/extents.js';
 import { codec, type CodecName } from './codec.js';
-import type { CpioHeader } from './cpio/header.js';
+import { padding4, type CpioHeader } from './cpio/header.js';
 import { ImageError } from './errors.js';
 
 /** A run of an archive's plain bytes, compressed on its own. */
 export interface Segment {
-  /** `entries` holds whole or parts of entries; `tail` holds a trailer and the zeros after it. */
-  readonly kind: 'entries' | 'tail';
+  /** `entries` holds whole or parts of entries, `tail` a trailer and zeros after it, `zeros` only zeros. */
+  readonly kind: 'entries' | 'tail' | 'zeros';
   readonly blob: Digest; // the stored bytes
   readonly stored: number; // bytes in the blob
   readonly plain: number; // bytes before compression
@@ -38,7 +38,13 @@ export interface IndexedEntry {
   readonly target?: string; // of a symbolic link, latin-1
 }
 
-/** The bytes of an archive file, as parts of blobs. */
+/** The order in which descriptors number the kinds of segments. */
+const KINDS = ['entries', 'tail', 'zeros'] as const;
+
+/**
+ * The bytes of an archive file, as parts of blobs. Plain cpio begins at a multiple of 4, where the kernel looks for it
+ * (initramfs.c: unpack_to_rootfs).
+ */
 export function archiveMap(descriptor: ArchiveDescriptor): ExtentMap {
   const parts: Part[] = [];
   let size = 0;
@@ -48,6 +54,7 @@ export function archiveMap(descriptor: ArchiveDescriptor): ExtentMap {
     size += length;
   };
   for (const frame of descriptor.frames) {
+    if (frame.codec === 'none') push({ kind: 'zero', length: padding4(size) }, padding4(size));
     push({ kind: 'inline', bytes: frame.prologue }, frame.prologue.length);
     for (const { blob, stored } of frame.segments)
       push({ kind: 'blob', blob, offset: 0, length: stored }, stored);
@@ -73,7 +80,7 @@ export function encodeDescriptor(descriptor: ArchiveDescriptor): Buffer {
     codec: frame.codec,
     prologue: frame.prologue.toString('hex'),
     segments: frame.segments.map(({ kind, blob, stored, plain, check, index, source }) => [
-      kind === 'tail' ? 1 : 0,
+      KINDS.indexOf(kind),
       blob,
       stored,
       plain,
@@ -108,7 +115,7 @@ export function decodeDescriptor(bytes: Buffer): ArchiveDescriptor {
       codec: frame.codec,
       prologue: Buffer.from(frame.prologue, 'hex'),
       segments: frame.segments.map(([kind, blob, stored, plain, check, index, source]) => ({
-        kind: kind === 1 ? 'tail' : 'entries',
+        kind: KINDS[kind] ?? 'entries',
         blob,
         stored,
         plain,

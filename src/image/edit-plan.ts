@@ -1,5 +1,5 @@
-import type { PlacedEntry } from './archive-index.js';
-import { isDirectory, isSymlink, S_IFDIR, S_IFMT, type CpioHeader } from './cpio/header.js';
+import { inodeOf, type PlacedEntry } from './archive-index.js';
+import { isDirectory, isSymlink, S_IFDIR, S_IFMT, type CpioHeader, type CpioMagic } from './cpio/header.js';
 import { isSafe, joinPath, parentOf, pathToText, ROOT, type ArchivePath } from './cpio/path.js';
 import { contentOf, type Content, type Edit } from './edit.js';
 import { ImageError } from './errors.js';
@@ -56,7 +56,9 @@ class Draft {
   readonly #groups = new Map<string, number[]>(); // hard links: entries of one inode, in archive order
   readonly #changed = new Map<number, PlannedEntry | null>();
   readonly #inodes = new Set<number>();
+  readonly #parents = new Set<ArchivePath>(); // every directory above an entry, whether or not it is an entry itself
   readonly #prefix: string;
+  readonly #magic: CpioMagic;
   #nextInode = 1;
 
   constructor(entries: readonly PlacedEntry[], options: PlanOptions) {
@@ -71,12 +73,14 @@ class Draft {
       this.#inodes.add(entry.header.ino);
       this.#nextInode = Math.max(this.#nextInode, entry.header.ino + 1);
       if (entry.rawName.startsWith('./')) dotted++;
-      const group = groupOf(entry);
+      for (let up = parentOf(entry.path); !this.#parents.has(up); up = parentOf(up)) this.#parents.add(up);
+      const group = inodeOf(entry);
       if (group === undefined) return;
       const members = this.#groups.get(group);
       if (members === undefined) this.#groups.set(group, [at]);
       else members.push(at);
     });
+    this.#magic = entries.at(-1)?.header.magic ?? '070701';
     this.#prefix = dotted * 2 > entries.length ? './' : '';
   }
 
@@ -118,23 +122,28 @@ class Draft {
     if (standing !== undefined) {
       const mode = modeOf(standing);
       if (isDirectory(edit.mode)) {
-        if (isDirectory(mode) || (isSymlink(mode) && this.#isDirectory(path, edit.from))) return;
+        if (isDirectory(mode) || (isSymlink(mode) && this.#leadsToDirectory(path, edit.from))) return;
         throw new ImageError(
           'EDIT_CONFLICT',
           `${edit.from}: ${pathToText(path)} is a directory here and a file in the image; delete it from the image first`,
         );
       }
-      if (isDirectory(mode)) {
-        throw new ImageError(
-          'EDIT_CONFLICT',
-          `${edit.from}: ${pathToText(path)} is a directory in the image; delete it first, or put the file into it`,
-        );
-      }
+    }
+    if (!isDirectory(edit.mode) && this.#isDirectory(path)) {
+      throw new ImageError(
+        'EDIT_CONFLICT',
+        `${edit.from}: ${pathToText(path)} is a directory in the image; delete it first, or put the file into it`,
+      );
     }
     const planned = this.#newEntry(path, edit);
     if (standing?.kind === 'entry') {
+      const { rawName, header } = this.#entry(standing.at);
       this.#unlink(standing.at);
-      this.#changed.set(standing.at, { ...planned, rawName: this.#entry(standing.at).rawName });
+      this.#changed.set(standing.at, {
+        ...planned,
+        rawName,
+        header: { ...planned.header, magic: header.magic },
+      });
       this.#nodes.set(path, { kind: 'entry', at: standing.at, mode: edit.mode });
     } else {
       this.#nodes.set(path, { kind: 'new', entry: planned });
@@ -163,7 +172,7 @@ class Draft {
   }
 
   #chmod(edit: Extract<Edit, { op: 'chmod' }>): void {
-    const path = this.#resolve(edit.path, edit.from);
+    const path = this.#follow(edit.path, edit.from);
     const node = this.#nodes.get(path);
     if (node === undefined) throw this.#missing(edit.path, edit.from);
     const withMode = (mode: number): number => (mode & S_IFMT) | (edit.mode & 0o7777);
@@ -178,7 +187,9 @@ class Draft {
       const now = this.#planned(at);
       const mode = withMode(now.header.mode);
       this.#changed.set(at, { ...now, header: { ...now.header, mode } });
-      this.#nodes.set(this.#entry(at).path, { kind: 'entry', at, mode });
+      const { path: linked } = this.#entry(at);
+      const standing = this.#nodes.get(linked);
+      if (standing?.kind === 'entry' && standing.at === at) this.#nodes.set(linked, { ...standing, mode });
     }
   }
 
@@ -231,11 +242,24 @@ class Draft {
     return changed == null ? this.#entry(node.at).target : changed.target;
   }
 
-  /** Whether `path`, its own links followed, is a directory. */
-  #isDirectory(path: ArchivePath, from: string): boolean {
-    const reached = parentOf(this.#resolve(joinPath(path, 'x'), from));
-    const node = this.#nodes.get(reached);
-    return reached === ROOT || (node !== undefined && isDirectory(modeOf(node)));
+  /** The path that `path` reaches once every link, the last component included, is followed. */
+  #follow(path: ArchivePath, from: string): ArchivePath {
+    return parentOf(this.#resolve(joinPath(path, 'x'), from));
+  }
+
+  #leadsToDirectory(path: ArchivePath, from: string): boolean {
+    return this.#isDirectory(this.#follow(path, from));
+  }
+
+  /** Whether a directory stands at `path` (resolved), or something below it, which makes it one. */
+  #isDirectory(path: ArchivePath): boolean {
+    const node = this.#nodes.get(path);
+    if (node !== undefined) return isDirectory(modeOf(node));
+    if (path === ROOT) return true;
+    if (!this.#parents.has(path)) return false;
+    const below = `${path}/`;
+    for (const other of this.#nodes.keys()) if (other.startsWith(below)) return true;
+    return false;
   }
 
   /** Adds `path` (resolved) and its parents as directories where nothing stands. */
@@ -267,7 +291,7 @@ class Draft {
       rawName: this.#prefix + path,
       data: { kind: 'new', content: edit.content },
       header: {
-        magic: '070701',
+        magic: this.#magic,
         ino: this.#takeInode(),
         mode: edit.mode,
         uid: edit.uid,
@@ -313,13 +337,13 @@ class Draft {
           : { ...now, header },
       );
     }
-    const group = groupOf(this.#entry(at));
+    const group = inodeOf(this.#entry(at));
     if (group !== undefined) this.#groups.set(group, rest);
   }
 
   /** The places of all entries that share an inode with the one at `at`, itself included. */
   #linked(at: number): readonly number[] {
-    const group = groupOf(this.#entry(at));
+    const group = inodeOf(this.#entry(at));
     const members = group === undefined ? undefined : this.#groups.get(group);
     return members?.includes(at) === true ? members : [at];
   }
@@ -345,9 +369,3 @@ class Draft {
 }
 
 const modeOf = (node: Node): number => (node.kind === 'new' ? node.entry.header.mode : node.mode);
-
-/** What entries of one inode have in common, or undefined for an entry that has no other link. */
-function groupOf({ header, frame }: PlacedEntry): string | undefined {
-  if (header.nlink < 2 || isDirectory(header.mode)) return undefined;
-  return `${frame}/${header.devMajor}:${header.devMinor}:${header.ino}`;
-}

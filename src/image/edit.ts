@@ -1,6 +1,6 @@
 import type { ArchivePath } from './cpio/path.js';
 
-/** Bytes to put into an archive: their number, and a way to read them (once). */
+/** Bytes to put into an archive: their number, and a way to read them, from the start each time. */
 export interface Content {
   readonly size: number;
   read(): AsyncIterable<Buffer>;

@@ -2,7 +2,9 @@ import type { BlobWriter } from '../store/types.js';
 import type { ArchiveDescriptor, Frame } from './archive.js';
 import { ChunkReader } from './chunks.js';
 import { codec, MAGIC_LENGTH, sniff, type CodecName } from './codec.js';
+import { padding4 } from './cpio/header.js';
 import { CpioScanner } from './cpio/scanner.js';
+import { PIECE } from './cuts.js';
 import { ImageError } from './errors.js';
 import { inflateMember, PLAIN_HEADER, takeHeader } from './gzip/member.js';
 import { Segmenter } from './segmenter.js';
@@ -29,10 +31,11 @@ export async function readArchive(
   limits: UnpackLimits = DEFAULT_LIMITS,
 ): Promise<ArchiveDescriptor> {
   const reader = new ChunkReader(source);
+  const growth = new Growth(reader, limits);
   const frames: Frame[] = [];
   let archives = 0;
   const add = ({ frame, feed }: ReadFrame): void => {
-    frames.push(frame);
+    if (frame.segments.length > 0) frames.push(frame);
     archives += feed.archives;
   };
   try {
@@ -40,8 +43,8 @@ export async function readArchive(
       const start = await reader.peek(MAGIC_LENGTH);
       if (start.length === 0) break;
       const format = sniff(start);
-      if (format === 'gzip') add(await readGzipFrame(reader, writer, counts, limits));
-      else if (format === 'cpio-newc' || (start[0] === 0 && frames.length > 0)) {
+      if (format === 'gzip') add(await readGzipFrame(reader, writer, counts, growth));
+      else if (format === 'cpio-newc' || (start[0] === 0 && reader.position > 0)) {
         add(await readPlainFrame(reader, writer, counts));
       } else throw unknownFormat(format, reader.position, start);
     }
@@ -68,6 +71,29 @@ function unknownFormat(format: string | undefined, offset: number, start: Buffer
   );
 }
 
+/** Watches how much the plain bytes outgrow the bytes read. */
+class Growth {
+  readonly #reader: ChunkReader;
+  readonly #limits: UnpackLimits;
+  #plain = 0;
+
+  constructor(reader: ChunkReader, limits: UnpackLimits) {
+    this.#reader = reader;
+    this.#limits = limits;
+  }
+
+  /** Counts `length` plain bytes more. Throws ImageError TOO_LARGE. */
+  add(length: number): void {
+    const { maxRatio, ratioFloor } = this.#limits;
+    this.#plain += length;
+    if (this.#plain <= ratioFloor || this.#plain <= maxRatio * this.#reader.position) return;
+    throw new ImageError(
+      'TOO_LARGE',
+      `the archive grows more than ${maxRatio}-fold beyond ${ratioFloor} bytes when it is unpacked, at offset ${this.#reader.position}; this is no installer image`,
+    );
+  }
+}
+
 /** A frame, and the feed that read it. */
 interface ReadFrame {
   readonly frame: Frame;
@@ -80,6 +106,7 @@ class ArchiveFeed {
   readonly #sink: SegmentWriter;
   #scanner: CpioScanner | undefined;
   #trailerOffset: number | undefined;
+  #between: 'tail' | 'zeros' = 'zeros'; // what is gathered outside of an archive
   #archives = 0;
 
   constructor(name: CodecName, writer: BlobWriter, counts: SegmentCounts) {
@@ -92,11 +119,6 @@ class ArchiveFeed {
     return this.#scanner !== undefined && !this.#scanner.finished;
   }
 
-  /** Plain bytes taken. */
-  get position(): number {
-    return this.#segmenter.position;
-  }
-
   /** Archives begun. */
   get archives(): number {
     return this.#archives;
@@ -107,23 +129,36 @@ class ArchiveFeed {
     const scanner = this.inside && this.#scanner !== undefined ? this.#scanner : await this.#begin();
     const taken = scanner.push(chunk);
     await this.#segmenter.push(chunk.subarray(0, taken));
-    if (this.#trailerOffset !== undefined) await this.#segmenter.flush('entries', this.#trailerOffset);
+    if (this.#trailerOffset !== undefined) {
+      await this.#segmenter.flush('entries', this.#trailerOffset);
+      this.#between = 'tail';
+    }
     return taken;
   }
 
   /** Takes zeros between or after archives. */
   async zeros(chunk: Buffer): Promise<void> {
-    await this.#segmenter.push(chunk);
+    for (let rest = chunk; rest.length > 0;) {
+      const room = PIECE - this.#segmenter.gathered;
+      await this.#segmenter.push(rest.subarray(0, room));
+      if (rest.length >= room) await this.#flushBetween();
+      rest = rest.subarray(room);
+    }
   }
 
   async finish(): Promise<Frame['segments']> {
     this.#scanner?.finish();
-    await this.#segmenter.flush('tail');
+    await this.#flushBetween();
     return this.#sink.finish();
   }
 
+  async #flushBetween(): Promise<void> {
+    await this.#segmenter.flush(this.#between);
+    this.#between = 'zeros';
+  }
+
   async #begin(): Promise<CpioScanner> {
-    await this.#segmenter.flush('tail');
+    await this.#flushBetween();
     const base = this.#segmenter.position;
     this.#archives++;
     this.#trailerOffset = undefined;
@@ -146,22 +181,15 @@ async function readGzipFrame(
   reader: ChunkReader,
   writer: BlobWriter,
   counts: SegmentCounts,
-  limits: UnpackLimits,
+  growth: Growth,
 ): Promise<ReadFrame> {
   const feed = new ArchiveFeed('gzip', writer, counts);
   let prologue: Buffer | undefined;
-  const begin = reader.position;
   do {
     const header = await takeHeader(reader);
     prologue ??= header;
     for await (const chunk of inflateMember(reader)) {
-      const grown = feed.position + chunk.length;
-      if (grown > limits.ratioFloor && grown > limits.maxRatio * (reader.position - begin)) {
-        throw new ImageError(
-          'TOO_LARGE',
-          `the gzip stream grows more than ${limits.maxRatio}-fold beyond ${limits.ratioFloor} bytes; this is not an installer image`,
-        );
-      }
+      growth.add(chunk.length);
       await feedPlain(feed, chunk);
     }
     // One archive in several members: gunzip joins them, so do we.
@@ -187,26 +215,40 @@ async function feedPlain(feed: ArchiveFeed, chunk: Buffer): Promise<void> {
   }
 }
 
+/**
+ * Reads plain archives and the zeros before, between and after them. Leading zeros that only bring the first archive to a
+ * multiple of 4 are left out: archiveMap puts in as many as it takes.
+ */
 async function readPlainFrame(
   reader: ChunkReader,
   writer: BlobWriter,
   counts: SegmentCounts,
 ): Promise<ReadFrame> {
   const feed = new ArchiveFeed('none', writer, counts);
+  const padding = padding4(reader.position);
+  await reader.take(leadingZeros(await reader.peek(padding)));
   for (;;) {
     const chunk = await reader.next();
     if (chunk === undefined) break;
-    if (!feed.inside) {
-      const zeros = leadingZeros(chunk);
-      await feed.zeros(chunk.subarray(0, zeros));
-      if (zeros === chunk.length) continue;
-      reader.giveBack(chunk.subarray(zeros));
-      if (sniff(await reader.peek(MAGIC_LENGTH)) !== 'cpio-newc') break;
-      const next = (await reader.next()) ?? Buffer.alloc(0);
-      reader.giveBack(next.subarray(await feed.archive(next)));
+    if (feed.inside) {
+      reader.giveBack(chunk.subarray(await feed.archive(chunk)));
       continue;
     }
-    reader.giveBack(chunk.subarray(await feed.archive(chunk)));
+    const zeros = leadingZeros(chunk);
+    await feed.zeros(chunk.subarray(0, zeros));
+    reader.giveBack(chunk.subarray(zeros));
+    if (zeros === chunk.length) continue;
+    if (sniff(await reader.peek(MAGIC_LENGTH)) !== 'cpio-newc') break;
+    if (reader.position % 4 !== 0) throw misaligned(reader.position);
+    const start = (await reader.next()) ?? Buffer.alloc(0);
+    reader.giveBack(start.subarray(await feed.archive(start)));
   }
   return { feed, frame: { codec: 'none', prologue: Buffer.alloc(0), segments: await feed.finish() } };
+}
+
+function misaligned(offset: number): ImageError {
+  return new ImageError(
+    'BAD_MAGIC',
+    `a plain cpio archive begins at offset ${offset}, where the kernel would not read it; pad what stands before it with zeros to a multiple of 4`,
+  );
 }

@@ -16,6 +16,9 @@ export function zeroCounts(): SegmentCounts {
   return { compressed: 0, compressedSegments: 0, reusedSegments: 0 };
 }
 
+/** Segments of one codec that are stored already, by the SHA-256 of their plain bytes. */
+export type KnownSegments = ReadonlyMap<Digest, Segment>;
+
 /** Segments being compressed at one time: enough for every thread of libuv's pool. */
 const IN_FLIGHT = 6;
 
@@ -24,19 +27,14 @@ export class SegmentWriter {
   readonly #codec: SegmentCodec;
   readonly #writer: BlobWriter;
   readonly #counts: SegmentCounts;
-  readonly #known: ReadonlyMap<Digest, Segment> | undefined;
+  readonly #known: KnownSegments | undefined;
   readonly #results: Promise<Segment>[] = [];
 
   /**
-   * With `known`, segments are looked up by the SHA-256 of their plain bytes before they are compressed, and carry it
-   * as `source`.
+   * With `known` (of the same codec), segments are looked up by the SHA-256 of their plain bytes before they are
+   * compressed, and carry it as `source`.
    */
-  constructor(
-    codec: SegmentCodec,
-    writer: BlobWriter,
-    counts: SegmentCounts,
-    known?: ReadonlyMap<Digest, Segment>,
-  ) {
+  constructor(codec: SegmentCodec, writer: BlobWriter, counts: SegmentCounts, known?: KnownSegments) {
     this.#codec = codec;
     this.#writer = writer;
     this.#counts = counts;

@@ -1,4 +1,4 @@
-import type { IndexedEntry } from './archive.js';
+import type { IndexedEntry, Segment } from './archive.js';
 import type { ScannedEntry } from './cpio/scanner.js';
 import { CutPlanner } from './cuts.js';
 import type { SegmentWriter } from './segment-writer.js';
@@ -25,6 +25,11 @@ export class Segmenter {
     return this.#end;
   }
 
+  /** Bytes pushed that no segment holds yet. */
+  get gathered(): number {
+    return this.#end - this.#start;
+  }
+
   /** An entry whose header lies at or after what was cut last; its bytes may be pushed before or after this call. */
   entry(entry: ScannedEntry): void {
     this.#cuts.push(...this.#planner.entry(entry));
@@ -43,13 +48,13 @@ export class Segmenter {
   }
 
   /** Ends the gathered segment at `offset`, or here, as one of `kind`. */
-  async flush(kind: 'entries' | 'tail', offset = this.#end): Promise<void> {
+  async flush(kind: Segment['kind'], offset = this.#end): Promise<void> {
     this.#cuts = [];
     await this.#cutAt(offset, kind);
     this.#planner.restart(offset);
   }
 
-  async #cutAt(offset: number, kind: 'entries' | 'tail'): Promise<void> {
+  async #cutAt(offset: number, kind: Segment['kind']): Promise<void> {
     if (offset <= this.#start) return;
     const chunks: Buffer[] = [];
     let wanted = offset - this.#start;

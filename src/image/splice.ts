@@ -3,13 +3,14 @@ import type { BlobReader, BlobWriter } from '../store/types.js';
 import { FrameReader, loadEntries, type PlacedEntry } from './archive-index.js';
 import type { ArchiveDescriptor, Frame, Segment } from './archive.js';
 import { collect } from './chunks.js';
-import { codec } from './codec.js';
-import { encodeHeader, encodeTrailer, padding4 } from './cpio/header.js';
+import { codec, type CodecName } from './codec.js';
+import { encodeHeader, encodeTrailer, isRegular, padding4 } from './cpio/header.js';
+import { canonicalPath, pathToText } from './cpio/path.js';
 import type { Edit } from './edit.js';
 import { planEdits, type EditPlan, type PlannedEntry } from './edit-plan.js';
 import { ImageError } from './errors.js';
 import { Segmenter } from './segmenter.js';
-import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
+import { SegmentWriter, type KnownSegments, type SegmentCounts } from './segment-writer.js';
 
 /** What an edit works with. */
 export interface SpliceTools {
@@ -35,17 +36,22 @@ export async function spliceArchive(
   const newest = entries.reduce((latest, entry) => Math.max(latest, entry.header.mtime), 0);
   const plan = planEdits(entries, edits, { mtime: tools.mtime ?? newest });
   if (plan.changed.size === 0 && plan.added.length === 0) return base;
-  const known = new Map<Digest, Segment>();
-  for (const { frames } of tools.earlier) {
-    for (const segment of frames.flatMap((frame) => frame.segments)) {
-      if (segment.source !== undefined) known.set(segment.source, segment);
-    }
-  }
   const readers = base.frames.map((frame) => new FrameReader(frame, tools.blobs));
-  const splicer = new Splicer(base, entries, plan, readers, known, tools);
+  const splicer = new Splicer(base, entries, plan, readers, tools);
   const frames: Frame[] = [];
   for (let number = 0; number < base.frames.length; number++) frames.push(await splicer.frame(number));
   return { frames };
+}
+
+/** The segments that earlier edits wrote, for each codec. */
+function knownSegments(earlier: readonly ArchiveDescriptor[]): Record<CodecName, KnownSegments> {
+  const known = { gzip: new Map<Digest, Segment>(), none: new Map<Digest, Segment>() };
+  for (const frame of earlier.flatMap(({ frames }) => frames)) {
+    for (const segment of frame.segments) {
+      if (segment.source !== undefined) known[frame.codec].set(segment.source, segment);
+    }
+  }
+  return known;
 }
 
 class Splicer {
@@ -53,7 +59,7 @@ class Splicer {
   readonly #entries: readonly PlacedEntry[];
   readonly #plan: EditPlan;
   readonly #readers: readonly FrameReader[];
-  readonly #known: ReadonlyMap<Digest, Segment>;
+  readonly #known: Record<CodecName, KnownSegments>;
   readonly #tools: SpliceTools;
   readonly #main: number; // the frame that new entries go to: the last that holds an archive
 
@@ -62,14 +68,13 @@ class Splicer {
     entries: readonly PlacedEntry[],
     plan: EditPlan,
     readers: readonly FrameReader[],
-    known: ReadonlyMap<Digest, Segment>,
     tools: SpliceTools,
   ) {
     this.#base = base;
     this.#entries = entries;
     this.#plan = plan;
     this.#readers = readers;
-    this.#known = known;
+    this.#known = knownSegments(tools.earlier);
     this.#tools = tools;
     this.#main = entries.at(-1)?.frame ?? 0;
   }
@@ -117,8 +122,12 @@ class Splicer {
     return touched;
   }
 
+  #sink({ codec: name }: Frame): SegmentWriter {
+    return new SegmentWriter(codec(name), this.#tools.writer, this.#tools.counts, this.#known[name]);
+  }
+
   async #write(frame: Frame, body: (out: EntryWriter) => Promise<void>): Promise<Segment[]> {
-    const sink = new SegmentWriter(codec(frame.codec), this.#tools.writer, this.#tools.counts, this.#known);
+    const sink = this.#sink(frame);
     const out = new EntryWriter(new Segmenter(sink));
     await body(out);
     await out.flush();
@@ -126,7 +135,7 @@ class Splicer {
   }
 
   async #writeAll(out: EntryWriter, planned: readonly PlannedEntry[]): Promise<void> {
-    for (const entry of planned) await out.entry(entry, this.#dataOf(entry));
+    for (const entry of planned) await this.#writeEntry(out, entry);
   }
 
   /** Copies plain bytes [from, to) of a frame, with the changes of the plan. */
@@ -141,7 +150,7 @@ class Splicer {
       if (entry.offset > done) await out.bytes(reader.read(done, entry.offset));
       const planned = this.#plan.changed.get(at);
       if (planned === undefined) await out.copy(entry, reader.read(entry.offset, Math.min(entry.end, to)));
-      else if (planned !== null) await out.entry(planned, this.#dataOf(planned));
+      else if (planned !== null) await this.#writeEntry(out, planned);
       done = Math.min(entry.end, to);
     }
     if (done < to) await out.bytes(reader.read(done, to));
@@ -152,20 +161,22 @@ class Splicer {
     return at < 0 ? this.#entries.length : at;
   }
 
+  async #writeEntry(out: EntryWriter, planned: PlannedEntry): Promise<void> {
+    const { header } = planned;
+    const summed = header.magic === '070702' && planned.data.kind === 'new' && isRegular(header.mode);
+    const check = summed ? await sumOf(this.#dataOf(planned)) : header.check;
+    await out.entry({ ...planned, header: { ...header, check } }, this.#dataOf(planned));
+  }
+
   #dataOf({ data }: PlannedEntry): AsyncIterable<Buffer> {
     if (data.kind === 'new') return data.content.read();
-    const { entry } = data;
-    return this.#readerOf(entry).read(entry.dataOffset, entry.dataOffset + entry.header.size);
+    const { frame, dataOffset, header } = data.entry;
+    const reader = this.#readers[frame];
+    if (reader === undefined) throw new RangeError(`no frame ${frame}`);
+    return reader.read(dataOffset, dataOffset + header.size);
   }
 
-  #readerOf(entry: PlacedEntry): FrameReader {
-    // A reader of its own: the run being copied keeps its place in the shared one.
-    const frame = this.#base.frames[entry.frame];
-    if (frame === undefined) throw new RangeError(`no frame ${entry.frame}`);
-    return new FrameReader(frame, this.#tools.blobs);
-  }
-
-  /** The last trailer again, with as many zeros after it as keep the archive's blocks whole, if they were. */
+  /** The last trailer again, with as many zeros after it as keep the frame's blocks whole, if they were. */
   async #rewriteTail(
     frame: Frame,
     number: number,
@@ -181,19 +192,33 @@ class Splicer {
     const trailer = Math.min(old.length, encodeTrailer().length);
     const newStart = before.reduce((sum, segment) => sum + segment.plain, 0);
     let zeros = old.length - trailer;
-    if (end % BLOCK === 0) {
+    if ((starts.at(-1) ?? 0) % BLOCK === 0) {
       zeros -= zeros % BLOCK;
-      zeros += (BLOCK - ((newStart + trailer + zeros) % BLOCK)) % BLOCK;
+      zeros += modulo(end - newStart - trailer - zeros, BLOCK);
     }
     const plain = Buffer.concat([old.subarray(0, trailer), Buffer.alloc(zeros)]);
-    const sink = new SegmentWriter(codec(frame.codec), this.#tools.writer, this.#tools.counts, this.#known);
+    const sink = this.#sink(frame);
     await sink.add('tail', [plain], []);
     return sink.finish();
   }
 }
 
+/** The sum of all bytes modulo 2^32, as a 070702 header holds it (cpio(5)). */
+async function sumOf(data: AsyncIterable<Buffer>): Promise<number> {
+  let sum = 0;
+  for await (const chunk of data) {
+    let part = 0;
+    for (const byte of chunk) part += byte;
+    sum = (sum + part) % 2 ** 32;
+  }
+  return sum;
+}
+
 /** GNU cpio's default block: archives are padded to a multiple of it. */
 const BLOCK = 512;
+
+/** `value` modulo `by`, never negative. */
+const modulo = (value: number, by: number): number => ((value % by) + by) % by;
 
 /** Where each segment begins in the frame's plain bytes, and after the last one, where the frame ends. */
 function startsOf(frame: Frame): number[] {
@@ -235,7 +260,7 @@ class EntryWriter {
     if (written !== size) {
       throw new ImageError(
         'TRUNCATED',
-        `${planned.rawName}: ${written} bytes were read where ${size} were announced; the file changed while it was read, try again`,
+        `${pathToText(canonicalPath(planned.rawName))}: ${written} bytes were read where ${size} were announced; the file changed while it was read, try again`,
       );
     }
     await this.#out.push(Buffer.alloc(padding4(size)));

@@ -1,4 +1,4 @@
-import type { PlacedEntry } from './archive-index.js';
+import { inodeOf, type PlacedEntry } from './archive-index.js';
 import { isSymlink } from './cpio/header.js';
 import { joinPath, parentOf, pathToText, ROOT, type ArchivePath } from './cpio/path.js';
 import { ImageError } from './errors.js';
@@ -13,7 +13,8 @@ export class ArchiveTree {
   constructor(entries: readonly PlacedEntry[]) {
     for (const entry of entries) {
       this.#nodes.set(entry.path, entry);
-      if (entry.header.nlink > 1 && entry.header.size > 0) this.#data.set(inodeOf(entry), entry);
+      const inode = inodeOf(entry);
+      if (inode !== undefined && entry.header.size > 0) this.#data.set(inode, entry);
     }
   }
 
@@ -25,8 +26,17 @@ export class ArchiveTree {
       .sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
-  /** The entry that `path` reaches, links followed. Throws ImageError NO_SUCH_ENTRY. */
+  /** The entry that `path` reaches, all links followed. Throws ImageError NO_SUCH_ENTRY. */
   find(path: ArchivePath): PlacedEntry {
+    return this.#walk(path, true);
+  }
+
+  /** The entry that `path` reaches, links among its parents followed: a link itself where it names one. Throws ImageError NO_SUCH_ENTRY. */
+  reach(path: ArchivePath): PlacedEntry {
+    return this.#walk(path, false);
+  }
+
+  #walk(path: ArchivePath, followLast: boolean): PlacedEntry {
     const missing = (): ImageError =>
       new ImageError(
         'NO_SUCH_ENTRY',
@@ -38,7 +48,8 @@ export class ArchiveTree {
       const name = ahead.pop() ?? '';
       const next: ArchivePath = name === '..' ? parentOf(done) : joinPath(done, name);
       const entry = this.#nodes.get(next);
-      if (entry !== undefined && isSymlink(entry.header.mode) && entry.target !== undefined) {
+      const follow = followLast || ahead.length > 0;
+      if (follow && entry !== undefined && isSymlink(entry.header.mode) && entry.target !== undefined) {
         if (++links > MAX_LINKS) throw missing();
         if (entry.target.startsWith('/')) done = ROOT;
         ahead.push(
@@ -58,11 +69,7 @@ export class ArchiveTree {
 
   /** The entry that carries the data of `entry`: itself, or the last of its hard links. */
   dataOf(entry: PlacedEntry): PlacedEntry {
-    if (entry.header.nlink < 2 || entry.header.size > 0) return entry;
-    return this.#data.get(inodeOf(entry)) ?? entry;
+    const inode = inodeOf(entry);
+    return (inode === undefined ? undefined : this.#data.get(inode)) ?? entry;
   }
-}
-
-function inodeOf({ header, frame }: PlacedEntry): string {
-  return `${frame}/${header.devMajor}:${header.devMinor}:${header.ino}`;
 }

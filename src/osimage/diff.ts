@@ -3,7 +3,7 @@ import { pathToText } from '../image/cpio/path.js';
 import type { PlacedEntry } from '../image/archive-index.js';
 import type { Store } from '../store/records.js';
 import { openArchive, type OpenArchive } from './contents.js';
-import type { GenerationManifest } from './types.js';
+import type { Artifact, GenerationManifest } from './types.js';
 
 /** How a path of an archive differs between two generations. */
 export interface PathChange {
@@ -31,11 +31,12 @@ export interface GenerationDiff {
     readonly after: string | null;
   }[];
   readonly answer: { readonly before: string | null; readonly after: string | null } | null; // templates' names and digests
+  /** Files that are not archives, by SHA-256. */
   readonly files: readonly {
     readonly path: string;
     readonly before: string | null;
     readonly after: string | null;
-  }[]; // SHA-256
+  }[];
 }
 
 /** Compares what two generations hold and how they boot. */
@@ -62,12 +63,16 @@ export async function diffGenerations(
         ? null
         : { before: answerText(before), after: answerText(after) },
     files: pairs(
-      [...before.files, ...before.tree],
-      [...after.files, ...after.tree],
+      plainFiles(before),
+      plainFiles(after),
       (file) => file.path,
       (file) => file.sha256,
     ).map(({ key, ...sides }) => ({ path: key, ...sides })),
   };
+}
+
+function plainFiles(manifest: GenerationManifest): Artifact[] {
+  return [...manifest.files, ...manifest.tree].filter((file) => manifest.archives[file.path] === undefined);
 }
 
 function answerText({ answer }: GenerationManifest): string | null {

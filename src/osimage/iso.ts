@@ -1,5 +1,11 @@
 import { authorIso, type AuthoredIso } from '../image/iso/author.js';
-import { checkVolumeId, DISK_INFO, GRUB_CONFIG, ISOLINUX_CONFIG, type IsoEntry } from '../image/iso/request.js';
+import {
+  checkVolumeId,
+  DISK_INFO,
+  GRUB_CONFIG,
+  ISOLINUX_CONFIG,
+  type IsoEntry,
+} from '../image/iso/request.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
 import { artifactMap, manifestOf, shortId } from './manifest.js';
@@ -46,8 +52,15 @@ export async function isoOfGeneration(
   options: IsoOptions,
 ): Promise<AuthoredIso> {
   const manifest = manifestOf(record);
-  const statement: IsoStatement = { osimage: record.osimage, generation: record.id, netinstall: options.netinstall };
-  const text = (path: string, content: string): IsoEntry => ({ path, content: { kind: 'bytes', bytes: Buffer.from(content) } });
+  const statement: IsoStatement = {
+    osimage: record.osimage,
+    generation: record.id,
+    netinstall: options.netinstall,
+  };
+  const text = (path: string, content: string): IsoEntry => ({
+    path,
+    content: { kind: 'bytes', bytes: Buffer.from(content) },
+  });
   const stored = async (path: string, artifact: Artifact): Promise<IsoEntry> => ({
     path,
     content: { kind: 'map', map: await artifactMap(store.blobs, artifact) },
@@ -72,9 +85,15 @@ export async function isoOfGeneration(
 }
 
 /** Every artifact of a generation with its place in the URLs and on the ISO. */
-export function placedArtifacts(manifest: GenerationManifest): { kind: 'files' | 'tree'; artifact: Artifact; isoPath: string }[] {
+export function placedArtifacts(
+  manifest: GenerationManifest,
+): { kind: 'files' | 'tree'; artifact: Artifact; isoPath: string }[] {
   return [
-    ...manifest.files.map((artifact) => ({ kind: 'files' as const, artifact, isoPath: isoPathOfFile(artifact) })),
+    ...manifest.files.map((artifact) => ({
+      kind: 'files' as const,
+      artifact,
+      isoPath: isoPathOfFile(artifact),
+    })),
     ...manifest.tree.map((artifact) => ({ kind: 'tree' as const, artifact, isoPath: artifact.path })),
   ];
 }

@@ -23,7 +23,10 @@ export interface VerifySource {
 }
 
 /** What one source has of one artifact. */
-export type Finding = { readonly state: 'same' } | { readonly state: 'left-out' } | { readonly state: 'different'; readonly detail: string };
+export type Finding =
+  | { readonly state: 'same' }
+  | { readonly state: 'left-out' }
+  | { readonly state: 'different'; readonly detail: string };
 
 export interface VerifiedArtifact {
   readonly kind: 'files' | 'tree';
@@ -84,8 +87,14 @@ export function storeSource(store: Store): VerifySource {
 export async function isoSource(image: IsoImage, record: GenerationRecord): Promise<VerifySource> {
   const statement = await readStatement(image);
   if (statement?.generation !== record.id) {
-    const of = statement === undefined ? 'was not made by rackboot' : `holds ${statement.osimage}@${shortId(statement.generation)}`;
-    throw new OsimageError('BAD_SOURCE', `this ISO ${of}, not ${record.osimage}@${shortId(record.id)}; make it again with: rackboot image iso ${record.osimage} -o FILE`);
+    const of =
+      statement === undefined
+        ? 'was not made by rackboot'
+        : `holds ${statement.osimage}@${shortId(statement.generation)}`;
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `this ISO ${of}, not ${record.osimage}@${shortId(record.id)}; make it again with: rackboot image iso ${record.osimage} -o FILE`,
+    );
   }
   return {
     name: 'iso',
@@ -110,10 +119,14 @@ export function httpSource(url: string, record: GenerationRecord): VerifySource 
     name: 'http',
     async read({ kind, artifact }) {
       const path = artifact.path.split('/').map(encodeURIComponent).join('/');
-      const response = await fetch(`${url}/images/${record.osimage}@${record.id}/${kind}/${path}`, { redirect: 'error' });
-      if (!response.ok || response.body === null) throw new OsimageError('BAD_SOURCE', `HTTP status ${response.status}`);
+      const response = await fetch(`${url}/images/${record.osimage}@${record.id}/${kind}/${path}`, {
+        redirect: 'error',
+      });
+      if (!response.ok || response.body === null)
+        throw new OsimageError('BAD_SOURCE', `HTTP status ${response.status}`);
       const etag = response.headers.get('etag');
-      if (etag !== `"${artifact.sha256}"`) throw new OsimageError('BAD_SOURCE', `ETag ${etag ?? 'missing'} instead of the file's SHA-256`);
+      if (etag !== `"${artifact.sha256}"`)
+        throw new OsimageError('BAD_SOURCE', `ETag ${etag ?? 'missing'} instead of the file's SHA-256`);
       return readBody(response.body);
     },
   };

@@ -8,7 +8,10 @@ import { resultJson, resultText, stopwatch } from './result.js';
 
 function setting(value: string, previous: Record<string, string> = {}): Record<string, string> {
   const match = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(value);
-  if (match === null) throw new InvalidArgumentError('it has the form key=value; a key is a letter or _, then letters, digits and _');
+  if (match === null)
+    throw new InvalidArgumentError(
+      'it has the form key=value; a key is a letter or _, then letters, digits and _',
+    );
   return { ...previous, [match[1] ?? '']: match[2] ?? '' };
 }
 
@@ -20,33 +23,47 @@ export function registerBuild(image: Command, context: Context): void {
       'Applies layers to the osimage as it was imported, then the changes made with put, delete and chmod, and publishes the result as the current generation. Without --layers the layers of the current generation are read again.',
     )
     .argument('<osimage>', 'the osimage')
-    .option('--layers <list>', 'layers, highest first: names (looked up in the site’s layers/, then in configs/) or paths, separated by colons; "" for none')
+    .option(
+      '--layers <list>',
+      'layers, highest first: names (looked up in the site’s layers/, then in configs/) or paths, separated by colons; "" for none',
+    )
     .option('--set <key=value>', 'a setting for templates, there as settings.key; may be repeated', setting)
     .option('--discard-edits', 'leave out the changes made with put, delete and chmod')
-    .addHelpText('after', '\nExamples:\n  rackboot image build d12 --layers debian-installer\n  rackboot image build d12 --layers ./rack7:debian-installer --set mirror=10.0.0.2')
-    .action(async (name: string, options: { layers?: string; set?: Record<string, string>; discardEdits?: boolean }) => {
-      const { site, store } = await context.openStore();
-      await findOsimage(store, name);
-      const elapsed = stopwatch();
-      const spec = options.layers === undefined ? undefined : absoluteLayerSpec(options.layers);
-      const result = await buildGeneration(store, {
-        osimage: name,
-        note: spec === undefined ? 'build' : `build --layers ${options.layers ?? ''}`,
-        async change({ manifest: { inputs } }, writer) {
-          const layerSpec = spec ?? inputs.layerSpec;
-          return {
-            ...inputs,
-            ...sourceDateEpoch(),
-            layerSpec,
-            layers: await takeLayers(layerSpec, layerSearchDirs(site), writer),
-            settings: { ...inputs.settings, ...options.set },
-            edits: options.discardEdits === true ? [] : inputs.edits,
-          };
-        },
-      });
-      const ms = elapsed();
-      const kept = result.manifest.inputs.edits.length;
-      if (kept > 0) context.note(`kept ${kept} change${kept === 1 ? '' : 's'} made with put, delete and chmod; leave them out with --discard-edits`);
-      context.print(resultJson(result, ms), () => resultText(result, ms));
-    });
+    .addHelpText(
+      'after',
+      '\nExamples:\n  rackboot image build d12 --layers debian-installer\n  rackboot image build d12 --layers ./rack7:debian-installer --set mirror=10.0.0.2',
+    )
+    .action(
+      async (
+        name: string,
+        options: { layers?: string; set?: Record<string, string>; discardEdits?: boolean },
+      ) => {
+        const { site, store } = await context.openStore();
+        await findOsimage(store, name);
+        const elapsed = stopwatch();
+        const spec = options.layers === undefined ? undefined : absoluteLayerSpec(options.layers);
+        const result = await buildGeneration(store, {
+          osimage: name,
+          note: spec === undefined ? 'build' : `build --layers ${options.layers ?? ''}`,
+          async change({ manifest: { inputs } }, writer) {
+            const layerSpec = spec ?? inputs.layerSpec;
+            return {
+              ...inputs,
+              ...sourceDateEpoch(),
+              layerSpec,
+              layers: await takeLayers(layerSpec, layerSearchDirs(site), writer),
+              settings: { ...inputs.settings, ...options.set },
+              edits: options.discardEdits === true ? [] : inputs.edits,
+            };
+          },
+        });
+        const ms = elapsed();
+        const kept = result.manifest.inputs.edits.length;
+        if (kept > 0)
+          context.note(
+            `kept ${kept} change${kept === 1 ? '' : 's'} made with put, delete and chmod; leave them out with --discard-edits`,
+          );
+        context.print(resultJson(result, ms), () => resultText(result, ms));
+      },
+    );
 }

@@ -22,12 +22,17 @@ function modeBits(value: string): number {
 }
 
 export function registerChanges(image: Command, context: Context): void {
-  const archive = ['--archive <file>', 'the archive to change; by default the one the default boot entry loads'] as const;
+  const archive = [
+    '--archive <file>',
+    'the archive to change; by default the one the default boot entry loads',
+  ] as const;
 
   image
     .command('put')
     .summary('put files into the image')
-    .description('Puts local files into the image, each owned by root, and publishes the result as the current generation.')
+    .description(
+      'Puts local files into the image, each owned by root, and publishes the result as the current generation.',
+    )
     .argument('<osimage>', 'the osimage')
     .argument('<file:path...>', 'a local file and where it goes, from the image’s root: ./motd:/etc/motd')
     .option('--mode <octal>', 'permissions; by default those of the local file', modeBits)
@@ -35,20 +40,27 @@ export function registerChanges(image: Command, context: Context): void {
     .addHelpText('after', '\nExample:\n  rackboot image put d12 ./preseed.cfg:/preseed.cfg')
     .action(async (name: string, pairs: string[], options: { mode?: number; archive?: string }) => {
       const files = pairs.map(splitPair);
-      await change(context, name, `put ${files.map((file) => pathToText(file.path)).join(' ')}`, async (current, writer) => {
-        let { edits } = current.manifest.inputs;
-        const into = options.archive ?? mainArchive(current.manifest);
-        for (const { local, path } of files) {
-          edits = addAdHocEdit(edits, await putEdit(local, pathToText(path), into, options.mode, writer));
-        }
-        return edits;
-      });
+      await change(
+        context,
+        name,
+        `put ${files.map((file) => pathToText(file.path)).join(' ')}`,
+        async (current, writer) => {
+          let { edits } = current.manifest.inputs;
+          const into = options.archive ?? mainArchive(current.manifest);
+          for (const { local, path } of files) {
+            edits = addAdHocEdit(edits, await putEdit(local, pathToText(path), into, options.mode, writer));
+          }
+          return edits;
+        },
+      );
     });
 
   image
     .command('delete')
     .summary('delete files from the image')
-    .description('Deletes files, and directories with all they hold, from the image, and publishes the result as the current generation.')
+    .description(
+      'Deletes files, and directories with all they hold, from the image, and publishes the result as the current generation.',
+    )
     .argument('<osimage>', 'the osimage')
     .argument('<path...>', 'what to delete, from the image’s root')
     .option(...archive)
@@ -56,14 +68,20 @@ export function registerChanges(image: Command, context: Context): void {
     .action(async (name: string, paths: string[], options: { archive?: string }) => {
       const wanted = paths.map((path) => pathToText(pathFromText(path)));
       await change(context, name, `delete ${wanted.join(' ')}`, (current, _writer, store) =>
-        editEach(current, store, options.archive, wanted, (into, path) => ({ op: 'delete', archive: into, path })),
+        editEach(current, store, options.archive, wanted, (into, path) => ({
+          op: 'delete',
+          archive: into,
+          path,
+        })),
       );
     });
 
   image
     .command('chmod')
     .summary('change permissions in the image')
-    .description('Changes the permissions of files in the image and publishes the result as the current generation.')
+    .description(
+      'Changes the permissions of files in the image and publishes the result as the current generation.',
+    )
     .argument('<osimage>', 'the osimage')
     .argument('<mode>', 'permissions in octal, such as 0755', modeBits)
     .argument('<path...>', 'files, from the image’s root')
@@ -73,7 +91,12 @@ export function registerChanges(image: Command, context: Context): void {
       const wanted = paths.map((path) => pathToText(pathFromText(path)));
       const note = `chmod ${mode.toString(8).padStart(4, '0')} ${wanted.join(' ')}`;
       await change(context, name, note, (current, _writer, store) =>
-        editEach(current, store, options.archive, wanted, (into, path) => ({ op: 'chmod', archive: into, path, mode })),
+        editEach(current, store, options.archive, wanted, (into, path) => ({
+          op: 'chmod',
+          archive: into,
+          path,
+          mode,
+        })),
       );
     });
 }
@@ -99,7 +122,9 @@ async function editEach(
 function splitPair(pair: string): { local: string; path: ReturnType<typeof pathFromText> } {
   const colon = pair.lastIndexOf(':');
   if (colon <= 0 || !pair.slice(colon + 1).startsWith('/')) {
-    throw new UsageError(`${JSON.stringify(pair)}: give a local file, a colon and an absolute path in the image, like ./motd:/etc/motd`);
+    throw new UsageError(
+      `${JSON.stringify(pair)}: give a local file, a colon and an absolute path in the image, like ./motd:/etc/motd`,
+    );
   }
   return { local: pair.slice(0, colon), path: pathFromText(pair.slice(colon + 1)) };
 }
@@ -112,10 +137,16 @@ async function putEdit(
   writer: BlobWriter,
 ): Promise<AdHocEdit> {
   const info = await lstat(local).catch((error: unknown) => {
-    throw new OsimageError('BAD_SOURCE', `${local}: ${codeOf(error) === 'ENOENT' ? 'no such file' : `cannot be read (${codeOf(error) ?? 'unknown error'})`}; give a local file before the colon`);
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `${local}: ${codeOf(error) === 'ENOENT' ? 'no such file' : `cannot be read (${codeOf(error) ?? 'unknown error'})`}; give a local file before the colon`,
+    );
   });
   if (!info.isFile()) {
-    throw new OsimageError('BAD_SOURCE', `${local}: put takes regular files; for directories and links make a layer with an overlay and build with it`);
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `${local}: put takes regular files; for directories and links make a layer with an overlay and build with it`,
+    );
   }
   const { digest, size } = await writer.putStream(createReadStream(local, { highWaterMark: 1 << 20 }));
   return { op: 'put', archive, path, blob: digest, size, mode: S_IFREG | (mode ?? info.mode & 0o7777) };

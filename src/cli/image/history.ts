@@ -9,7 +9,9 @@ export function registerHistory(image: Command, context: Context): void {
   image
     .command('rollback')
     .summary('make an earlier generation current')
-    .description('Makes another generation current: by default the one the current one was made from. Nothing is built; nodes boot it from their next boot on.')
+    .description(
+      'Makes another generation current: by default the one the current one was made from. Nothing is built; nodes boot it from their next boot on.',
+    )
     .argument('<osimage>', 'the osimage')
     .argument('[generation]', 'a generation, by number or id')
     .addHelpText('after', '\nExamples:\n  rackboot image rollback d12\n  rackboot image rollback d12 1')
@@ -18,17 +20,26 @@ export function registerHistory(image: Command, context: Context): void {
       const now = await findGeneration(store, name);
       const target = wanted ?? now.parent;
       if (target === null) {
-        throw new OsimageError('NO_SUCH_GENERATION', `${name} generation ${now.number} is the first; there is nothing to go back to`);
+        throw new OsimageError(
+          'NO_SUCH_GENERATION',
+          `${name} generation ${now.number} is the first; there is nothing to go back to`,
+        );
       }
       const record = pickGeneration(name, await store.osimages.history(name), target);
       await store.osimages.setCurrent(name, record.id);
-      context.print({ ...briefJson(record), previous: now.id }, () => `${name}: generation ${record.number} (${shortId(record.id)}) is current; it was ${now.number} (${shortId(now.id)})`);
+      context.print(
+        { ...briefJson(record), previous: now.id },
+        () =>
+          `${name}: generation ${record.number} (${shortId(record.id)}) is current; it was ${now.number} (${shortId(now.id)})`,
+      );
     });
 
   image
     .command('rm')
     .summary('remove an osimage or one generation')
-    .description('Removes an osimage with its history, or one generation that is not current. Its bytes go with the next gc, once no node boots it any more.')
+    .description(
+      'Removes an osimage with its history, or one generation that is not current. Its bytes go with the next gc, once no node boots it any more.',
+    )
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
     .option('--force', 'even when nodes are set to it; they boot from disk then')
     .addHelpText('after', '\nExamples:\n  rackboot image rm d12@1\n  rackboot image rm d12 && rackboot gc')
@@ -38,7 +49,10 @@ export function registerHistory(image: Command, context: Context): void {
       const osimage = await findOsimage(store, name);
       const one = reference.includes('@') ? await findGeneration(store, reference) : undefined;
       if (one?.id === osimage.current) {
-        throw new OsimageError('IN_USE', `${reference} is the current generation; make another one current first: rackboot image rollback ${name}`);
+        throw new OsimageError(
+          'IN_USE',
+          `${reference} is the current generation; make another one current first: rackboot image rollback ${name}`,
+        );
       }
       const users = (await store.nodes.assignments()).filter(
         (assignment) =>
@@ -48,12 +62,18 @@ export function registerHistory(image: Command, context: Context): void {
       );
       if (users.length > 0 && options.force !== true) {
         const nodes = users.map((user) => user.node);
-        throw new OsimageError('IN_USE', `${reference} is what ${nodes.slice(0, 8).join(', ')}${nodes.length > 8 ? ` and ${nodes.length - 8} more` : ''} will boot; set them to something else with nodeset, or use --force`);
+        throw new OsimageError(
+          'IN_USE',
+          `${reference} is what ${nodes.slice(0, 8).join(', ')}${nodes.length > 8 ? ` and ${nodes.length - 8} more` : ''} will boot; set them to something else with nodeset, or use --force`,
+        );
       }
       const since = Date.now();
       await store.nodes.assign(users.map((user) => ({ ...user, state: 'boot', since })));
       if (one === undefined) await store.osimages.remove(name);
       else await store.osimages.removeGeneration(name, one.id);
-      context.print({ removed: reference, nodes: users.map((user) => user.node) }, () => `removed ${reference}; free its space with: rackboot gc`);
+      context.print(
+        { removed: reference, nodes: users.map((user) => user.node) },
+        () => `removed ${reference}; free its space with: rackboot gc`,
+      );
     });
 }

@@ -12,11 +12,20 @@ export function registerImport(image: Command, context: Context): void {
   image
     .command('import')
     .summary('make an osimage of an installer')
-    .description('Reads an installer’s directory once and publishes it, unchanged inside, as the first generation of a new osimage.')
+    .description(
+      'Reads an installer’s directory once and publishes it, unchanged inside, as the first generation of a new osimage.',
+    )
     .argument('<source>', 'directory with the installer’s files, or a file:// URL of one')
     .requiredOption('--name <name>', 'what the osimage is to be called')
-    .addOption(new Option('--family <family>', 'how it boots; recognised by itself when left out').choices([...FAMILIES]))
-    .addHelpText('after', '\nExample:\n  rackboot image import /usr/lib/debian-installer/images/12/amd64/text --name d12')
+    .addOption(
+      new Option('--family <family>', 'how it boots; recognised by itself when left out').choices([
+        ...FAMILIES,
+      ]),
+    )
+    .addHelpText(
+      'after',
+      '\nExample:\n  rackboot image import /usr/lib/debian-installer/images/12/amd64/text --name d12',
+    )
     .action(async (source: string, options: { name: string; family?: Family }) => {
       const { store } = await context.openStore();
       const elapsed = stopwatch();

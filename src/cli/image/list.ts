@@ -24,7 +24,12 @@ export function registerLists(image: Command, context: Context): void {
         rows.push({ record, manifest: manifestOf(record), nodes: nodes.length });
       }
       context.print(
-        rows.map(({ record, manifest, nodes }) => ({ ...briefJson(record), family: manifest.family, layers: manifest.inputs.layers.map((layer) => layer.name), nodes })),
+        rows.map(({ record, manifest, nodes }) => ({
+          ...briefJson(record),
+          family: manifest.family,
+          layers: manifest.inputs.layers.map((layer) => layer.name),
+          nodes,
+        })),
         () =>
           rows.length === 0
             ? 'no osimage yet; make one with: rackboot image import <directory> --name <name>'
@@ -45,7 +50,9 @@ export function registerLists(image: Command, context: Context): void {
   image
     .command('show')
     .summary('show what a generation is made of')
-    .description('Shows a generation: files with digests, boot entries, answer file, layers, settings and changes.')
+    .description(
+      'Shows a generation: files with digests, boot entries, answer file, layers, settings and changes.',
+    )
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations by number or id')
     .addHelpText('after', '\nExamples:\n  rackboot image show d12\n  rackboot image show d12@1 --json')
     .action(async (reference: string) => {
@@ -57,7 +64,9 @@ export function registerLists(image: Command, context: Context): void {
         const map = await artifactMap(store.blobs, file);
         stored.push({ path: file.path, referenced: map.parts.length });
       }
-      context.print({ ...briefJson(record), ...manifestJson(manifest) }, () => describe(record, manifest, stored));
+      context.print({ ...briefJson(record), ...manifestJson(manifest) }, () =>
+        describe(record, manifest, stored),
+      );
     });
 
   image
@@ -133,9 +142,16 @@ function describe(
     `made        ${formatTime(record.createdAt)}, ${record.note}`,
     `family      ${manifest.family}`,
     `layers      ${inputs.layers.map((layer) => `${layer.name} (${layer.digest.slice(0, 12)})`).join(', ') || 'none'}`,
-    `settings    ${Object.entries(inputs.settings).map(([key, value]) => `${key}=${value}`).join(' ') || 'none'}`,
+    `settings    ${
+      Object.entries(inputs.settings)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(' ') || 'none'
+    }`,
     `answer file ${manifest.answer?.name ?? 'none'}`,
-    ...manifest.boot.map((entry) => `boot        ${entry.label}: ${[entry.kernel, ...entry.initrds].join(' + ')}${entry.args === '' ? '' : `  ${entry.args}`}`),
+    ...manifest.boot.map(
+      (entry) =>
+        `boot        ${entry.label}: ${[entry.kernel, ...entry.initrds].join(' + ')}${entry.args === '' ? '' : `  ${entry.args}`}`,
+    ),
     ...inputs.edits.map((edit) => `change      ${edit.op} ${edit.path} (${edit.archive})`),
     '',
     textTable(

@@ -13,7 +13,10 @@ import type { Context } from '../context.js';
 import { formatMode, textTable } from '../table.js';
 
 export function registerLooks(image: Command, context: Context): void {
-  const archive = ['--archive <file>', 'the archive to look into; by default the one the default boot entry loads'] as const;
+  const archive = [
+    '--archive <file>',
+    'the archive to look into; by default the one the default boot entry loads',
+  ] as const;
   const open = async (reference: string, file: string | undefined): Promise<OpenArchive> => {
     const { store } = await context.openStore();
     const manifest = manifestOf(await findGeneration(store, reference));
@@ -55,7 +58,9 @@ export function registerLooks(image: Command, context: Context): void {
   image
     .command('diff')
     .summary('compare two generations')
-    .description('Says what differs between two generations: paths in the archives, boot arguments, answer file, files. With one generation, the current one is compared with it; with none, with the one it was made from.')
+    .description(
+      'Says what differs between two generations: paths in the archives, boot arguments, answer file, files. With one generation, the current one is compared with it; with none, with the one it was made from.',
+    )
     .argument('<osimage>', 'the osimage')
     .argument('[before]', 'a generation, by number or id')
     .argument('[after]', 'another one; the current one when left out')
@@ -67,7 +72,10 @@ export function registerLooks(image: Command, context: Context): void {
       const right = pickGeneration(name, history, after ?? current);
       const left = before === undefined ? right.parent : before;
       if (left === null) {
-        throw new ImageError('NO_SUCH_ENTRY', `${name} generation ${right.number} was made from no other; name the one to compare it with: rackboot image diff ${name} <before>`);
+        throw new ImageError(
+          'NO_SUCH_ENTRY',
+          `${name} generation ${right.number} was made from no other; name the one to compare it with: rackboot image diff ${name} <before>`,
+        );
       }
       const from = pickGeneration(name, history, left);
       const diff = await diffGenerations(store, manifestOf(from), manifestOf(right));
@@ -97,7 +105,10 @@ function entryJson({ tree }: OpenArchive, entry: PlacedEntry): unknown {
 function listing({ tree }: OpenArchive, entries: readonly PlacedEntry[]): string {
   const rows = entries.map((entry) => {
     const { mode, uid, gid, mtime } = entry.header;
-    const target = isSymlink(mode) && entry.target !== undefined ? ` -> ${Buffer.from(entry.target, 'latin1').toString('utf8')}` : '';
+    const target =
+      isSymlink(mode) && entry.target !== undefined
+        ? ` -> ${Buffer.from(entry.target, 'latin1').toString('utf8')}`
+        : '';
     return [
       formatMode(mode),
       `${uid}:${gid}`,
@@ -112,15 +123,21 @@ function listing({ tree }: OpenArchive, entries: readonly PlacedEntry[]): string
 const MARKS: Readonly<Record<PathChange['change'], string>> = { added: '+', removed: '-', changed: '~' };
 
 function describeDiff(diff: GenerationDiff): string[] {
-  const sides = (before: string | null, after: string | null): string => `${before ?? '(none)'} → ${after ?? '(none)'}`;
+  const sides = (before: string | null, after: string | null): string =>
+    `${before ?? '(none)'} → ${after ?? '(none)'}`;
   return [
     ...diff.paths.map((change) => {
-      const size = change.what.includes('content') ? ` (${change.before?.size ?? 0} → ${change.after?.size ?? 0} bytes)` : '';
+      const size = change.what.includes('content')
+        ? ` (${change.before?.size ?? 0} → ${change.after?.size ?? 0} bytes)`
+        : '';
       const what = change.what.length === 0 ? '' : `  ${change.what.join(', ')}${size}`;
       return `${MARKS[change.change]} ${change.path}${what}`;
     }),
     ...diff.boot.map(({ label, before, after }) => `boot arguments of ${label}: ${sides(before, after)}`),
     ...(diff.answer === null ? [] : [`answer file: ${sides(diff.answer.before, diff.answer.after)}`]),
-    ...diff.files.map(({ path, before, after }) => `file ${path}: ${sides(before?.slice(0, 12) ?? null, after?.slice(0, 12) ?? null)}`),
+    ...diff.files.map(
+      ({ path, before, after }) =>
+        `file ${path}: ${sides(before?.slice(0, 12) ?? null, after?.slice(0, 12) ?? null)}`,
+    ),
   ];
 }

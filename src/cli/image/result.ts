@@ -7,7 +7,11 @@ import { formatBytes, formatDuration } from '../table.js';
 
 /** What a command that makes a generation prints with --json. */
 export function resultJson(
-  { record, manifest, counts }: { record: GenerationRecord; manifest: GenerationManifest; counts: SegmentCounts },
+  {
+    record,
+    manifest,
+    counts,
+  }: { record: GenerationRecord; manifest: GenerationManifest; counts: SegmentCounts },
   ms: number,
 ): unknown {
   return {

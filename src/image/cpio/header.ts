@@ -1,4 +1,5 @@
 import { ImageError } from '../errors.js';
+import { canonicalPath, pathToText } from './path.js';
 
 /** `c_magic`: 070701 is newc, 070702 is newc whose `check` holds the sum of the data's bytes (cpio(5), "New ASCII Format"). */
 export type CpioMagic = '070701' | '070702';
@@ -25,8 +26,10 @@ export interface CpioHeader {
 export const HEADER_SIZE = 110;
 /** The name of the entry that ends an archive. */
 export const TRAILER_NAME = 'TRAILER!!!';
-/** Longest name accepted, its NUL included: PATH_MAX, as the kernel's unpacker has it (initramfs.c: N_ALIGN, do_header). */
-export const MAX_NAME_SIZE = 4096 + 1;
+/** Longest name written, its NUL included: PATH_MAX. The kernel passes over entries with a longer one (initramfs.c: do_header). */
+export const MAX_NAME_SIZE = 4096;
+/** Longest name read: an archive may hold a name that nothing can unpack, and keeps it. */
+const MAX_NAME_READ = 8 * 1024;
 /** Largest c_filesize: eight hexadecimal digits. */
 export const MAX_FILE_SIZE = 0xffff_ffff;
 
@@ -57,18 +60,25 @@ export function padding4(length: number): number {
   return (4 - (length % 4)) % 4;
 }
 
+/** Bytes of a header that `checkMagic` looks at. */
+export const CPIO_MAGIC_SIZE = 6;
+
+/** The magic at `at` in `bytes`, the header's place in the archive being `offset`. Throws ImageError BAD_MAGIC. */
+export function checkMagic(bytes: Buffer, at: number, offset: number): CpioMagic {
+  const magic = bytes.toString('latin1', at, at + CPIO_MAGIC_SIZE);
+  if (magic === '070701' || magic === '070702') return magic;
+  throw new ImageError(
+    'BAD_MAGIC',
+    `no newc cpio header at offset ${offset}: found ${JSON.stringify(magic)} where 070701 or 070702 belongs; the file is damaged or no initrd`,
+  );
+}
+
 /**
  * The header at `at` in `bytes`, which must hold HEADER_SIZE bytes from there. `offset` is the header's place in the
  * archive, for the messages of ImageError BAD_MAGIC and BAD_HEADER.
  */
 export function decodeHeader(bytes: Buffer, at: number, offset: number): CpioHeader {
-  const magic = bytes.toString('latin1', at, at + 6);
-  if (magic !== '070701' && magic !== '070702') {
-    throw new ImageError(
-      'BAD_MAGIC',
-      `no newc cpio header at offset ${offset}: found ${JSON.stringify(magic)} where 070701 or 070702 belongs`,
-    );
-  }
+  const magic = checkMagic(bytes, at, offset);
   const values: number[] = [];
   for (let field = 0; field < FIELDS.length; field++) {
     let value = 0;
@@ -78,7 +88,7 @@ export function decodeHeader(bytes: Buffer, at: number, offset: number): CpioHea
       if (digit < 0) {
         throw new ImageError(
           'BAD_HEADER',
-          `cpio header at offset ${offset}: field ${FIELDS[field]} is not a hexadecimal number`,
+          `cpio header at offset ${offset}: field ${FIELDS[field]} is not a hexadecimal number; the file is damaged, fetch it again`,
         );
       }
       value = value * 16 + digit;
@@ -101,10 +111,10 @@ export function decodeHeader(bytes: Buffer, at: number, offset: number): CpioHea
       number,
       number,
     ];
-  if (nameSize === 0 || nameSize > MAX_NAME_SIZE) {
+  if (nameSize === 0 || nameSize > MAX_NAME_READ) {
     throw new ImageError(
       'BAD_HEADER',
-      `cpio header at offset ${offset}: a name of ${nameSize} bytes; a name has 1 to ${MAX_NAME_SIZE - 1} bytes and a NUL`,
+      `cpio header at offset ${offset}: a name of ${nameSize} bytes, where 1 to ${MAX_NAME_READ} with its NUL can be; the file is damaged, fetch it again`,
     );
   }
   return {
@@ -134,13 +144,13 @@ export function encodeHeader(header: Omit<CpioHeader, 'nameSize'>, rawName: stri
   if (nameSize > MAX_NAME_SIZE) {
     throw new ImageError(
       'NAME_TOO_LONG',
-      `${rawName.slice(0, 60)}…: a name of ${rawName.length} bytes; an archive entry's name has at most ${MAX_NAME_SIZE - 1}`,
+      `${nameToText(rawName.slice(0, 60))}…: a name of ${rawName.length} bytes; the kernel unpacks at most ${MAX_NAME_SIZE - 1}: give it a shorter path`,
     );
   }
   if (header.size > MAX_FILE_SIZE) {
     throw new ImageError(
       'FILE_TOO_LARGE',
-      `${rawName}: ${header.size} bytes; newc holds at most ${MAX_FILE_SIZE}. Leave the file out of the archive and let the node fetch it`,
+      `${nameToText(rawName)}: ${header.size} bytes; newc holds at most ${MAX_FILE_SIZE}. Leave the file out of the archive and let the node fetch it`,
     );
   }
   const fields = { ...header, nameSize };
@@ -151,6 +161,8 @@ export function encodeHeader(header: Omit<CpioHeader, 'nameSize'>, rawName: stri
   encoded.write(header.magic + text + rawName, 0, 'latin1');
   return encoded;
 }
+
+const nameToText = (rawName: string): string => pathToText(canonicalPath(rawName));
 
 /** The entry that ends an archive. */
 export function encodeTrailer(): Buffer {

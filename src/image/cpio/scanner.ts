@@ -1,5 +1,15 @@
 import { ImageError } from '../errors.js';
-import { decodeHeader, HEADER_SIZE, isSymlink, padding4, TRAILER_NAME, type CpioHeader } from './header.js';
+import {
+  checkMagic,
+  CPIO_MAGIC_SIZE,
+  decodeHeader,
+  HEADER_SIZE,
+  isSymlink,
+  padding4,
+  TRAILER_NAME,
+  type CpioHeader,
+} from './header.js';
+import { canonicalPath, pathToText } from './path.js';
 
 /** An entry as it stands in an archive, with its offsets in the plain bytes around it. */
 export interface ScannedEntry {
@@ -77,7 +87,7 @@ export class CpioScanner {
     if (this.#state === 'trailer-padding') return;
     const place =
       this.#state === 'data' && this.#current !== undefined
-        ? `inside ${JSON.stringify(this.#current.rawName)}, ${this.#skip} bytes short`
+        ? `inside ${pathToText(canonicalPath(this.#current.rawName))}, ${this.#skip} bytes short`
         : 'before its trailer';
     throw new ImageError(
       'TRUNCATED',
@@ -106,7 +116,7 @@ export class CpioScanner {
         this.#begin(header, joined, start, needed);
         return from + needed - consumedBefore;
       }
-    }
+    } else if (available >= CPIO_MAGIC_SIZE) checkMagic(joined, start, this.#position);
     this.#carry = Buffer.from(joined.subarray(start));
     return chunk.length;
   }
@@ -116,7 +126,7 @@ export class CpioScanner {
     if (bytes[nameEnd] !== 0) {
       throw new ImageError(
         'BAD_HEADER',
-        `cpio header at offset ${this.#position}: its name does not end in NUL`,
+        `cpio header at offset ${this.#position}: its name does not end in NUL; the file is damaged, fetch it again`,
       );
     }
     const rawName = bytes.toString('latin1', start + HEADER_SIZE, nameEnd);
@@ -130,7 +140,10 @@ export class CpioScanner {
       return;
     }
     if (rawName.includes('\0')) {
-      throw new ImageError('BAD_HEADER', `cpio header at offset ${entry.offset}: its name holds a NUL`);
+      throw new ImageError(
+        'BAD_HEADER',
+        `cpio header at offset ${entry.offset}: its name holds a NUL; the file is damaged, fetch it again`,
+      );
     }
     this.#current = entry;
     this.#skip = end - dataOffset;

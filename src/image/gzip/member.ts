@@ -1,4 +1,5 @@
 import zlib from 'node:zlib';
+import { codeOf, messageOf } from '../../errors.js';
 import type { ChunkReader } from '../chunks.js';
 import { ImageError } from '../errors.js';
 
@@ -21,7 +22,7 @@ const truncated = (what: string, reader: ChunkReader): ImageError =>
     `the gzip stream ends inside ${what} at offset ${reader.position}; the file is cut short, fetch it again`,
   );
 
-/** Takes a gzip member's header (RFC 1952 §2.3) and gives it back as it stands. Throws ImageError BAD_MAGIC, BAD_HEADER, TRUNCATED. */
+/** Takes a gzip member's header (RFC 1952 §2.3) and gives it back as it stands. Throws ImageError BAD_MAGIC, BAD_HEADER, BAD_CHECKSUM, TRUNCATED. */
 export async function takeHeader(reader: ChunkReader): Promise<Buffer> {
   const start = reader.position;
   const fixed = Buffer.from(await reader.take(10));
@@ -54,7 +55,15 @@ export async function takeHeader(reader: ChunkReader): Promise<Buffer> {
         );
     }
   }
-  if ((flags & FHCRC) !== 0) await take(2);
+  if ((flags & FHCRC) !== 0) {
+    const sum = zlib.crc32(Buffer.concat(parts)) & 0xffff;
+    if ((await take(2)).readUInt16LE(0) !== sum) {
+      throw new ImageError(
+        'BAD_CHECKSUM',
+        `the gzip header at offset ${start} fails its CRC-16; the file is damaged, fetch it again`,
+      );
+    }
+  }
   return Buffer.concat(parts);
 }
 
@@ -65,34 +74,7 @@ export async function takeHeader(reader: ChunkReader): Promise<Buffer> {
 export async function* inflateMember(reader: ChunkReader): AsyncGenerator<Buffer> {
   const start = reader.position;
   const engine = zlib.createInflateRaw({ chunkSize: 256 * 1024 });
-  let recent: Buffer[] = []; // the chunks fed last: the engine may leave the end of them
-  let fed = 0;
-  let failure: Error | undefined;
-  const ended = new Promise<void>((resolve) => {
-    engine.once('end', resolve);
-    engine.once('close', resolve);
-    engine.once('error', (error) => {
-      failure = error;
-      resolve();
-    });
-  });
-  let finished = false;
-  void ended.then(() => (finished = true));
-  const feeding = (async () => {
-    while (!finished) {
-      const chunk = await reader.next();
-      if (chunk === undefined) {
-        engine.end();
-        return;
-      }
-      recent = [...recent.slice(-2), chunk];
-      fed += chunk.length;
-      const written = new Promise<void>((resolve) => {
-        engine.write(chunk, () => resolve());
-      });
-      await Promise.race([written, ended]);
-    }
-  })();
+  const feeding = feed(engine, reader);
   let crc = 0;
   let size = 0;
   try {
@@ -102,16 +84,11 @@ export async function* inflateMember(reader: ChunkReader): AsyncGenerator<Buffer
       yield chunk;
     }
   } catch (error) {
-    failure ??= error as Error;
+    throw explainInflate(error, start, reader);
   } finally {
-    finished = true;
     engine.destroy();
-    await feeding.catch((error: unknown) => (failure ??= error as Error));
+    reader.giveBack(await feeding);
   }
-  if (failure !== undefined) throw explainInflate(failure, start, reader);
-  const unused = fed - engine.bytesWritten;
-  const tail = Buffer.concat(recent);
-  reader.giveBack(tail.subarray(tail.length - unused));
   const trailer = await reader.take(8);
   if (trailer.length < 8) throw truncated('its trailer', reader);
   if (trailer.readUInt32LE(0) !== crc || trailer.readUInt32LE(4) !== size % 2 ** 32) {
@@ -122,17 +99,46 @@ export async function* inflateMember(reader: ChunkReader): AsyncGenerator<Buffer
   }
 }
 
-function explainInflate(failure: Error, start: number, reader: ChunkReader): Error {
-  const code = 'code' in failure ? failure.code : undefined;
-  if (code === 'Z_BUF_ERROR') return truncated('its data', reader);
-  if (typeof code === 'string' && code.startsWith('Z_')) {
-    return new ImageError(
-      'BAD_CHECKSUM',
-      `the gzip data after offset ${start} is damaged (${failure.message}); fetch the file again`,
-      { cause: failure },
-    );
+/**
+ * Feeds `engine` until its deflate stream ends, and gives back what of the last chunk lies after it. When reading fails,
+ * the engine fails with that error.
+ */
+async function feed(engine: zlib.InflateRaw, reader: ChunkReader): Promise<Buffer> {
+  let closed = (): void => undefined;
+  engine.once('close', () => closed());
+  let fed = 0;
+  try {
+    for (let chunk = await reader.next(); !engine.destroyed; chunk = await reader.next()) {
+      if (chunk === undefined) {
+        engine.end();
+        break;
+      }
+      const bytes = chunk;
+      fed += bytes.length;
+      await new Promise<void>((resolve) => {
+        closed = resolve;
+        engine.write(bytes, () => resolve());
+      });
+      // The engine takes all of a chunk, unless the deflate stream ends in it or before it.
+      const unused = fed - engine.bytesWritten;
+      if (unused > 0) return bytes.subarray(bytes.length - unused);
+    }
+  } catch (error) {
+    engine.destroy(error instanceof Error ? error : new Error(String(error)));
   }
-  return failure;
+  return Buffer.alloc(0);
+}
+
+/** What the reader of an image should hear of a failure of zlib's; any other failure as it is. */
+function explainInflate(failure: unknown, start: number, reader: ChunkReader): unknown {
+  const code = codeOf(failure);
+  if (code === 'Z_BUF_ERROR') return truncated('its data', reader);
+  if (code?.startsWith('Z_') !== true) return failure;
+  return new ImageError(
+    'BAD_CHECKSUM',
+    `the gzip data after offset ${start} is damaged (${messageOf(failure)}); fetch the file again`,
+    { cause: failure },
+  );
 }
 
 /** The bytes that end a gzip member whose deflate blocks were all flushed: an empty final block, CRC-32, size (RFC 1952 §2.3.1). */

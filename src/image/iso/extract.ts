@@ -47,9 +47,14 @@ export async function extractIso(
     counts.bytes += node.size;
   }
   for (const node of links) {
+    if (node.target === undefined || node.target === '') {
+      skipped.push({ path: node.path, reason: 'is a symbolic link without a readable target' });
+      continue;
+    }
+    const { target } = node;
     const path = join(directory, node.path);
     await within(node, async () => {
-      await symlink(node.target ?? '', path);
+      await symlink(target, path);
       if (node.mtime !== null) await lutimes(path, node.mtime, node.mtime);
     });
     counts.symlinks++;

@@ -11,7 +11,7 @@ export interface RockRidge {
     readonly gid: number;
   };
   readonly device?: { readonly major: number; readonly minor: number };
-  readonly target?: Buffer; // symbolic link
+  readonly target?: Buffer; // of a symbolic link; absent when its components contradict each other
   readonly mtime?: number; // seconds since the epoch
   readonly childBlock?: number; // CL: the directory was moved there
   readonly relocated: boolean; // RE: this directory belongs somewhere else
@@ -73,7 +73,7 @@ export async function decodeRockRidge(systemUse: Buffer, read: ReadContinuation)
       } else if (signature === 'PN' && body.length >= 16) {
         found.device = decodeDevice(body.readUInt32LE(0), body.readUInt32LE(8));
       } else if (signature === 'SL' && body.length >= 1) {
-        link.append(body.subarray(1));
+        if (!link.append(body.subarray(1))) return withName(found, names);
       } else if (signature === 'TF') {
         const mtime = decodeModified(body);
         if (mtime !== null) found.mtime = mtime;
@@ -87,9 +87,12 @@ export async function decodeRockRidge(systemUse: Buffer, read: ReadContinuation)
     }
     area = next;
   }
-  if (names.length > 0) found.name = Buffer.concat(names);
   const target = link.finish();
-  return target === undefined ? found : { ...found, target };
+  return withName(target === undefined ? found : { ...found, target }, names);
+}
+
+function withName(found: RockRidge, names: readonly Buffer[]): RockRidge {
+  return names.length === 0 ? found : { ...found, name: Buffer.concat(names) };
 }
 
 function* fields(area: Buffer): Generator<Field> {
@@ -134,15 +137,17 @@ class LinkTarget {
   #seen = false;
   #bytes = 0;
 
-  append(records: Buffer): void {
+  /** False when the components contradict their field: genisoimage writes such where it splits a long target. */
+  append(records: Buffer): boolean {
     this.#seen = true;
     for (let at = 0; at + 2 <= records.length;) {
       const flags = records.readUInt8(at);
       const length = records.readUInt8(at + 1);
-      if (at + 2 + length > records.length) throw damaged('a symbolic link component longer than its field');
+      if (at + 2 + length > records.length) return false;
       this.#add(flags, records.subarray(at + 2, at + 2 + length));
       at += 2 + length;
     }
+    return true;
   }
 
   finish(): Buffer | undefined {

@@ -15,7 +15,7 @@ export interface IsoNode {
   readonly uid: number | null;
   readonly gid: number | null;
   readonly mtime: number | null; // seconds since the epoch
-  readonly target?: string; // symlink
+  readonly target?: string; // of a symlink; absent when it is damaged
   readonly device?: { readonly major: number; readonly minor: number };
   readonly compressed: boolean; // zisofs: the extents hold compressed blocks, not the file's bytes
 }
@@ -158,7 +158,7 @@ export class TreeWalk {
       kind,
       size: isFile ? records.reduce((total, { size }) => total + size, 0) : 0,
       extents: isFile ? this.#extents(path, records) : [],
-      ...(kind === 'symlink' ? { target: text(rockRidge?.target ?? Buffer.alloc(0)) } : {}),
+      ...(kind === 'symlink' && rockRidge?.target !== undefined ? { target: text(rockRidge.target) } : {}),
       ...(rockRidge?.device !== undefined && (kind === 'block' || kind === 'character')
         ? { device: rockRidge.device }
         : {}),
