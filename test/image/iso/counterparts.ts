@@ -1,11 +1,11 @@
 import {
   mkdtemp,
+  open,
   readdir,
   readFile,
   readlink,
   rm,
   stat,
-  lstat,
   mkdir,
   writeFile,
   symlink,
@@ -19,7 +19,6 @@ import { sha256 } from '../../../src/store/digest.js';
 import { fileSource } from '../../../src/image/iso/source.js';
 import { openIso, readNode, type IsoImage } from '../../../src/image/iso/reader.js';
 import type { IsoNode } from '../../../src/image/iso/tree.js';
-import { open } from 'node:fs/promises';
 
 const PACKAGES: Readonly<Record<string, string>> = {
   xorriso: 'xorriso',
@@ -80,14 +79,17 @@ export async function makeTree(directory: string, spec: TreeSpec): Promise<void>
 }
 
 /** path → kind, bytes or link target, of a tree on disk. */
-export async function readTree(directory: string): Promise<Map<string, string>> {
+export async function readTree(directory: string, below = ''): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  for (const path of await readdir(directory, { recursive: true })) {
+  for (const entry of await readdir(join(directory, below), { withFileTypes: true })) {
+    const path = join(below, entry.name);
     const place = join(directory, path);
-    const info = await lstat(place);
-    if (info.isDirectory()) found.set(path, 'directory');
-    else if (info.isSymbolicLink()) found.set(path, `link ${await readlink(place)}`);
-    else found.set(path, `file ${sha256(await readFile(place))}`);
+    if (entry.isSymbolicLink()) found.set(path, `link ${await readlink(place)}`);
+    else if (!entry.isDirectory()) found.set(path, `file ${sha256(await readFile(place))}`);
+    else {
+      found.set(path, 'directory');
+      for (const [inner, what] of await readTree(directory, path)) found.set(inner, what);
+    }
   }
   return found;
 }
@@ -116,6 +118,13 @@ export async function readImageTree(image: IsoImage): Promise<Map<string, string
   return found;
 }
 
-export function sortedEntries(tree: ReadonlyMap<string, string>): [string, string][] {
-  return [...tree].sort(([a], [b]) => (a < b ? -1 : 1));
+/** Every path that is only in one of two trees, or differs: empty when they are the same. */
+export function differences(
+  found: ReadonlyMap<string, string>,
+  expected: ReadonlyMap<string, string>,
+): Record<string, readonly [found: string | undefined, expected: string | undefined]> {
+  const differing = [...new Set([...found.keys(), ...expected.keys()])]
+    .filter((path) => found.get(path) !== expected.get(path))
+    .map((path) => [path, [found.get(path), expected.get(path)]] as const);
+  return Object.fromEntries(differing);
 }
