@@ -3,6 +3,7 @@ import type { Context } from './context.js';
 import { registerBuild } from './image/build.js';
 import { registerChanges } from './image/change.js';
 import { registerHistory } from './image/history.js';
+import { registerImageIso } from './image/iso.js';
 import { registerImport } from './image/import.js';
 import { registerLists } from './image/list.js';
 import { registerLooks } from './image/look.js';
@@ -16,4 +17,5 @@ export function registerImage(program: Command, context: Context): void {
   registerLists(image, context);
   registerLooks(image, context);
   registerHistory(image, context);
+  registerImageIso(image, context);
 }

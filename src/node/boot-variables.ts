@@ -30,6 +30,10 @@ export interface BootVariables {
   readonly report: string; // URL for reports, with its run token; append ?stage=… or, as it may have a query, &stage=…
 }
 
+/** The variables of an ISO that is made for no node in particular: what only a node has is not there. */
+export type EntryVariables = Omit<BootVariables, 'node' | 'answerfile' | 'report'> &
+  Partial<Pick<BootVariables, 'node' | 'answerfile' | 'report'>>;
+
 /** `node` as template variables. */
 export function nodeVariables(node: NodeRecord): NodeVariables {
   const [mac] = node.macs;

@@ -1,5 +1,5 @@
 import type { BootEntry } from '../../osimage/types.js';
-import type { BootVariables } from '../../node/boot-variables.js';
+import type { EntryVariables } from '../../node/boot-variables.js';
 import { grubArguments, grubQuote, plainLine, plainPath, syslinuxArguments } from './arguments.js';
 import { fillLoaderTemplate } from './loader-templates.js';
 import { planLinux } from './plan.js';
@@ -18,7 +18,7 @@ export interface IsoMenuOptions {
  */
 export function renderIsoConfigs(
   entries: readonly BootEntry[],
-  variables: BootVariables,
+  variables: EntryVariables,
   options: IsoMenuOptions,
 ): { readonly isolinux: string; readonly grub: string } {
   const base = options.base ?? '';

@@ -1,6 +1,6 @@
 import { shortId } from '../../osimage/manifest.js';
 import type { BootEntry } from '../../osimage/types.js';
-import type { BootVariables } from '../../node/boot-variables.js';
+import type { EntryVariables } from '../../node/boot-variables.js';
 import { renderTemplate } from '../../node/template.js';
 import { splitArguments } from './arguments.js';
 
@@ -27,12 +27,12 @@ export interface LinuxBoot {
 }
 
 /** What `entry` comes to for the node of `variables`. Throws NodeError BAD_TEMPLATE and BootError BAD_ARGUMENTS. */
-export function planLinux(entry: BootEntry, variables: BootVariables, note?: string): LinuxBoot {
+export function planLinux(entry: BootEntry, variables: EntryVariables, note?: string): LinuxBoot {
   const { osimage, generation, server } = variables;
   const what = `${osimage}@${shortId(generation)} ${entry.label}`;
   return {
     kind: 'linux',
-    node: variables.node.name,
+    node: variables.node?.name ?? '',
     title: entry.title,
     what,
     serverUrl: server.url,

@@ -1,0 +1,96 @@
+import { open } from 'node:fs/promises';
+import { pino } from 'pino';
+import { codeOf } from '../errors.js';
+import { openIso } from '../image/iso/reader.js';
+import { fileSource } from '../image/iso/source.js';
+import { OsimageError } from '../osimage/errors.js';
+import {
+  httpSource,
+  isoSource,
+  storeSource,
+  verifyGeneration,
+  type VerifiedArtifact,
+  type VerifySource,
+} from '../osimage/verify.js';
+import { httpUrl } from '../site/config.js';
+import type { Site } from '../site/site.js';
+import type { GenerationRecord, Store } from '../store/records.js';
+import { startServers } from './serve.js';
+
+export interface VerifyRequest {
+  readonly site: Site;
+  readonly store: Store;
+  readonly record: GenerationRecord;
+  readonly iso: string | undefined; // an ISO file
+}
+
+export interface VerifyResult {
+  readonly artifacts: readonly VerifiedArtifact[];
+  readonly http: string; // the server that was asked
+}
+
+/** How long the configured server may take to answer before one is started, in milliseconds. */
+const PATIENCE = 2000;
+
+/** Reads a generation from the store, a server and an ISO, and compares. Throws OsimageError when the ISO is another's. */
+export async function verifyImage(request: VerifyRequest): Promise<VerifyResult> {
+  const { site, store, record, iso } = request;
+  const image = iso === undefined ? undefined : await openImage(iso);
+  try {
+    const sources: VerifySource[] = [storeSource(store)];
+    if (image !== undefined) sources.push(await isoSource(await openIso(image.source), record));
+    const server = await reachServer(site, store);
+    try {
+      const artifacts = await verifyGeneration(record, [...sources, httpSource(server.url, record)]);
+      return { artifacts, http: server.says };
+    } finally {
+      await server.close();
+    }
+  } finally {
+    await image?.close();
+  }
+}
+
+async function openImage(file: string): Promise<{ source: ReturnType<typeof fileSource>; close(): Promise<void> }> {
+  try {
+    const handle = await open(file, 'r');
+    return { source: fileSource(handle, (await handle.stat()).size), close: () => handle.close() };
+  } catch (error) {
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `${file}: cannot be read (${codeOf(error) ?? 'unknown error'}); give the ISO that image iso wrote`,
+      { cause: error },
+    );
+  }
+}
+
+interface ReachedServer {
+  readonly url: string;
+  readonly says: string;
+  close(): Promise<void>;
+}
+
+/** The server of the site, where it runs; else one of our own on loopback. */
+async function reachServer(site: Site, store: Store): Promise<ReachedServer> {
+  const url = httpUrl(site.config);
+  const answers = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(PATIENCE) })
+    .then((response) => response.ok)
+    .catch(() => false);
+  if (answers) return { url, says: `the running server at ${url}`, close: () => Promise.resolve() };
+  const { config } = site;
+  const own: Site = {
+    ...site,
+    config: {
+      ...config,
+      http: { listen: '127.0.0.1:0' },
+      tftp: { listen: 'off' },
+      dhcp: { ...config.dhcp, interfaces: {} },
+    },
+  };
+  const servers = await startServers({ site: own, store, log: pino({ level: 'silent' }) });
+  return {
+    url: servers.url,
+    says: `a server started for it on loopback, as nothing answers at ${url}`,
+    close: () => servers.close(),
+  };
+}

@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import { verifyImage } from '../../api/verify.js';
+import { codeOf, messageOf } from '../../errors.js';
+import { loadRunKey } from '../../node/run-token.js';
+import { NodeError } from '../../node/errors.js';
+import { OsimageError } from '../../osimage/errors.js';
+import { findGeneration } from '../../osimage/find.js';
+import { shortId } from '../../osimage/manifest.js';
+import type { VerifiedArtifact } from '../../osimage/verify.js';
+import { isoImage } from '../../pxe/boot/iso-image.js';
+import { httpUrl } from '../../site/config.js';
+import { readRange, type ExtentMap } from '../../store/extents.js';
+import type { BlobReader } from '../../store/types.js';
+import type { Context } from '../context.js';
+import { Progress } from '../progress.js';
+import { formatBytes, formatDuration, textTable } from '../table.js';
+import { stopwatch } from './result.js';
+
+interface IsoCommandOptions {
+  output: string;
+  node?: string;
+  netinstall?: boolean;
+  volumeId?: string;
+}
+
+export function registerImageIso(image: Command, context: Context): void {
+  image
+    .command('iso')
+    .summary('write the ISO of a generation')
+    .description(
+      'Writes an ISO with the same bytes the network serves, bootable on BIOS and UEFI, from CD and from USB. With --node it is that node’s own: it reports for it and fetches its answer file.',
+    )
+    .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
+    .requiredOption('-o, --output <file>', 'the file to write')
+    .option('--node <name>', 'make it for this node, which must be set to the osimage')
+    .option('--netinstall', 'leave the install tree out')
+    .option('--volume-id <id>', 'volume id; by default the osimage’s name')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  rackboot image iso d12 -o d12.iso\n  rackboot image iso d12 -o n1.iso --node n1',
+    )
+    .action(async (reference: string, options: IsoCommandOptions) => {
+      const { site, store } = await context.openStore();
+      const record = await findGeneration(store, reference);
+      const node = options.node === undefined ? undefined : await store.nodes.get(options.node);
+      if (options.node !== undefined && node === undefined) {
+        throw new NodeError('NO_SUCH_NODE', `no node ${options.node}; add it with: rackboot node add ${options.node} --mac MAC`);
+      }
+      const elapsed = stopwatch();
+      const map = await isoImage(
+        { store, config: site.config, runKey: await loadRunKey(site.dir), serverUrl: httpUrl(site.config), now: Date.now },
+        record,
+        {
+          netinstall: options.netinstall === true,
+          ...(node === undefined ? {} : { node }),
+          ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
+        },
+      );
+      const laidOut = elapsed();
+      const progress = new Progress(context.stderr, { quiet: context.json });
+      await writeWhole(options.output, map, store.blobs, (done) => progress.update(options.output, done, map.size)).finally(() => progress.end());
+      const ms = elapsed();
+      context.print(
+        { osimage: record.osimage, generation: record.id, file: options.output, size: map.size, layoutMs: Math.round(laidOut), ms: Math.round(ms) },
+        () => `${options.output}: ${formatBytes(map.size)} of ${record.osimage} generation ${record.number} (${shortId(record.id)}) in ${formatDuration(ms)}`,
+      );
+    });
+
+  image
+    .command('verify')
+    .summary('prove that store, ISO and network serve the same bytes')
+    .description(
+      'Reads every boot file, archive and tree file of a generation from the store, over HTTP and, with --iso, from an ISO, and compares their SHA-256. HTTP is asked at http.url; where nothing answers there, a server is started on loopback for the time.',
+    )
+    .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
+    .option('--iso <file>', 'an ISO that is to hold the same bytes')
+    .addHelpText('after', '\nExample:\n  rackboot image verify d12 --iso d12.iso')
+    .action(async (reference: string, options: { iso?: string }) => {
+      const { site, store } = await context.openStore();
+      const record = await findGeneration(store, reference);
+      const elapsed = stopwatch();
+      const progress = new Progress(context.stderr, { quiet: true });
+      const result = await verifyImage({ site, store, record, iso: options.iso }).finally(() => progress.end());
+      const wrong = result.artifacts.filter(isWrong);
+      context.print(
+        { osimage: record.osimage, generation: record.id, http: result.http, artifacts: result.artifacts, ok: wrong.length === 0 },
+        () => report(result.artifacts, wrong, result.http, elapsed()),
+      );
+      if (wrong.length > 0) {
+        throw new OsimageError('BAD_SOURCE', `${wrong.length} of ${result.artifacts.length} files differ (${wrong[0]?.path ?? ''}); run: rackboot store verify, and make the ISO again`);
+      }
+    });
+}
+
+const isWrong = (artifact: VerifiedArtifact): boolean =>
+  Object.values(artifact.found).some((finding) => finding.state === 'different');
+
+function report(artifacts: readonly VerifiedArtifact[], wrong: readonly VerifiedArtifact[], http: string, ms: number): string {
+  const shown = [...artifacts.filter((artifact) => artifact.kind === 'files'), ...wrong.filter((artifact) => artifact.kind === 'tree')];
+  const sources = Object.keys(artifacts[0]?.found ?? {});
+  const table = textTable(
+    ['FILE', 'SIZE', 'SHA-256', ...sources.map((name) => name.toUpperCase())],
+    shown.map(({ path: file, size, sha256, found }) => [
+      file,
+      formatBytes(size),
+      `${sha256.slice(0, 12)}…`,
+      ...sources.map((name) => {
+        const finding = found[name];
+        return finding?.state === 'different' ? `DIFFERENT: ${finding.detail}` : (finding?.state ?? '');
+      }),
+    ]),
+  );
+  const tree = artifacts.filter((artifact) => artifact.kind === 'tree');
+  const same = tree.filter((artifact) => !isWrong(artifact)).length;
+  const bytes = artifacts.reduce((sum, artifact) => sum + artifact.size, 0);
+  return [
+    table,
+    `install tree: ${same} of ${tree.length} files agree`,
+    `${artifacts.length - wrong.length} of ${artifacts.length} files (${formatBytes(bytes)}) agree between ${sources.join(', ')} in ${formatDuration(ms)}; HTTP from ${http}`,
+  ].join('\n');
+}
+
+/** Writes `map` to `file` so that it appears whole or not at all. */
+async function writeWhole(file: string, map: ExtentMap, blobs: BlobReader, onBytes: (done: number) => void): Promise<void> {
+  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(4).toString('hex')}`);
+  try {
+    let done = 0;
+    await pipeline(
+      readRange(map, blobs, 0, map.size),
+      async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          yield chunk;
+          done += chunk.length;
+          onBytes(done);
+        }
+      },
+      createWriteStream(temporary, { flags: 'wx' }),
+    );
+    const handle = await open(temporary, 'r+');
+    await handle.sync();
+    await handle.close();
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    const code = codeOf(error);
+    if (code === 'ENOSPC' || code === 'EACCES' || code === 'EROFS' || code === 'ENOENT' || code === 'EISDIR') {
+      throw new OsimageError('BAD_SOURCE', `${file}: cannot be written (${messageOf(error)}); nothing was left there, choose another place`, { cause: error });
+    }
+    throw error;
+  }
+}

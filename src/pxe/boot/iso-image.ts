@@ -1,0 +1,100 @@
+import { nodeVariables, type EntryVariables } from '../../node/boot-variables.js';
+import { ISO_FILES, isoOfGeneration } from '../../osimage/iso.js';
+import { HeldBlobs } from '../../osimage/held-blobs.js';
+import { manifestOf, shortId } from '../../osimage/manifest.js';
+import type { SiteConfig } from '../../site/config.js';
+import type { ExtentMap } from '../../store/extents.js';
+import type { GenerationRecord, NodeRecord, Store, Timestamp } from '../../store/records.js';
+import { signRun } from '../../node/run-token.js';
+import { BootError } from './errors.js';
+import { renderIsoConfigs } from './iso.js';
+
+export interface IsoImageOptions {
+  readonly node?: NodeRecord; // whose ISO it is: it reports for this node and fetches its answer file
+  readonly netinstall: boolean;
+  readonly volumeId?: string;
+}
+
+/** What making an ISO needs besides the generation. */
+export interface IsoImageTools {
+  readonly store: Store;
+  readonly config: SiteConfig;
+  readonly runKey: Buffer;
+  readonly serverUrl: string; // how nodes reach HTTP, no final slash
+  readonly now: () => Timestamp;
+}
+
+/** Seconds that the menu waits for a key. */
+const MENU_TIMEOUT = 5;
+
+/**
+ * The ISO of a generation as an extent map over the store. An ISO for a node carries the right to report for the
+ * node's present assignment, and a one-time answer file token for its reserved address. Throws BootError, NodeError
+ * BAD_TEMPLATE, ImageError.
+ */
+export async function isoImage(
+  tools: IsoImageTools,
+  record: GenerationRecord,
+  options: IsoImageOptions,
+): Promise<ExtentMap> {
+  const manifest = manifestOf(record);
+  const variables = await isoVariables(tools, record, options.node);
+  const menus = renderIsoConfigs(manifest.boot, variables, {
+    title: `rackboot: ${record.osimage} generation ${record.number} (${shortId(record.id)})${options.node === undefined ? '' : ` for ${options.node.name}`}`,
+    base: ISO_FILES,
+    timeoutSeconds: MENU_TIMEOUT,
+    serial: true,
+  });
+  const held = new HeldBlobs();
+  const iso = await isoOfGeneration(tools.store, held, record, {
+    netinstall: options.netinstall,
+    menus,
+    date: new Date(Math.floor(record.createdAt / 1000) * 1000),
+    ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
+  });
+  return held.inline(iso.map);
+}
+
+async function isoVariables(
+  tools: IsoImageTools,
+  record: GenerationRecord,
+  node: NodeRecord | undefined,
+): Promise<EntryVariables> {
+  const { config, serverUrl: url } = tools;
+  const manifest = manifestOf(record);
+  const image = `${url}/images/${record.osimage}@${record.id}`;
+  const shared = {
+    server: { url, address: new URL(url).hostname.replace(/^\[|\]$/g, '') },
+    site: config.name,
+    osimage: record.osimage,
+    generation: record.id,
+    entry: manifest.boot[0]?.label ?? '',
+    settings: manifest.inputs.settings,
+    files: `${image}/files`,
+    tree: `${image}/tree`,
+  };
+  if (node === undefined) return shared;
+  const assignment = await tools.store.nodes.assignment(node.name);
+  if (assignment?.state !== 'osimage' || assignment.osimage !== record.osimage) {
+    throw new BootError(
+      'NOT_ASSIGNED',
+      `${node.name} is not set to install ${record.osimage}, so an ISO for it could not report; set it first: rackboot nodeset ${node.name} osimage=${record.osimage}`,
+    );
+  }
+  const run = signRun(tools.runKey, { node: node.name, since: assignment.since, generation: record.id });
+  const token =
+    node.ip === null || manifest.answer === undefined
+      ? undefined
+      : await tools.store.tokens.issue({
+          node: node.name,
+          generation: record.id,
+          client: node.ip,
+          expiresAt: tools.now() + config.serve.holdGenerations * 1000,
+        });
+  return {
+    ...shared,
+    node: nodeVariables(node),
+    report: `${url}/nodes/${node.name}/report?run=${run}`,
+    ...(token === undefined ? {} : { answerfile: `${url}/nodes/${node.name}/answerfile?token=${token}.${run}` }),
+  };
+}
