@@ -51,7 +51,9 @@ export async function verifyImage(request: VerifyRequest): Promise<VerifyResult>
   }
 }
 
-async function openImage(file: string): Promise<{ source: ReturnType<typeof fileSource>; close(): Promise<void> }> {
+async function openImage(
+  file: string,
+): Promise<{ source: ReturnType<typeof fileSource>; close(): Promise<void> }> {
   try {
     const handle = await open(file, 'r');
     return { source: fileSource(handle, (await handle.stat()).size), close: () => handle.close() };

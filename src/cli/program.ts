@@ -5,6 +5,7 @@ import { messageOf } from '../errors.js';
 import { packageRoot } from '../site/assets.js';
 import { registerCompletion } from './completion.js';
 import { type Context, createContext, UsageError } from './context.js';
+import { registerDemo } from './demo.js';
 import { registerImage } from './image.js';
 import { registerInit } from './init.js';
 import { registerIso } from './iso.js';
@@ -16,6 +17,7 @@ import { registerStore } from './store.js';
 
 const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   registerInit,
+  registerDemo,
   registerImage,
   registerIso,
   registerNode,

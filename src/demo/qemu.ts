@@ -23,7 +23,7 @@ export interface MachineSpec {
   readonly firmware: Firmware;
   readonly boot: BootSource;
   readonly accelerator: Accelerator;
-  readonly memoryMb?: number; // default 768: what Debian's installer needs under either firmware
+  readonly memoryMb?: number; // default 1024: below 780 Debian's installer goes into its low memory mode
 }
 
 /** Names of host things that one machine uses. */
@@ -62,7 +62,7 @@ export function machineArguments(spec: MachineSpec, place: MachinePlace): readon
   return [
     ...['-name', spec.name, '-machine', uefi ? 'q35' : 'pc,graphics=off'],
     ...acceleratorArguments(spec.accelerator),
-    ...['-smp', '1', '-m', String(spec.memoryMb ?? 768)],
+    ...['-smp', '1', '-m', String(spec.memoryMb ?? 1024)],
     ...headlessArguments,
     ...(uefi ? firmwareArguments(place) : []),
     ...['-boot', 'strict=on'],

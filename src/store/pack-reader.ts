@@ -23,8 +23,11 @@ export class PackReader implements BlobReader {
   async locate(blobs: Iterable<Digest>): Promise<ReadonlyMap<Digest, BlobPlace>> {
     const wanted = new Set(blobs);
     const places = new Map<Digest, BlobPlace>();
+    const paths = new Map<string, string>();
     for (const [digest, { pack, offset, size }] of await this.#index.locate(wanted)) {
-      places.set(digest, { path: this.#layout.packPath(pack), offset, size });
+      let path = paths.get(pack);
+      if (path === undefined) paths.set(pack, (path = this.#layout.packPath(pack)));
+      places.set(digest, { path, offset, size });
     }
     if (places.size < wanted.size) {
       const missing = [...wanted].find((digest) => !places.has(digest));

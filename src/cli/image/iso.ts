@@ -49,11 +49,20 @@ export function registerImageIso(image: Command, context: Context): void {
       const record = await findGeneration(store, reference);
       const node = options.node === undefined ? undefined : await store.nodes.get(options.node);
       if (options.node !== undefined && node === undefined) {
-        throw new NodeError('NO_SUCH_NODE', `no node ${options.node}; add it with: rackboot node add ${options.node} --mac MAC`);
+        throw new NodeError(
+          'NO_SUCH_NODE',
+          `no node ${options.node}; add it with: rackboot node add ${options.node} --mac MAC`,
+        );
       }
       const elapsed = stopwatch();
       const map = await isoImage(
-        { store, config: site.config, runKey: await loadRunKey(site.dir), serverUrl: httpUrl(site.config), now: Date.now },
+        {
+          store,
+          config: site.config,
+          runKey: await loadRunKey(site.dir),
+          serverUrl: httpUrl(site.config),
+          now: Date.now,
+        },
         record,
         {
           netinstall: options.netinstall === true,
@@ -63,11 +72,21 @@ export function registerImageIso(image: Command, context: Context): void {
       );
       const laidOut = elapsed();
       const progress = new Progress(context.stderr, { quiet: context.json });
-      await writeWhole(options.output, map, store.blobs, (done) => progress.update(options.output, done, map.size)).finally(() => progress.end());
+      await writeWhole(options.output, map, store.blobs, (done) =>
+        progress.update(options.output, done, map.size),
+      ).finally(() => progress.end());
       const ms = elapsed();
       context.print(
-        { osimage: record.osimage, generation: record.id, file: options.output, size: map.size, layoutMs: Math.round(laidOut), ms: Math.round(ms) },
-        () => `${options.output}: ${formatBytes(map.size)} of ${record.osimage} generation ${record.number} (${shortId(record.id)}) in ${formatDuration(ms)}`,
+        {
+          osimage: record.osimage,
+          generation: record.id,
+          file: options.output,
+          size: map.size,
+          layoutMs: Math.round(laidOut),
+          ms: Math.round(ms),
+        },
+        () =>
+          `${options.output}: ${formatBytes(map.size)} of ${record.osimage} generation ${record.number} (${shortId(record.id)}) in ${formatDuration(ms)}`,
       );
     });
 
@@ -85,14 +104,25 @@ export function registerImageIso(image: Command, context: Context): void {
       const record = await findGeneration(store, reference);
       const elapsed = stopwatch();
       const progress = new Progress(context.stderr, { quiet: true });
-      const result = await verifyImage({ site, store, record, iso: options.iso }).finally(() => progress.end());
+      const result = await verifyImage({ site, store, record, iso: options.iso }).finally(() =>
+        progress.end(),
+      );
       const wrong = result.artifacts.filter(isWrong);
       context.print(
-        { osimage: record.osimage, generation: record.id, http: result.http, artifacts: result.artifacts, ok: wrong.length === 0 },
+        {
+          osimage: record.osimage,
+          generation: record.id,
+          http: result.http,
+          artifacts: result.artifacts,
+          ok: wrong.length === 0,
+        },
         () => report(result.artifacts, wrong, result.http, elapsed()),
       );
       if (wrong.length > 0) {
-        throw new OsimageError('BAD_SOURCE', `${wrong.length} of ${result.artifacts.length} files differ (${wrong[0]?.path ?? ''}); run: rackboot store verify, and make the ISO again`);
+        throw new OsimageError(
+          'BAD_SOURCE',
+          `${wrong.length} of ${result.artifacts.length} files differ (${wrong[0]?.path ?? ''}); run: rackboot store verify, and make the ISO again`,
+        );
       }
     });
 }
@@ -100,8 +130,16 @@ export function registerImageIso(image: Command, context: Context): void {
 const isWrong = (artifact: VerifiedArtifact): boolean =>
   Object.values(artifact.found).some((finding) => finding.state === 'different');
 
-function report(artifacts: readonly VerifiedArtifact[], wrong: readonly VerifiedArtifact[], http: string, ms: number): string {
-  const shown = [...artifacts.filter((artifact) => artifact.kind === 'files'), ...wrong.filter((artifact) => artifact.kind === 'tree')];
+function report(
+  artifacts: readonly VerifiedArtifact[],
+  wrong: readonly VerifiedArtifact[],
+  http: string,
+  ms: number,
+): string {
+  const shown = [
+    ...artifacts.filter((artifact) => artifact.kind === 'files'),
+    ...wrong.filter((artifact) => artifact.kind === 'tree'),
+  ];
   const sources = Object.keys(artifacts[0]?.found ?? {});
   const table = textTable(
     ['FILE', 'SIZE', 'SHA-256', ...sources.map((name) => name.toUpperCase())],
@@ -126,8 +164,16 @@ function report(artifacts: readonly VerifiedArtifact[], wrong: readonly Verified
 }
 
 /** Writes `map` to `file` so that it appears whole or not at all. */
-async function writeWhole(file: string, map: ExtentMap, blobs: BlobReader, onBytes: (done: number) => void): Promise<void> {
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(4).toString('hex')}`);
+async function writeWhole(
+  file: string,
+  map: ExtentMap,
+  blobs: BlobReader,
+  onBytes: (done: number) => void,
+): Promise<void> {
+  const temporary = path.join(
+    path.dirname(file),
+    `.${path.basename(file)}.${randomBytes(4).toString('hex')}`,
+  );
   try {
     let done = 0;
     await pipeline(
@@ -148,8 +194,18 @@ async function writeWhole(file: string, map: ExtentMap, blobs: BlobReader, onByt
   } catch (error) {
     await rm(temporary, { force: true });
     const code = codeOf(error);
-    if (code === 'ENOSPC' || code === 'EACCES' || code === 'EROFS' || code === 'ENOENT' || code === 'EISDIR') {
-      throw new OsimageError('BAD_SOURCE', `${file}: cannot be written (${messageOf(error)}); nothing was left there, choose another place`, { cause: error });
+    if (
+      code === 'ENOSPC' ||
+      code === 'EACCES' ||
+      code === 'EROFS' ||
+      code === 'ENOENT' ||
+      code === 'EISDIR'
+    ) {
+      throw new OsimageError(
+        'BAD_SOURCE',
+        `${file}: cannot be written (${messageOf(error)}); nothing was left there, choose another place`,
+        { cause: error },
+      );
     }
     throw error;
   }

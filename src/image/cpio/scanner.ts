@@ -107,10 +107,9 @@ export class CpioScanner {
     const start = this.#carry.length === 0 ? from : 0;
     const consumedBefore = this.#carry.length;
     const available = joined.length - start;
-    let needed = HEADER_SIZE;
     if (available >= HEADER_SIZE) {
       const header = decodeHeader(joined, start, this.#position);
-      needed = HEADER_SIZE + header.nameSize + padding4(HEADER_SIZE + header.nameSize);
+      const needed = HEADER_SIZE + header.nameSize + padding4(HEADER_SIZE + header.nameSize);
       if (available >= needed) {
         this.#carry = Buffer.alloc(0);
         this.#begin(header, joined, start, needed);

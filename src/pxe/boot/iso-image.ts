@@ -95,6 +95,8 @@ async function isoVariables(
     ...shared,
     node: nodeVariables(node),
     report: `${url}/nodes/${node.name}/report?run=${run}`,
-    ...(token === undefined ? {} : { answerfile: `${url}/nodes/${node.name}/answerfile?token=${token}.${run}` }),
+    ...(token === undefined
+      ? {}
+      : { answerfile: `${url}/nodes/${node.name}/answerfile?token=${token}.${run}` }),
   };
 }
