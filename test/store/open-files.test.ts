@@ -1,0 +1,68 @@
+import { readdirSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { OpenFiles } from '../../src/store/open-files.js';
+import { temporaryDirectory } from './temporary-site.js';
+
+const mebibyte = 1024 * 1024;
+
+async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of source) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+test('a read that has begun goes on when its file is unlinked', async (t) => {
+  const files = new OpenFiles();
+  t.teardown(() => files.close());
+  const path = join(await temporaryDirectory(t), 'pack');
+  await writeFile(path, Buffer.alloc(3 * mebibyte, 7));
+  let read = 0;
+  for await (const chunk of files.read(path, 0, 3 * mebibyte)) {
+    if (read === 0) await rm(path);
+    t.true(chunk.length <= mebibyte && chunk.every((byte) => byte === 7));
+    read += chunk.length;
+  }
+  t.is(read, 3 * mebibyte);
+});
+
+test('a missing file is PACK_GONE, and is looked for again', async (t) => {
+  const files = new OpenFiles();
+  t.teardown(() => files.close());
+  const path = join(await temporaryDirectory(t), 'pack');
+  await t.throwsAsync(collect(files.read(path, 0, 1)), { code: 'PACK_GONE' });
+  await writeFile(`${path}.new`, 'x');
+  await rename(`${path}.new`, path);
+  t.is((await collect(files.read(path, 0, 1))).toString(), 'x');
+});
+
+test('a file that ends early is PACK_DAMAGED', async (t) => {
+  const files = new OpenFiles();
+  t.teardown(() => files.close());
+  const path = join(await temporaryDirectory(t), 'pack');
+  await writeFile(path, 'four');
+  await t.throwsAsync(collect(files.read(path, 2, 3)), {
+    code: 'PACK_DAMAGED',
+    message: /ends 1 bytes early/,
+  });
+});
+
+test.serial('descriptors stay few however many files are read, and none stays after close', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const before = openDescriptors();
+  const files = new OpenFiles();
+  const paths = Array.from({ length: 400 }, (_, index) => join(dir, `pack-${index}`));
+  for (const path of paths) await writeFile(path, path);
+  for (const path of paths) t.is((await collect(files.read(path, 0, path.length))).toString(), path);
+  t.true(openDescriptors() <= before + 130, `${openDescriptors() - before} descriptors are open`);
+  const together = await Promise.all(paths.map((path) => collect(files.read(path, 0, path.length))));
+  t.deepEqual(together.map(String), paths);
+  await files.close();
+  await t.throwsAsync(collect(files.read(paths[0]!, 0, 1)), { code: 'CLOSED' });
+  t.true(openDescriptors() <= before + 2);
+});
