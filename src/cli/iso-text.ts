@@ -1,4 +1,5 @@
 import type { BootImage } from '../image/iso/el-torito.js';
+import { printable } from '../image/iso/printable.js';
 import type { IsoImage } from '../image/iso/reader.js';
 import type { IsoNode } from '../image/iso/tree.js';
 import type { IsoVolume } from '../image/iso/volume.js';
@@ -59,7 +60,7 @@ export function describeIso(image: IsoImage): string {
     gpt === null
       ? 'gpt         none'
       : `gpt         ${gpt.diskGuid}; ${gpt.partitions
-          .map((part) => `${part.name} ${part.firstSector}-${part.lastSector}`)
+          .map((part) => `${printable(part.name)} ${part.firstSector}-${part.lastSector}`)
           .join(', ')}`,
   ].join('\n');
 }
@@ -120,11 +121,6 @@ function modeText({ kind, mode }: IsoNode): string {
 function isoTime(seconds: number): string {
   const date = new Date(seconds * 1000);
   return Number.isNaN(date.getTime()) ? '-' : date.toISOString();
-}
-
-/** Names come from the image: control characters must not reach a terminal. */
-function printable(text: string): string {
-  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, (char) => `\\x${hex(char.charCodeAt(0))}`);
 }
 
 function hex(value: number): string {

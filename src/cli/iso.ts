@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { codeOf, messageOf } from '../errors.js';
 import { ImageError } from '../image/errors.js';
 import { extractIso } from '../image/iso/extract.js';
+import { printable } from '../image/iso/printable.js';
 import { findNode, openIso, readNode, type IsoImage } from '../image/iso/reader.js';
 import { fileSource } from '../image/iso/source.js';
 import type { Context } from './context.js';
@@ -67,7 +68,8 @@ export function registerIso(program: Command, context: Context): void {
     .action((file: string, dir: string) =>
       withIso(file, context, async (image) => {
         const result = await extractIso(image, dir);
-        for (const { path, reason } of result.skipped) context.note(`skipped /${path}: it ${reason}`);
+        for (const { path, reason } of result.skipped)
+          context.note(`skipped /${printable(path)}: it ${reason}`);
         context.print(
           { dir, ...result },
           () =>

@@ -2,6 +2,7 @@ import { chmod, lutimes, mkdir, open, readdir, symlink, utimes } from 'node:fs/p
 import { join } from 'node:path';
 import { codeOf, messageOf } from '../../errors.js';
 import { ImageError } from '../errors.js';
+import { printable } from './printable.js';
 import { readNode, type IsoImage } from './reader.js';
 import type { IsoNode } from './tree.js';
 
@@ -105,9 +106,13 @@ async function within(node: IsoNode, action: () => Promise<void | string>): Prom
       codeOf(error) === 'ENOSPC'
         ? 'Free some space or choose another directory.'
         : 'Choose another directory.';
-    throw new ImageError('EXTRACT_FAILED', `/${node.path} cannot be written: ${messageOf(error)}. ${mend}`, {
-      cause: error,
-    });
+    throw new ImageError(
+      'EXTRACT_FAILED',
+      `/${printable(node.path)} cannot be written: ${printable(messageOf(error))}. ${mend}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 import { ImageError } from '../errors.js';
 import { decodeBootCatalog, type BootImage } from './el-torito.js';
+import { printable } from './printable.js';
 import { MetadataReader, readRanges, type IsoSource } from './source.js';
 import { decodeSystemArea, type SystemArea } from './system-area.js';
 import { findRockRidge, TreeWalk, type IsoNode, type Namespace } from './tree.js';
@@ -69,7 +70,7 @@ export function findNode(image: IsoImage, path: string): IsoNode {
   if (node === undefined) {
     throw new ImageError(
       'NO_SUCH_ENTRY',
-      `The image holds no /${wanted}. List what it holds with \`rackboot iso ls\`.`,
+      `The image holds no /${printable(wanted)}. List what it holds with \`rackboot iso ls\`.`,
     );
   }
   return node;
@@ -80,13 +81,13 @@ export function readNode(image: IsoImage, node: IsoNode): AsyncGenerator<Buffer>
   if (node.kind !== 'file') {
     throw new ImageError(
       'NOT_A_FILE',
-      `/${node.path} is a ${node.kind}, which has no bytes of its own. Name a file.`,
+      `/${printable(node.path)} is a ${node.kind}, which has no bytes of its own. Name a file.`,
     );
   }
   if (node.compressed) {
     throw new ImageError(
       'UNKNOWN_CODEC',
-      `/${node.path} is stored as zisofs, which rackboot does not decompress. Mount the image to read it.`,
+      `/${printable(node.path)} is stored as zisofs, which rackboot does not decompress. Mount the image to read it.`,
     );
   }
   return readRanges(image.source, node.extents);

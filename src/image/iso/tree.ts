@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { ImageError } from '../errors.js';
 import { decodeRecord, decodeRecords, type DirectoryRecord } from './directory.js';
 import { decodeRockRidge, decodeSharingProtocol, type RockRidge } from './rock-ridge.js';
+import { printable } from './printable.js';
 import type { ByteRange, MetadataReader } from './source.js';
 import { decodeUcs2, SECTOR, type IsoVolume } from './volume.js';
 
@@ -92,13 +93,13 @@ export class TreeWalk {
     if (earlier !== undefined) {
       throw new ImageError(
         'BAD_ISO',
-        `/${directory.path} and /${earlier} are the same directory, so the tree loops. The image is damaged or hostile.`,
+        `/${printable(directory.path)} and /${printable(earlier)} are the same directory, so the tree loops. The image is damaged or hostile.`,
       );
     }
     if (directory.depth > MAX_DEPTH || directory.path.length > MAX_PATH) {
       throw new ImageError(
         'BAD_ISO',
-        `/${directory.path.slice(0, 200)} lies deeper than ${MAX_DEPTH} directories or ${MAX_PATH} characters. The image is damaged or hostile.`,
+        `/${printable(directory.path.slice(0, 200))} lies deeper than ${MAX_DEPTH} directories or ${MAX_PATH} characters. The image is damaged or hostile.`,
       );
     }
     this.#visited.set(directory.block, directory.path);
@@ -116,7 +117,7 @@ export class TreeWalk {
         if (this.namespace === 'iso9660') continue; // versions stand in descending order (ECMA-119 §9.3)
         throw new ImageError(
           'BAD_ISO',
-          `/${join(directory.path, name)} is there twice. The image is damaged or hostile; copy it again.`,
+          `/${printable(join(directory.path, name))} is there twice. The image is damaged or hostile; copy it again.`,
         );
       }
       names.add(name);
@@ -172,14 +173,14 @@ export class TreeWalk {
       if (record.interleaved) {
         throw new ImageError(
           'BAD_ISO',
-          `/${path} is interleaved (ECMA-119 §6.4.3), which rackboot does not read.`,
+          `/${printable(path)} is interleaved (ECMA-119 §6.4.3), which rackboot does not read.`,
         );
       }
       const offset = record.block * this.#volume.blockSize;
       if (offset + record.size > this.#reader.size) {
         throw new ImageError(
           'TRUNCATED',
-          `/${path} ends at byte ${offset + record.size} of the image, which has only ${this.#reader.size}. Copy the image again, completely.`,
+          `/${printable(path)} ends at byte ${offset + record.size} of the image, which has only ${this.#reader.size}. Copy the image again, completely.`,
         );
       }
       const last = ranges.at(-1);
@@ -214,7 +215,7 @@ export class TreeWalk {
     for (let at = 0; at < directory.size; at += CHUNK_SECTORS * SECTOR) {
       const length = Math.min(CHUNK_SECTORS * SECTOR, directory.size - at);
       yield* decodeRecords(
-        await this.#reader.read(`Directory /${directory.path}`, start + at, length),
+        await this.#reader.read(`Directory /${printable(directory.path)}`, start + at, length),
         SECTOR,
       );
     }
@@ -234,7 +235,7 @@ export class TreeWalk {
     if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) {
       throw new ImageError(
         'UNSAFE_PATH',
-        `/${directory.path} holds an entry named ${JSON.stringify(name)}, which is no file name. The image is damaged or hostile.`,
+        `/${printable(directory.path)} holds an entry named ${JSON.stringify(name)}, which is no file name. The image is damaged or hostile.`,
       );
     }
     return name;
@@ -276,7 +277,7 @@ function isDot(record: DirectoryRecord): boolean {
 function brokenFile(directory: Directory): ImageError {
   return new ImageError(
     'BAD_ISO',
-    `/${directory.path} holds a file whose further extents are missing. The image is damaged; copy it again.`,
+    `/${printable(directory.path)} holds a file whose further extents are missing. The image is damaged; copy it again.`,
   );
 }
 
