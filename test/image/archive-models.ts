@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { ArchivePath } from '../../src/image/cpio/path.js';
 import { contentOf, type Edit } from '../../src/image/edit.js';
-import { FileTree, Refusal } from './file-tree.js';
+import { type FileTree, Refusal } from './file-tree.js';
 import { item, type Item } from './newc.js';
 
 export const DIR = 0o040000;

@@ -63,13 +63,13 @@ export function itemBytes(entry: Item): Buffer {
 }
 
 /** An archive of `items` with a trailer, padded with zeros to a multiple of `block`. */
-export function archiveBytes(items: readonly Item[], block = 512): Buffer {
-  const bytes = Buffer.concat([...items, TRAILER].map(itemBytes));
+export function archiveBytes(items: readonly Item[], block = 512, trailer = TRAILER): Buffer {
+  const bytes = Buffer.concat([...items, trailer].map(itemBytes));
   return Buffer.concat([bytes, Buffer.alloc((block - (bytes.length % block)) % block)]);
 }
 
-/** The items of an archive, and how many bytes follow its trailer. */
-export function parseArchive(plain: Buffer): { items: Item[]; after: number } {
+/** The items of an archive, its trailer, and how many bytes follow it. */
+export function parseArchive(plain: Buffer): { items: Item[]; trailer: Item; after: number } {
   const items: Item[] = [];
   for (let at = 0; ;) {
     const number = (field: number): number =>
@@ -92,7 +92,7 @@ export function parseArchive(plain: Buffer): { items: Item[]; after: number } {
       data: plain.subarray(data, end),
     };
     at = (end + 3) & ~3;
-    if (entry.name === 'TRAILER!!!') return { items, after: plain.length - at };
+    if (entry.name === 'TRAILER!!!') return { items, trailer: entry, after: plain.length - at };
     items.push(entry);
   }
 }

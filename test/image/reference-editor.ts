@@ -1,6 +1,6 @@
 import { collect } from '../../src/image/chunks.js';
 import type { Edit } from '../../src/image/edit.js';
-import { archiveBytes, item, itemBytes, parseArchive, type Item } from './newc.js';
+import { archiveBytes, item, parseArchive, type Item } from './newc.js';
 
 const DIR = 0o040000;
 const LINK = 0o120000;
@@ -20,7 +20,7 @@ interface Place {
  * memory: what an incremental edit has to be equal to.
  */
 export async function rewriteArchive(plain: Buffer, edits: readonly Edit[], mtime: number): Promise<Buffer> {
-  const { items, after } = parseArchive(plain);
+  const { items, trailer, after } = parseArchive(plain);
   const places = items.map((now): Place => ({
     now,
     path: split(now.name).join('/'),
@@ -130,7 +130,7 @@ export async function rewriteArchive(plain: Buffer, edits: readonly Edit[], mtim
 
   const kept = places.flatMap(({ now }) => (now === null ? [] : [now]));
   const fresh = [...added.keys()].sort(compare).map((path) => added.get(path)!);
-  const unpadded = archiveBytes([...kept, ...fresh], 1);
+  const unpadded = archiveBytes([...kept, ...fresh], 1, trailer);
   if (plain.length % 512 !== 0) return Buffer.concat([unpadded, Buffer.alloc(after)]);
   const whole = Math.floor(after / 512) * 512;
   const length = Math.ceil((unpadded.length + whole) / 512) * 512;
@@ -138,6 +138,3 @@ export async function rewriteArchive(plain: Buffer, edits: readonly Edit[], mtim
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
-
-/** The bytes of one entry on its own, for comparisons inside large archives. */
-export const entryBytes = itemBytes;
