@@ -98,7 +98,7 @@ test('a boot catalog with sections and selection criteria', (t) => {
   catalog.set([0x91, 0x05, 1, 0], 160);
   catalog.set([0x00, 4, 0xc0, 7, 0, 0, 1, 0, 40], 192);
   t.deepEqual(
-    decodeBootCatalog(catalog).map((image) => Object.values(image)),
+    decodeBootCatalog(catalog).map((image): unknown[] => Object.values(image)),
     [
       ['bios', 0, true, 'none', 0, 4, 20],
       ['uefi', 0xef, true, 'none', 0, 2000, 30],
