@@ -42,16 +42,24 @@ export function eventStreamRoute(service: BootService, feed: EventFeed): Route {
         'X-Content-Type-Options': 'nosniff',
       });
       const stream = new EventStream(service, res);
-      stops.push(feed.subscribe((events) => stream.happened(events)));
+      // What is new waits until what was missed has been sent: ids only grow.
+      let held: EventRecord[] | undefined = [];
+      stops.push(
+        feed.subscribe((events) => {
+          if (held === undefined) stream.happened(events);
+          else held.push(...events);
+        }),
+      );
       stops.push(service.progress.subscribe((progress) => stream.send('progress', progress)));
       const heartbeat = setInterval(() => stream.comment(), HEARTBEAT);
       heartbeat.unref();
       stops.push(() => clearInterval(heartbeat));
       stream.comment();
       const last = Number(req.headers['last-event-id']);
-      if (Number.isSafeInteger(last) && last > 0) {
-        stream.happened(await service.store.events.since(last, MAX_REPLAY));
-      }
+      const missed =
+        Number.isSafeInteger(last) && last > 0 ? await service.store.events.since(last, MAX_REPLAY) : [];
+      stream.happened([...missed, ...held]);
+      held = undefined;
     },
   };
 }

@@ -15,6 +15,7 @@ const RUNNING_FOR = 3000; // ms without news after which a transfer no longer co
 
 let scheduled = false;
 let reloadTimer;
+let source;
 
 function bytes(count) {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -208,6 +209,7 @@ async function reload() {
     for (const status of list) statuses.set(status.node, status);
     if (known && before === list.length) schedule(statuses.keys());
     else arrange();
+    if (source.readyState === EventSource.OPEN) connection('live');
   } catch {
     connection('lost');
   }
@@ -223,7 +225,7 @@ function connection(state) {
 }
 
 function listen() {
-  const source = new EventSource('/api/v1/events');
+  source = new EventSource('/api/v1/events');
   let retry;
   source.addEventListener('open', () => {
     connection('live');
