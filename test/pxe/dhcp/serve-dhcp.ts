@@ -1,0 +1,47 @@
+import { pino } from 'pino';
+import type { BootIntent } from '../../../src/pxe/dhcp/facts.js';
+import { startDhcpServer } from '../../../src/pxe/dhcp/server.js';
+
+/** A DHCP server for the tests. Argument: its nodes and interfaces as JSON. Prints `up`, each event, and what it throws. */
+interface Settings {
+  readonly interfaces: Readonly<Record<string, 'off' | 'authoritative'>>;
+  readonly server: string;
+  readonly nodes: Readonly<Record<string, { readonly name: string; readonly ip: string | null }>>;
+  readonly lease?: number;
+}
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as Settings;
+const print = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+const intent: BootIntent = { kind: 'osimage', scriptUrl: 'http://10.77.0.1:8080/nodes/n1/boot.ipxe' };
+
+process.stdin.resume().on('end', () => process.exit());
+try {
+  const { answering } = await startDhcpServer({
+    interfaces: settings.interfaces,
+    subnets: [
+      {
+        network: '10.77.0.0/24',
+        server: settings.server,
+        routers: ['10.77.0.254'],
+        nameServers: ['10.77.0.1'],
+        domain: 'rack.example',
+        lease: settings.lease ?? 3600,
+      },
+    ],
+    directory: {
+      find: async ({ mac }) => {
+        const node = settings.nodes[mac];
+        return node && { ...node, intent };
+      },
+    },
+    tftpServer: 'subnet',
+    httpUrl: 'http://10.77.0.1:8080',
+    log: pino({ level: 'silent' }),
+    onEvent: (event) => print(event),
+  });
+  print({ up: answering });
+} catch (error) {
+  const { name, code, message } = error as Error & { code?: string };
+  print({ error: { name, code, message } });
+  process.exit(1);
+}

@@ -1,0 +1,351 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { BROADCAST } from '../../../src/pxe/dhcp/ipv4.js';
+import { OPTION, findOption } from '../../../src/pxe/dhcp/options.js';
+import { type DhcpPacket, decodeDhcp, encodeDhcp } from '../../../src/pxe/dhcp/packet.js';
+import type { DhcpEvent } from '../../../src/pxe/dhcp/server.js';
+import { capture } from './captures.js';
+import { MAC, chose, clientMessage, hex, is, wants } from './messages.js';
+import { CLIENT_SIDE, type Peer, SERVER_SIDE, type Segment, openSegment, startPeer } from './segment.js';
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const NODES = { [MAC]: { name: 'n1', ip: '10.77.0.11' } };
+
+/** A message as the test client prints it. */
+interface Heard {
+  readonly via: 'unicast' | 'broadcast';
+  readonly from: string;
+  readonly hex: string;
+  readonly mac: string;
+  readonly xid: number;
+}
+
+async function withSegment(body: (segment: Segment, dir: string) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'rackboot-dhcp-'));
+  const segment = await openSegment();
+  try {
+    await body(segment, dir);
+  } finally {
+    await segment.close();
+    await rm(dir, { recursive: true });
+  }
+}
+
+async function startServer(segment: Segment, settings: object = {}): Promise<Peer> {
+  const all = {
+    interfaces: { [SERVER_SIDE.interface]: 'authoritative' },
+    server: SERVER_SIDE.address,
+    nodes: NODES,
+    ...settings,
+  };
+  const server = startPeer(segment.server, here('serve-dhcp.js'), [JSON.stringify(all)]);
+  const said = await server.next<{ up?: unknown; error?: { message: string } }>(
+    (value) => 'up' in value || 'error' in value,
+  );
+  if (said.error !== undefined) throw new Error(said.error.message);
+  return server;
+}
+
+async function startClient(segment: Segment, address: string, port = 68): Promise<Peer> {
+  await segment.client.must('ip', 'address', 'add', `${address}/24`, 'dev', CLIENT_SIDE.interface);
+  const client = startPeer(segment.client, here('talk-dhcp.js'), [address, String(port)]);
+  await client.next<object>((value) => 'up' in value);
+  return client;
+}
+
+function say(client: Peer, packet: DhcpPacket, address: string = BROADCAST): void {
+  client.send({ do: 'send', hex: encodeDhcp(packet).toString('hex'), address, port: 67 });
+}
+
+const event = (kind: DhcpEvent['kind']) => (value: Partial<DhcpEvent>) => value.kind === kind;
+const xid = (wanted: number) => (value: Partial<Heard>) => value.xid === wanted;
+
+/** The standard output of `child` as it comes. `until` throws when it ends, or 20 seconds pass, without a match. */
+function outputOf(child: ChildProcess): {
+  until(pattern: RegExp): Promise<void>;
+  end(): Promise<void>;
+  text(): string;
+} {
+  let text = '';
+  let ended = false;
+  child.stdout?.on('data', (bytes: Buffer) => (text += bytes.toString()));
+  const end = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  void end.then(() => (ended = true));
+  return {
+    end: () => end,
+    text: () => text,
+    async until(pattern) {
+      for (const last = Date.now() + 20_000; !pattern.test(text); await sleep(20)) {
+        if (ended || Date.now() > last) throw new Error(`no ${pattern.source} in: ${text}`);
+      }
+    },
+  };
+}
+
+/** A udhcpc script that prints what it was told and takes the address. */
+const UDHCPC_SCRIPT = `#!/bin/sh
+echo "$1 ip=$ip mask=$subnet router=$router dns=$dns host=$hostname domain=$domain lease=$lease file=$boot_file"
+case $1 in
+bound | renew) ip address replace "$ip/24" dev "$interface" ;;
+esac
+`;
+
+for (const program of [['udhcpc'], ['busybox', 'udhcpc']]) {
+  test.serial(`${program.join(' ')} gets, renews and releases its reservation`, (t) =>
+    withSegment(async (segment, dir) => {
+      const server = await startServer(segment);
+      const script = join(dir, 'script');
+      await writeFile(script, UDHCPC_SCRIPT, { mode: 0o755 });
+      const client = segment.client.spawn([
+        ...program,
+        '-f',
+        '-R',
+        '-t',
+        '5',
+        '-T',
+        '2',
+        '-i',
+        CLIENT_SIDE.interface,
+        '-s',
+        script,
+      ]);
+      const said = outputOf(client);
+      t.like(await server.next(event('offer')), {
+        node: 'n1',
+        mac: MAC,
+        address: '10.77.0.11',
+        client: 'operating system',
+        bootFile: null,
+      });
+      await said.until(/^bound .*\n/m);
+      client.kill('SIGUSR1');
+      await said.until(/^renew .*\n/m);
+      client.kill('SIGTERM');
+      t.like(await server.next(event('released')), { node: 'n1', address: '10.77.0.11' });
+      const output = said.text();
+      t.regex(
+        output,
+        /^bound ip=10\.77\.0\.11 mask=255\.255\.255\.0 router=10\.77\.0\.254 dns=10\.77\.0\.1 host=n1 domain=rack\.example lease=3600 file=$/m,
+      );
+      t.regex(output, /^renew ip=10\.77\.0\.11 /m);
+    }),
+  );
+}
+
+test.serial(
+  'dhclient gets its reservation, keeps it over a restart, releases it, and is refused an old one',
+  (t) =>
+    withSegment(async (segment, dir) => {
+      const server = await startServer(segment);
+      const script = join(dir, 'script');
+      const lease = join(dir, 'leases');
+      await writeFile(
+        script,
+        '#!/bin/sh\necho "$reason ip=$new_ip_address next=$new_next_server file=$new_filename"\n',
+        { mode: 0o755 },
+      );
+      await writeFile(lease, '');
+      const files = ['-cf', '/dev/null', '-sf', script, '-lf', lease, '-pf', join(dir, 'pid')];
+
+      // In the foreground (-d) it prints the script's words; it is ended when it has its lease.
+      const lasting = async (until: RegExp): Promise<string> => {
+        const child = segment.client.spawn(['dhclient', '-4', '-d', '-1', ...files, CLIENT_SIDE.interface]);
+        child.stderr?.resume();
+        const said = outputOf(child);
+        await said.until(until);
+        child.kill('SIGKILL');
+        await said.end();
+        return said.text();
+      };
+      t.regex(await lasting(/^BOUND.*\n/m), /^BOUND ip=10\.77\.0\.11 next=0\.0\.0\.0 file=$/m);
+      t.like(await server.next(event('ack')), { node: 'n1' });
+      t.regex(await lasting(/^REBOOT.*\n/m), /^REBOOT ip=10\.77\.0\.11 /m);
+      t.like(await server.next(event('ack')), { node: 'n1' });
+      await segment.client.must('ip', 'address', 'add', '10.77.0.11/24', 'dev', CLIENT_SIDE.interface);
+      await segment.client.must('dhclient', '-4', '-r', ...files, CLIENT_SIDE.interface);
+      t.like(await server.next(event('released')), { node: 'n1', address: '10.77.0.11' });
+
+      const old = `lease { interface "${CLIENT_SIDE.interface}"; fixed-address 10.77.0.99; option subnet-mask 255.255.255.0;
+      renew 2 2037/1/1 00:00:00; rebind 2 2037/1/1 00:00:00; expire 2 2037/1/1 00:00:00; }\n`;
+      await writeFile(lease, old);
+      t.regex(await lasting(/^BOUND.*\n/m), /^BOUND ip=10\.77\.0\.11 /m);
+      t.like(await server.next(event('nak')), { node: 'n1', address: null });
+    }),
+);
+
+test.serial('firmware is told what to boot, by broadcast from our address', (t) =>
+  withSegment(async (segment) => {
+    const nodes = {
+      '52:54:00:00:00:01': { name: 'n1', ip: '10.77.0.11' },
+      '52:54:00:00:00:02': { name: 'n2', ip: '10.77.0.12' },
+    };
+    await startServer(segment, { nodes });
+    const client = await startClient(segment, '10.77.0.200');
+    for (const [name, file] of [
+      ['ipxeBiosDiscover', 'http://10.77.0.1:8080/nodes/n1/boot.ipxe'],
+      ['ovmfPxeDiscover', 'snponly.efi'],
+      ['ovmfHttpDiscover', 'http://10.77.0.1:8080/loaders/snponly.efi'],
+    ] as const) {
+      const bytes = capture(name);
+      client.send({ do: 'send', hex: bytes.toString('hex'), address: BROADCAST, port: 67 });
+      const heard = await client.next<Heard>(xid(bytes.readUInt32BE(4)));
+      t.like(heard, { via: 'broadcast', from: SERVER_SIDE.address });
+      const offer = decodeDhcp(Buffer.from(heard.hex, 'hex'));
+      t.is(findOption(offer, OPTION.bootFileName)?.toString(), file);
+      t.is(offer.file, file);
+    }
+  }),
+);
+
+test.serial('a relay is answered at its own port, and its information is echoed', (t) =>
+  withSegment(async (segment) => {
+    await startServer(segment);
+    const relay = await startClient(segment, '10.77.0.254', 67);
+    const packet = clientMessage([is('discover'), hex(82, '0104cafe0001')], {
+      giaddr: '10.77.0.254',
+      hops: 1,
+      xid: 77,
+    });
+    say(relay, packet, SERVER_SIDE.address);
+    const heard = await relay.next<Heard>(xid(77));
+    t.is(heard.via, 'unicast');
+    const offer = decodeDhcp(Buffer.from(heard.hex, 'hex'));
+    t.like(offer, { giaddr: '10.77.0.254', yiaddr: '10.77.0.11' });
+    t.is(offer.options.at(-1)?.data.toString('hex'), '0104cafe0001');
+  }),
+);
+
+test.serial(
+  'unknown nodes, other servers and interfaces that are off get no answer; the next message does',
+  (t) =>
+    withSegment(async (segment) => {
+      const server = await startServer(segment, {
+        interfaces: { [SERVER_SIDE.interface]: 'authoritative', [SERVER_SIDE.other]: 'off' },
+      });
+      const client = await startClient(segment, '10.77.0.200');
+      await segment.client.must('ip', 'address', 'add', '10.66.0.200/24', 'dev', CLIENT_SIDE.other);
+      const outside = startPeer(segment.client, here('talk-dhcp.js'), ['10.66.0.200']);
+      await outside.next<object>((value) => 'up' in value);
+      const before = await countSent(segment, SERVER_SIDE.other);
+
+      const stranger = Buffer.from('52540000dead', 'hex');
+      say(client, clientMessage([is('discover')], { xid: 1, chaddr: stranger }));
+      t.like(await server.next(event('ignored')), {
+        reason: 'unknown-node',
+        mac: '52:54:00:00:de:ad',
+        node: null,
+      });
+      say(client, clientMessage([is('request'), wants('10.77.0.11'), chose('10.77.0.2')], { xid: 2 }));
+      t.like(await server.next(event('ignored')), { reason: 'other-server', node: 'n1' });
+      say(outside, clientMessage([is('discover')], { xid: 3 }));
+      await server.next(event('offer')); // it left by srv0, where the node belongs
+      say(
+        client,
+        clientMessage([is('decline'), wants('10.77.0.11'), chose(SERVER_SIDE.address)], {
+          xid: 4,
+          chaddr: stranger,
+        }),
+      );
+      say(client, clientMessage([is('discover')], { xid: 5 }));
+      const heard: number[] = [];
+      await client.next<Heard>((value) => {
+        heard.push(value.xid);
+        return value.xid === 5;
+      });
+      t.false(heard.includes(1) || heard.includes(2) || heard.includes(4));
+      t.is(await countSent(segment, SERVER_SIDE.other), before);
+    }),
+);
+
+/** How many packets have left by the server's `interface`. */
+async function countSent(segment: Segment, name: string): Promise<number> {
+  const { output } = await segment.server.run(['cat', '/proc/net/dev']);
+  const line = output.split('\n').find((text) => text.trim().startsWith(`${name}:`));
+  return Number(line?.trim().split(/[\s:]+/)[10]);
+}
+
+test.serial('a declined address is not offered again at once', (t) =>
+  withSegment(async (segment) => {
+    const server = await startServer(segment);
+    const client = await startClient(segment, '10.77.0.200');
+    say(client, clientMessage([is('decline'), wants('10.77.0.11'), chose(SERVER_SIDE.address)]));
+    t.like(await server.next(event('declined')), { node: 'n1', address: '10.77.0.11' });
+    say(client, clientMessage([is('discover')]));
+    t.like(await server.next(event('ignored')), { reason: 'address-held', node: 'n1' });
+  }),
+);
+
+test.serial('20,000 mutated messages: no answer to a stranger, and the server still serves', (t) =>
+  withSegment(async (segment) => {
+    // A mutated message may well decline n1's address; n2 is the one that must still be served.
+    const other = Buffer.from('525400000008', 'hex');
+    const nodes = { ...NODES, '52:54:00:00:00:08': { name: 'n2', ip: '10.77.0.12' } };
+    const server = await startServer(segment, { nodes });
+    const client = await startClient(segment, '10.77.0.200');
+    const probe = encodeDhcp(clientMessage([is('discover')], { chaddr: other })).toString('hex');
+    const answered = new Set<string>();
+    client.send({ do: 'storm', count: 20_000, seed: 2131, server: SERVER_SIDE.address, probe });
+    await client.next<Partial<Heard> & { stormed?: number }>((value) => {
+      if (value.mac !== undefined) answered.add(value.mac);
+      return value.stormed === 20_000;
+    });
+    t.deepEqual([...answered].sort(), ['525400000007', '525400000008']);
+    t.is(server.child.exitCode, null);
+  }),
+);
+
+const refusals: readonly [name: string, settings: object, code: string, message: RegExp][] = [
+  ['an interface that is not there', { interfaces: { eth9: 'authoritative' } }, 'NO_INTERFACE', /eth9.*srv0/],
+  [
+    'an interface without a subnet',
+    { interfaces: { srv1: 'authoritative' } },
+    'NO_SUBNET',
+    /srv1.*10\.66\.0\.1/,
+  ],
+];
+for (const [name, settings, code, message] of refusals) {
+  test.serial(`${name} is refused in one line`, (t) =>
+    withSegment(async (segment) => {
+      const all = { server: SERVER_SIDE.address, nodes: NODES, ...settings };
+      const server = startPeer(segment.server, here('serve-dhcp.js'), [JSON.stringify(all)]);
+      const { error } = await server.next<{ error: { name: string; code: string; message: string } }>(
+        (value) => 'error' in value,
+      );
+      t.like(error, { name: 'PxeError', code });
+      t.regex(error.message, message);
+      t.notRegex(error.message, /\n/);
+    }),
+  );
+}
+
+test.serial('a port in use is refused in one line, and every interface off needs no port', (t) =>
+  withSegment(async (segment) => {
+    await startServer(segment);
+    const settings = { interfaces: { srv0: 'authoritative' }, server: SERVER_SIDE.address, nodes: NODES };
+    const second = startPeer(segment.server, here('serve-dhcp.js'), [JSON.stringify(settings)]);
+    const { error } = await second.next<{ error: { code: string; message: string } }>(
+      (value) => 'error' in value,
+    );
+    t.is(error.code, 'PORT_IN_USE');
+    t.regex(error.message, /^DHCP, 10\.77\.0\.1 port 67: .*ss -lunp/);
+    await t.notThrowsAsync(startServer(segment, { interfaces: { srv0: 'off' } }));
+  }),
+);
+
+test.serial('without the right to the port, one line says so', (t) =>
+  withSegment(async (segment) => {
+    const settings = { interfaces: { srv0: 'authoritative' }, server: SERVER_SIDE.address, nodes: NODES };
+    const drop = ['setpriv', '--bounding-set', '-net_bind_service', '--inh-caps', '-net_bind_service'];
+    const server = startPeer(segment.server, here('serve-dhcp.js'), [JSON.stringify(settings)], drop);
+    const { error } = await server.next<{ error: { code: string; message: string } }>(
+      (value) => 'error' in value,
+    );
+    t.is(error.code, 'NO_RIGHTS');
+    t.regex(error.message, /CAP_NET_BIND_SERVICE/);
+  }),
+);

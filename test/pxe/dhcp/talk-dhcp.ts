@@ -1,0 +1,73 @@
+import { type Socket, createSocket } from 'node:dgram';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BROADCAST } from '../../../src/pxe/dhcp/ipv4.js';
+import { decodeDhcp } from '../../../src/pxe/dhcp/packet.js';
+import { CAPTURE_NAMES, capture } from './captures.js';
+import { mutate, randomFrom } from './random.js';
+
+/**
+ * A client made of a datagram socket, for what real clients do not send. Arguments: the address and port to bind.
+ * Reads one JSON command a line; prints every message that arrives, and when a storm is over.
+ */
+export type Command =
+  | { readonly do: 'send'; readonly hex: string; readonly address: string; readonly port: number }
+  | {
+      readonly do: 'storm'; // mutated captures, by broadcast and to `server`
+      readonly count: number;
+      readonly seed: number;
+      readonly server: string;
+      readonly probe: string; // a good message, hexadecimal: after every 100 mutated ones, waits for an answer to it
+    };
+
+const print = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+const [address = '', port = '68'] = process.argv.slice(2);
+let answered: (xid: number) => void = () => undefined;
+
+const listen = async (via: 'unicast' | 'broadcast', to: string, at: number): Promise<Socket> => {
+  const socket = createSocket({ type: 'udp4', reuseAddr: true });
+  socket.on('message', (bytes, remote) => {
+    const { chaddr, xid } = decodeDhcp(bytes);
+    print({ via, from: remote.address, hex: bytes.toString('hex'), mac: chaddr.toString('hex'), xid });
+    answered(xid);
+  });
+  await new Promise<void>((resolve) => socket.bind(at, to, resolve));
+  return socket;
+};
+const socket = await listen('unicast', address, Number(port));
+socket.setBroadcast(true);
+await listen('broadcast', BROADCAST, 68);
+
+const send = (bytes: Buffer, to: string, at: number): Promise<void> =>
+  new Promise((resolve) => socket.send(bytes, at, to, () => resolve()));
+
+/** Sends `probe` with transaction id `xid` until it is answered; gives up after 20 times. */
+async function probeOnce(probe: Buffer, xid: number): Promise<void> {
+  const answer = new Promise<boolean>((resolve) => (answered = (heard) => heard === xid && resolve(true)));
+  probe.writeUInt32BE(xid, 4);
+  for (let tries = 0; tries < 20; tries += 1) {
+    await send(probe, BROADCAST, 67);
+    if (await Promise.race([answer, sleep(1000, false)])) return;
+  }
+  throw new Error(`no answer to a good message after mutated ones (xid ${xid})`);
+}
+
+async function storm({ count, seed, server, probe }: Extract<Command, { do: 'storm' }>): Promise<void> {
+  const random = randomFrom(seed);
+  const originals = CAPTURE_NAMES.map(capture);
+  for (let sent = 1; sent <= count; sent += 1) {
+    const original = originals[Math.floor(random() * originals.length)] ?? Buffer.alloc(0);
+    await send(mutate(original, random), random() < 0.5 ? server : BROADCAST, 67);
+    if (sent % 100 === 0) await probeOnce(Buffer.from(probe, 'hex'), sent);
+  }
+  print({ stormed: count });
+}
+
+createInterface(process.stdin)
+  .on('line', (line) => {
+    const command = JSON.parse(line) as Command;
+    if (command.do === 'send') void send(Buffer.from(command.hex, 'hex'), command.address, command.port);
+    else void storm(command);
+  })
+  .on('close', () => process.exit());
+print({ up: true });
