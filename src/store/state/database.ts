@@ -21,11 +21,13 @@ export class StateDatabase {
   readonly kind: DatabaseKind;
   readonly #name: string;
   readonly #db: Kysely<Tables>;
+  readonly #reader: Kysely<Tables>;
 
-  private constructor(kind: DatabaseKind, name: string, db: Kysely<Tables>) {
+  private constructor(kind: DatabaseKind, name: string, db: Kysely<Tables>, reader: Kysely<Tables>) {
     this.kind = kind;
     this.#name = name;
     this.#db = db;
+    this.#reader = reader;
   }
 
   /**
@@ -33,25 +35,33 @@ export class StateDatabase {
    * so at once. Throws StoreError DATABASE_NEWER, READ_ONLY, DATABASE_DAMAGED, DATABASE_UNREACHABLE.
    */
   static async open(address: DatabaseAddress): Promise<StateDatabase> {
-    const dialect =
-      address.kind === 'sqlite'
-        ? new SqliteFileDialect(address.path)
-        : new PostgresDialect({ pool: postgresPool(address.url) });
-    const name = address.kind === 'sqlite' ? address.path : withoutSecrets(address.url);
-    const opened = new StateDatabase(address.kind, name, new Kysely<Tables>({ dialect }));
+    const opened =
+      address.kind === 'sqlite' ? StateDatabase.#sqlite(address.path) : StateDatabase.#postgres(address.url);
     try {
       await opened.#migrate();
     } catch (error) {
       await opened.close().catch(() => undefined);
-      throw databaseError(error, name);
+      throw databaseError(error, opened.#name);
     }
     return opened;
+  }
+
+  /** Two connections: one reads on while the other waits for the write lock, or holds it. */
+  static #sqlite(path: string): StateDatabase {
+    const db = new Kysely<Tables>({ dialect: new SqliteFileDialect(path, 'write') });
+    const reader = new Kysely<Tables>({ dialect: new SqliteFileDialect(path, 'read') });
+    return new StateDatabase('sqlite', path, db, reader);
+  }
+
+  static #postgres(url: string): StateDatabase {
+    const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: postgresPool(url) }) });
+    return new StateDatabase('postgres', withoutSecrets(url), db, db);
   }
 
   /** Runs queries that change nothing. Several of them may see different states. */
   async read<T>(body: (db: Queries) => Promise<T>): Promise<T> {
     try {
-      return await body(this.#db);
+      return await body(this.#reader);
     } catch (error) {
       throw databaseError(error, this.#name);
     }
@@ -76,7 +86,8 @@ export class StateDatabase {
   }
 
   async close(): Promise<void> {
-    await this.#db.destroy();
+    await this.#reader.destroy();
+    if (this.#db !== this.#reader) await this.#db.destroy();
   }
 
   #writeSqlite<T>(body: (trx: Transaction<Tables>) => Promise<T>, options: { durable: boolean }): Promise<T> {

@@ -27,13 +27,15 @@ const keptStatements = 200;
  */
 export class SqliteFileDialect implements Dialect {
   readonly #path: string;
+  readonly #use: 'read' | 'write';
 
-  constructor(path: string) {
+  constructor(path: string, use: 'read' | 'write') {
     this.#path = path;
+    this.#use = use;
   }
 
   createDriver(): Driver {
-    return new SqliteFileDriver(this.#path);
+    return new SqliteFileDriver(this.#path, this.#use);
   }
 
   createQueryCompiler(): QueryCompiler {
@@ -57,12 +59,14 @@ class TransactionalDdlAdapter extends SqliteAdapter {
 
 class SqliteFileDriver implements Driver {
   readonly #path: string;
+  readonly #use: 'read' | 'write';
   #connection: SqliteConnection | undefined;
   #users: Promise<void> = Promise.resolve();
   #free: (() => void) | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, use: 'read' | 'write') {
     this.#path = path;
+    this.#use = use;
   }
 
   async init(): Promise<void> {
@@ -72,6 +76,7 @@ class SqliteFileDriver implements Driver {
       await waitingForLocks(() => database.pragma('journal_mode = WAL'));
       database.pragma('synchronous = FULL');
       database.pragma('foreign_keys = ON');
+      if (this.#use === 'read') database.pragma('query_only = ON');
     } catch (error) {
       database.close();
       throw error;

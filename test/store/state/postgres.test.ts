@@ -1,0 +1,57 @@
+import test, { type ExecutionContext } from 'ava';
+import { siteConfigSchema } from '../../../src/site/config.js';
+import { siteAt, type Site } from '../../../src/site/site.js';
+import type { Store } from '../../../src/store/records.js';
+import { openStore, type StoreOptions } from '../../../src/store/store.js';
+import { temporaryDirectory } from '../temporary-site.js';
+import { gcFacts } from './gc-suite.js';
+import { nodeFacts } from './node-suite.js';
+import { osimageFacts } from './osimage-suite.js';
+import { PostgresServer } from './postgres-server.js';
+
+let server: PostgresServer | undefined;
+
+test.before(async () => {
+  server = await PostgresServer.start();
+});
+test.after.always(() => server?.stop());
+
+async function newSite(t: ExecutionContext): Promise<Site> {
+  const database = await server!.newDatabase();
+  return siteAt(await temporaryDirectory(t), siteConfigSchema.parse({ database }));
+}
+
+async function open(t: ExecutionContext, options: StoreOptions = {}): Promise<{ site: Site; store: Store }> {
+  const site = await newSite(t);
+  const store = await openStore(site, options);
+  t.teardown(() => store.close());
+  return { site, store };
+}
+
+osimageFacts(open);
+nodeFacts(open);
+gcFacts(open);
+
+test('many stores of one site may be opened at once, the first time too', async (t) => {
+  const site = await newSite(t);
+  const stores = await Promise.all(Array.from({ length: 8 }, () => openStore(site)));
+  t.deepEqual(await stores[3]!.osimages.list(), []);
+  for (const store of stores) await store.close();
+});
+
+test('a database that is not there is one line, without the password', async (t) => {
+  const config = siteConfigSchema.parse({ database: server!.urlOf('nowhere') });
+  const error = await t.throwsAsync(openStore(siteAt(await temporaryDirectory(t), config)), {
+    code: 'DATABASE_UNREACHABLE',
+  });
+  t.regex(error.message, /^postgres:\/\/localhost\/nowhere: [^\n]*mend `database` in rackboot\.yaml\.$/);
+  t.false(error.message.includes('secret'));
+});
+
+test('a server that is not there is one line', async (t) => {
+  const config = siteConfigSchema.parse({ database: 'postgres://localhost/x?host=%2Fnonexistent' });
+  await t.throwsAsync(openStore(siteAt(await temporaryDirectory(t), config)), {
+    code: 'DATABASE_UNREACHABLE',
+    message: /does not answer/,
+  });
+});
