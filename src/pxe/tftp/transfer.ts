@@ -151,12 +151,12 @@ export class Transfer {
   }
 
   #progress(block: number, now: number): readonly TransferAction[] {
-    const inWindow = block < this.#sent;
     this.#heard(now, block);
     this.#acked = block;
     if (block === this.#total) return this.#end('complete', '');
-    if (inWindow) return this.#goBack(now); // the client misses what follows (RFC 7440 §4)
-    this.#sent = block;
+    // Inside the window: the client misses what follows (RFC 7440 §4), unless that is on its way again already.
+    if (block < this.#sent && now >= this.#quietUntil) return this.#goBack(now);
+    this.#sent = Math.max(this.#sent, block);
     return this.#pump(now);
   }
 
