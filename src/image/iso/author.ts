@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExtentMap } from '../../store/extents.js';
 import type { BlobWriter } from '../../store/types.js';
@@ -12,7 +11,7 @@ import { backupGpt, decodeGptHeader, GPT_SECTOR, partitionArray } from './gpt.js
 import { ImagePrefix } from './prefix.js';
 import { openIso } from './reader.js';
 import { checkRequest, checkVolumeId, DISK_INFO, type IsoEntry, type IsoRequest } from './request.js';
-import { stageTree, writeWeights, type StagedFile } from './staging.js';
+import { scratchRoot, stageTree, writeWeights, type StagedFile } from './staging.js';
 import type { IsoNode } from './tree.js';
 import { FIRST_DESCRIPTOR, SECTOR } from './volume.js';
 import { startXorriso, type XorrisoPlan } from './xorriso.js';
@@ -21,7 +20,7 @@ import { startXorriso, type XorrisoPlan } from './xorriso.js';
 export interface AuthorTools {
   readonly writer: BlobWriter;
   readonly bootFiles?: BootFiles; // Debian's unless given
-  readonly tempDir?: string; // the system's unless given
+  readonly tempDir?: string; // memory-backed where there is such a place, unless given
 }
 
 /** What is worth knowing about an image that was written. */
@@ -55,7 +54,7 @@ interface Planned extends StagedFile {
  */
 export async function authorIso(request: IsoRequest, tools: AuthorTools): Promise<AuthoredIso> {
   checkVolumeId(request.volumeId);
-  const tempDir = tools.tempDir ?? tmpdir();
+  const tempDir = tools.tempDir ?? (await scratchRoot());
   const files = await planFiles(request, tools, tempDir);
   const scratch = await mkdtemp(join(tempDir, 'rackboot-iso-'));
   try {
