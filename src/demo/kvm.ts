@@ -60,9 +60,11 @@ async function probe(accelerator: Accelerator, kernel: string, withinMs: number)
   );
   let complaint = '';
   guest.stdout.setEncoding('latin1').on('data', (chunk: string) => transcript.feed(chunk));
-  guest.stderr.setEncoding('utf8').on('data', (chunk: string) => (complaint ||= firstLine(chunk)));
+  guest.stderr
+    .setEncoding('utf8')
+    .on('data', (chunk: string) => (complaint = (complaint + chunk).slice(0, 1024)));
   guest.once('error', (error) => transcript.end(messageOf(error)));
-  guest.once('close', () => transcript.end(`QEMU ended (${complaint || 'without a word'})`));
+  guest.once('close', () => transcript.end(`QEMU ended (${firstLine(complaint) || 'without a word'})`));
   try {
     return (await transcript.waitFor(/Kernel panic - not syncing: VFS/, { withinMs })).ms;
   } finally {

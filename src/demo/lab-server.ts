@@ -5,30 +5,9 @@ import { packageRoot } from '../site/assets.js';
 import { DemoError } from './errors.js';
 import type { Lab } from './lab.js';
 
-/** The port that HTTP listens on in the lab. */
-export const httpPort = 8080;
-
 /** How long `serve` may take to come up, and to end in peace, in milliseconds. */
 const startPatience = 30_000;
 const stopPatience = 10_000;
-
-/** The rackboot.yaml of a site that serves the lab: HTTP, TFTP, and DHCP answers on the lab's bridge and nowhere else. */
-export function labConfiguration(lab: Pick<Lab, 'address' | 'network' | 'interface'>): string {
-  return `name: lab
-http:
-  listen: ${lab.address}:${httpPort}
-tftp:
-  listen: ${lab.address}:69
-dhcp:
-  interfaces:
-    ${lab.interface}: authoritative
-  subnets:
-    - network: ${lab.network}
-      server: ${lab.address}
-      routers: [${lab.address}]
-      nameServers: [${lab.address}]
-`;
-}
 
 /** `rackboot serve`, running in the lab. */
 export interface LabServer {
