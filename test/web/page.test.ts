@@ -101,7 +101,7 @@ test.serial('the page shows the nodes and follows what they do', async (t) => {
   t.is(await page.locator('tr[data-kind="busy"] progress').getAttribute('aria-label'), 'n1: 40 percent');
 
   await ask(site, '/nodes/n1/report?stage=installed', { from: '127.0.0.11' });
-  await until(async () => /^n1 local disk installed 100 %/.test(await rowText(page, 'n1')));
+  await until(async () => /^n1 local disk · d12@1 installed 100 %/.test(await rowText(page, 'n1')));
 
   await page.locator('#search').fill('n10');
   await until(async () => (await page.locator('tbody tr:visible').count()) === 1);

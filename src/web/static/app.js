@@ -44,7 +44,8 @@ function ago(ms) {
 
 function setTo(status) {
   if (status.state === 'offline') return 'offline';
-  if (status.state === 'boot') return 'local disk';
+  if (status.state === 'boot')
+    return status.osimage === null ? 'local disk' : `local disk · ${image(status)}`;
   return image(status);
 }
 
