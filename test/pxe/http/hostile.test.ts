@@ -97,7 +97,7 @@ function mutate(request: string, random: (limit: number) => number): Buffer {
 }
 
 /** Sends `bytes`, and gives back what came until the first answer was whole, the server closed, or it said nothing. */
-function exchange(port: number, bytes: Buffer, patience = 2000): Promise<string> {
+function exchange(port: number, bytes: Buffer, options: { halfClose?: boolean } = {}): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
     const socket = connect({ host: '127.0.0.1', port });
@@ -105,7 +105,7 @@ function exchange(port: number, bytes: Buffer, patience = 2000): Promise<string>
       socket.destroy();
       resolve(text);
     };
-    socket.setTimeout(patience, end);
+    socket.setTimeout(2000, end);
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString('latin1');
       const header = text.indexOf('\r\n\r\n');
@@ -114,7 +114,9 @@ function exchange(port: number, bytes: Buffer, patience = 2000): Promise<string>
     });
     socket.on('error', end);
     socket.on('close', end);
-    socket.write(bytes);
+    // Half-closed, an unfinished request ends at once, and no clock decides what counts as an answer.
+    if (options.halfClose === true) socket.end(bytes);
+    else socket.write(bytes);
   });
 }
 
@@ -150,7 +152,7 @@ test(`${REQUESTS} mutated requests leave the server answering, and nothing outsi
         mutate(originals[random(originals.length)] ?? '', random),
       );
       sent += batch.length;
-      const text = await exchange(site.port, Buffer.concat(batch), 40);
+      const text = await exchange(site.port, Buffer.concat(batch), { halfClose: true });
       if (text.startsWith('HTTP/1.1 ')) answered++;
       t.notRegex(text, FORBIDDEN);
       t.notRegex(text, /HTTP\/1\.1 500/);
