@@ -3,6 +3,9 @@ import { codeOf, messageOf } from '../../errors.js';
 import { PxeError } from '../errors.js';
 import { BROADCAST } from './ipv4.js';
 
+/** Bytes of messages that may wait while the server is busy: a rack that powers on together asks together. */
+const MESSAGE_BUFFER = 1024 * 1024;
+
 /** How a message came: by limited broadcast, from any interface, or to one of our addresses. */
 export type Arrival = { readonly kind: 'broadcast' } | { readonly kind: 'unicast'; readonly server: string };
 
@@ -71,6 +74,7 @@ function bind(socket: Socket, address: string, port: number): Promise<void> {
     });
     socket.bind({ address, port, exclusive: true }, () => {
       socket.removeAllListeners('error');
+      socket.setRecvBufferSize(MESSAGE_BUFFER); // the kernel gives what net.core.rmem_max allows
       resolve();
     });
   });

@@ -16,6 +16,9 @@ import type { TransferOutcome } from './transfer.js';
 
 const PROGRESS_INTERVAL = 250; // milliseconds
 
+/** Bytes of requests that may wait while the server is busy: a rack that powers on together asks together. */
+const REQUEST_BUFFER = 1024 * 1024;
+
 /** What became of a read request. */
 export interface TftpTransferEvent {
   readonly client: TftpClient;
@@ -108,7 +111,7 @@ class Desk {
   async close(): Promise<void> {
     this.#closing = true;
     await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
-    for (const job of this.#running) stop(job, 'the server is closing');
+    for (const job of this.#running) stop(job, 'the server is closing', 'the server is closing');
     await Promise.all([...this.#running].map((job) => job.done));
   }
 
@@ -142,7 +145,7 @@ class Desk {
     if (earlier !== undefined) {
       // Asked again because our first packet was slow or lost, which is sent again anyway.
       if (earlier.request.equals(bytes) && earlier.session?.stalled !== true) return;
-      stop(earlier, 'the client started another transfer');
+      stop(earlier, 'the client started another transfer'); // which an ERROR could end instead
     }
     const path = normalizePath(Buffer.from(request.filename, 'latin1'));
     if (path === undefined) {
@@ -261,9 +264,9 @@ class Desk {
   }
 }
 
-function stop(job: Job, reason: string): void {
+function stop(job: Job, reason: string, message?: string): void {
   job.stopped = true;
-  job.session?.stop(reason);
+  job.session?.stop(reason, message);
 }
 
 function pick(terms: Terms): { readonly blksize: number; readonly windowsize: number } {
@@ -312,6 +315,7 @@ function listen(socket: Socket, host: string, port: number): Promise<void> {
     });
     socket.bind({ address: host, port, exclusive: true }, () => {
       socket.removeAllListeners('error');
+      socket.setRecvBufferSize(REQUEST_BUFFER); // the kernel gives what net.core.rmem_max allows
       resolve();
     });
   });

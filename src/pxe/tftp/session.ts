@@ -76,9 +76,9 @@ export class Session {
     return this.#result;
   }
 
-  /** Ends the transfer from our side; the client is told `reason`. */
-  stop(reason: string): void {
-    this.#perform(this.#transfer.fail('aborted', reason, reason));
+  /** Ends the transfer from our side. The client is told `message`, or nothing without one. */
+  stop(reason: string, message?: string): void {
+    this.#perform(this.#transfer.fail('aborted', reason, message));
   }
 
   #begin(): void {
