@@ -1,5 +1,5 @@
-import { mkdir, open, readdir, rename } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { mkdir, open, readdir, rename, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { codeOf, messageOf } from '../errors.js';
 import { SiteError } from './errors.js';
 import { renderDefaultConfig } from './render.js';
@@ -16,7 +16,7 @@ const ownNames: readonly string[] = ['layers', 'store', partialFile];
 export async function initSite(dir: string): Promise<Site> {
   const root = resolve(dir);
   try {
-    await mkdir(root, { recursive: true, mode: 0o700 });
+    await makeDirectory(root);
     await refuseOccupied(dir, root);
     for (const name of ['layers', 'store']) await mkdir(join(root, name), { recursive: true, mode: 0o700 });
     await writeDurably(root, renderDefaultConfig());
@@ -24,6 +24,19 @@ export async function initSite(dir: string): Promise<Site> {
     throw error instanceof SiteError ? error : notWritable(dir, error);
   }
   return openSite(root);
+}
+
+/** Makes `path` and its missing parents. Node's own recursive mkdir says ENOENT where the kernel said EROFS. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path, { mode: 0o700 });
+  }
 }
 
 async function refuseOccupied(dir: string, root: string): Promise<void> {

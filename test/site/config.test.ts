@@ -1,0 +1,196 @@
+import test from 'ava';
+import {
+  configJsonSchema,
+  defaultConfig,
+  httpUrl,
+  inNetwork,
+  siteConfigSchema,
+} from '../../src/site/config.js';
+import { SiteError } from '../../src/site/errors.js';
+import { parseListen } from '../../src/site/listen.js';
+import { parseConfig } from '../../src/site/parse.js';
+import { renderDefaultConfig } from '../../src/site/render.js';
+
+const defaults = {
+  name: 'rackboot',
+  database: 'sqlite',
+  http: { listen: '127.0.0.1:8080' },
+  tftp: { listen: 'off' },
+  dhcp: { interfaces: {}, subnets: [] },
+  install: { done: 'report', tokenTtl: 3600 },
+  serve: { holdGenerations: 86400 },
+};
+
+for (const [what, text] of [
+  ['an empty file', ''],
+  ['comments only', '# nothing\n'],
+  ['keys without values', 'http:\nname:\ndhcp:\n  subnets:\n'],
+  ['the file that init writes', renderDefaultConfig()],
+] as const) {
+  test(`${what} is the default configuration`, (t) => {
+    t.deepEqual<unknown, unknown>(parseConfig(text, 'rackboot.yaml'), defaults);
+  });
+}
+
+test('every value can be set', (t) => {
+  const config = parseConfig(
+    `
+name: site-1
+database: postgres://rackboot@db/rackboot
+http: { listen: '[::1]:0', url: 'https://boot.example/base' }
+tftp: { listen: 0.0.0.0:69 }
+dhcp:
+  interfaces: { eth0: authoritative, br-lan.7: off }
+  subnets:
+    - network: 10.77.0.0/24
+      server: 10.77.0.1
+      routers: [10.77.0.254]
+      nameServers: [10.77.0.2, 10.77.0.3]
+      domain: rack.example
+      lease: 600
+    - { network: 192.168.0.0/16, server: 192.168.255.1 }
+  loaders: { bios: my.kpxe, uefi-x64: my.efi, uefi-arm64: snponly-arm64.efi }
+install: { done: fetched, lastFile: '**/last.udeb', tokenTtl: 60 }
+serve: { holdGenerations: 1 }
+`,
+    'rackboot.yaml',
+  );
+  t.is(config.dhcp.interfaces['br-lan.7'], 'off');
+  t.is(config.dhcp.subnets[0]?.lease, 600);
+  t.deepEqual(config.dhcp.subnets[1], {
+    network: '192.168.0.0/16',
+    server: '192.168.255.1',
+    routers: [],
+    nameServers: [],
+    lease: 3600,
+  });
+  t.is(config.dhcp.loaders?.['uefi-arm64'], 'snponly-arm64.efi');
+  t.is(config.install.lastFile, '**/last.udeb');
+});
+
+const subnet = 'dhcp:\n  subnets:\n  - ';
+for (const [text, message] of [
+  ['# a\nname: x\nhtpp:\n  listen: 3\n', "line 3: unknown key 'htpp'; did you mean 'http'?"],
+  ['http:\n  url: http://a\n  lisen: x\n', "line 3: unknown key 'lisen' in 'http'; did you mean 'listen'?"],
+  ['Name: x', "line 1: unknown key 'Name'; did you mean 'name'?"],
+  ['wibble: 1', "unknown key 'wibble'; known ones: name, database, http, tftp, dhcp, install, serve"],
+  ['serve: {}\nempty:\n', "line 2: unknown key 'empty'"],
+  [
+    `${subnet}network: 10.0.0.0/24\n    server: 10.0.0.1\n    leaze: 3`,
+    "line 5: unknown key 'leaze' in 'dhcp.subnets.0'; did you mean 'lease'?",
+  ],
+  ['http:\n  listen: 8080\n', 'line 2: http.listen must be a string'],
+  ['http:\n  listen: localhost:8080\n', 'http.listen must be address:port, such as 127.0.0.1:8080'],
+  ['http:\n  listen: 127.0.0.1:65536\n', 'http.listen must have a port of at most 65535'],
+  ['http:\n  url: boot.example\n', 'http.url must be an http:// URL without a final slash'],
+  ['http:\n  url: http://boot.example/\n', 'http.url must be an http:// URL without a final slash'],
+  ['tftp: { listen: yes }', "tftp.listen must be 'off', or address:port"],
+  ['http: [1]', 'http must be a mapping of keys to values'],
+  ['- a', 'line 1: the file must be a mapping of keys to values'],
+  ['just text', 'the file must be a mapping'],
+  ['name: two words', 'name must be letters, digits'],
+  ['database: mysql://x', "database must be 'sqlite' or a postgres:// URL"],
+  ['install: { done: never }', 'install.done must be one of: report, fetched'],
+  ['install:\n  done: fetched\n', 'line 1: install.lastFile must be set when install.done is fetched'],
+  ['install: { tokenTtl: 0 }', 'install.tokenTtl must be at least 1 second'],
+  ['serve: { holdGenerations: 1.5 }', 'serve.holdGenerations must be a whole number of seconds'],
+  ['serve: { holdGenerations: 1d }', 'serve.holdGenerations must be a whole number of seconds'],
+  [
+    'dhcp:\n  interfaces:\n    eth0: proxy\n',
+    'line 3: dhcp.interfaces.eth0 must be one of: off, authoritative',
+  ],
+  ['dhcp: { interfaces: { "a/b": off } }', 'dhcp.interfaces.a/b must be a network interface name'],
+  [`${subnet}server: 10.0.0.1`, 'dhcp.subnets.0.network is missing'],
+  [
+    `${subnet}network: 10.0.0/24\n    server: 10.0.0.1`,
+    'line 3: dhcp.subnets.0.network must be a network in CIDR form',
+  ],
+  [
+    `${subnet}network: 10.0.0.0/24\n    server: 10.0.1.1`,
+    'line 4: dhcp.subnets.0.server must be an address inside',
+  ],
+  [
+    `${subnet}{network: 10.0.0.0/33, server: 10.0.0.1}`,
+    'dhcp.subnets.0.network must be a network in CIDR form',
+  ],
+  ['dhcp: { loaders: { bios: ../etc/passwd } }', 'dhcp.loaders.bios must be a plain file name'],
+  ['a: [', 'line 1: Flow sequence'],
+  ['name: a\nname: b\n', 'line 2: Map keys must be unique'],
+  ['name: a\n---\nname: b\n', 'line 2: a second document begins; keep one'],
+  ['name: a b\nserve: { holdGenerations: x }\nwibble: 1\n', 'line 1: name must be letters, digits'],
+] as const) {
+  test(`refused: ${JSON.stringify(text)}`, (t) => {
+    const error = t.throws(() => parseConfig(text, '/s/rackboot.yaml'), {
+      instanceOf: SiteError,
+      code: 'BAD_CONFIG',
+    });
+    t.true(error.message.startsWith('/s/rackboot.yaml line '), error.message);
+    t.true(error.message.includes(message), error.message);
+    t.false(error.message.includes('\n'));
+  });
+}
+
+test('of several problems the first is told and the rest are counted', (t) => {
+  t.throws(() => parseConfig('wibble: 1\nname: a b\nserve: 1\n', 'f'), {
+    message: /^f line 1: .* \(and 2 more\)$/,
+  });
+});
+
+test('a password is not told', (t) => {
+  const error = t.throws(() => parseConfig('database: mysql://user:hunter2@db/x', 'f'));
+  t.false(error.message.includes('hunter2'));
+});
+
+test('aliases cannot be made to explode', (t) => {
+  const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x, x]'];
+  for (let level = 1; level < 9; level++) {
+    const before = Array.from({ length: 10 }, () => `*a${level - 1}`).join(', ');
+    lines.push(`a${level}: &a${level} [${before}]`);
+  }
+  t.throws(() => parseConfig(lines.join('\n'), 'f'), { instanceOf: SiteError });
+});
+
+test('every key has a description, in the JSON schema too, and stands in the file that init writes', (t) => {
+  const text = renderDefaultConfig();
+  const walk = (schema: ReturnType<typeof configJsonSchema>, path: string): void => {
+    for (const [key, property] of Object.entries(schema.properties ?? {})) {
+      if (typeof property !== 'object') continue;
+      t.truthy(property.description, `${path}${key}`);
+      if (path === '' || schema.properties?.['bios'] === undefined)
+        t.true(text.includes(`${key}:`), `${path}${key}`);
+      walk(property, `${path}${key}.`);
+    }
+  };
+  walk(configJsonSchema(), '');
+  t.false(text.includes('undefined'));
+});
+
+test('what is commented out in the file that init writes may be taken in', (t) => {
+  const text = renderDefaultConfig().replace(/^( *)#([a-zA-Z]+:)/gm, '$1$2');
+  const config = parseConfig(text, 'f');
+  t.truthy(config.http.url);
+  t.truthy(config.install.lastFile);
+  t.truthy(config.dhcp.loaders);
+});
+
+test('addresses', (t) => {
+  t.deepEqual(parseListen('127.0.0.1:8080'), { host: '127.0.0.1', port: 8080 });
+  t.deepEqual(parseListen('[::1]:69'), { host: '::1', port: 69 });
+  for (const wrong of [
+    '',
+    ':1',
+    '1.2.3.4',
+    '1.2.3.4:',
+    '1.2.3.4:65536',
+    '::1:80',
+    'localhost:1',
+    '1.2.3.4:-1',
+  ]) {
+    t.throws(() => parseListen(wrong), { instanceOf: RangeError }, wrong);
+  }
+  t.true(inNetwork('10.0.0.0/8', '10.255.0.1'));
+  t.false(inNetwork('10.77.0.0/24', '10.77.1.0'));
+  t.is(httpUrl(defaultConfig()), 'http://127.0.0.1:8080');
+  t.is(httpUrl(siteConfigSchema.parse({ http: { listen: '[::1]:0' } }), 4711), 'http://[::1]:4711');
+  t.is(httpUrl(siteConfigSchema.parse({ http: { url: 'http://boot' } }), 4711), 'http://boot');
+});
