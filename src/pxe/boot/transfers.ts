@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors.js';
 import type { EventState, Timestamp } from '../../store/records.js';
@@ -37,6 +38,8 @@ export interface TransferTotals {
 const PROGRESS_EVERY = 250; // ms
 const GATHER_QUIET = 2_000; // ms without a request until gathered ones are written down
 const GATHER_LONGEST = 10_000; // ms
+const FLUSH_WAIT = 20; // ms
+const FLUSH_WAITS = 150;
 
 /** Requests of one node for parts of one thing, written down as one event. */
 interface Gathered {
@@ -102,8 +105,9 @@ export class Transfers {
     };
   }
 
-  /** Writes down what is gathered, and waits until all is written. */
+  /** Waits for what is running (a few seconds at most), writes down what is gathered, and waits until it is written. */
   async flush(): Promise<void> {
+    for (let left = FLUSH_WAITS; left > 0 && this.#totals.active > 0; left--) await sleep(FLUSH_WAIT);
     for (const key of [...this.#gathered.keys()]) this.#release(key);
     await Promise.all(this.#writing);
   }

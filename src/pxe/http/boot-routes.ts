@@ -2,6 +2,7 @@ import type { BootService } from '../boot/service.js';
 import { answerRoutes } from './answer-routes.js';
 import { bootScriptRoutes } from './boot-script-routes.js';
 import { imageRoutes } from './image-routes.js';
+import { isoRoutes } from './iso-routes.js';
 import { loaderRoutes } from './loader-routes.js';
 import { reportRoutes } from './report-routes.js';
 import type { Route } from './route.js';
@@ -13,6 +14,7 @@ export function bootRoutes(service: BootService): Route[] {
     ...answerRoutes(service),
     ...reportRoutes(service),
     ...imageRoutes(service),
+    ...isoRoutes(service),
     ...loaderRoutes(service),
   ];
 }

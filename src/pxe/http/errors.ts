@@ -5,6 +5,7 @@ export type HttpErrorCode =
   | 'BAD_REQUEST'
   | 'FORBIDDEN'
   | 'NOT_FOUND'
+  | 'NO_ISO'
   | 'METHOD_NOT_ALLOWED'
   | 'BODY_TOO_LARGE'
   | 'URL_TOO_LONG'
@@ -22,6 +23,7 @@ const statuses: Readonly<Record<string, number>> = {
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
+  NO_ISO: 409,
   BODY_TOO_LARGE: 413,
   URL_TOO_LONG: 414,
   WRONG_CONTENT_TYPE: 415,

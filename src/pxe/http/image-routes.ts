@@ -36,7 +36,7 @@ export function imageRoutes(service: BootService): Route[] {
     async handle(request) {
       const { image = '', path = '' } = request.params;
       if (name === 'tree' && !image.includes('@')) {
-        await redirect(service, request, (id) => `/images/${image}@${id}/tree/${path}`);
+        await redirectToCurrent(service, request, (id) => `/images/${image}@${id}/tree/${path}`);
         return;
       }
       const generation = await service.generations.named(image);
@@ -54,7 +54,8 @@ export function imageRoutes(service: BootService): Route[] {
   ];
 }
 
-async function redirect(
+/** Redirects to what `to` makes of the id of the current generation. Throws HttpError NOT_FOUND. */
+export async function redirectToCurrent(
   service: BootService,
   request: RouteRequest,
   to: (id: string) => string,

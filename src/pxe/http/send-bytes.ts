@@ -6,7 +6,7 @@ import type { RouteRequest } from './route.js';
 /** Bytes that never change under their name. */
 export interface ImmutableBytes {
   readonly size: number; // bytes
-  readonly sha256: string; // hexadecimal; the strong ETag
+  readonly sha256: string; // hexadecimal, of the bytes or of what they follow from; the strong ETag
   readonly contentType: string;
   readonly cacheControl: string;
   /** Bytes [start, end); asked for at most once. */
