@@ -21,7 +21,7 @@ export interface Segment {
 /** One compressed stream (or one plain run) of an archive file. The kernel unpacks frames one after another. */
 export interface Frame {
   readonly codec: CodecName;
-  readonly prologue: Buffer; // the stream's header, as it was found
+  readonly prologue: Buffer; // the stream's header, or the first of plain zeros, as it was found
   readonly segments: readonly Segment[];
 }
 
@@ -54,7 +54,7 @@ export function archiveMap(descriptor: ArchiveDescriptor): ExtentMap {
     size += length;
   };
   for (const frame of descriptor.frames) {
-    if (frame.codec === 'none') push({ kind: 'zero', length: padding4(size) }, padding4(size));
+    if (holdsPlainArchive(frame)) push({ kind: 'zero', length: padding4(size) }, padding4(size));
     push({ kind: 'inline', bytes: frame.prologue }, frame.prologue.length);
     for (const { blob, stored } of frame.segments)
       push({ kind: 'blob', blob, offset: 0, length: stored }, stored);
@@ -62,6 +62,10 @@ export function archiveMap(descriptor: ArchiveDescriptor): ExtentMap {
     push({ kind: 'inline', bytes: epilogue }, epilogue.length);
   }
   return { size, parts };
+}
+
+function holdsPlainArchive({ codec: name, segments }: Frame): boolean {
+  return name === 'none' && segments.some(({ kind }) => kind !== 'zeros');
 }
 
 /** Every blob that a descriptor needs: segments and their indexes. */

@@ -122,7 +122,8 @@ class Draft {
     if (standing !== undefined) {
       const mode = modeOf(standing);
       if (isDirectory(edit.mode)) {
-        if (isDirectory(mode) || (isSymlink(mode) && this.#leadsToDirectory(path, edit.from))) return;
+        if (isDirectory(mode)) return;
+        if (isSymlink(mode) && this.#isDirectory(this.#resolve(path, edit.from, true))) return;
         throw new ImageError(
           'EDIT_CONFLICT',
           `${edit.from}: ${pathToText(path)} is a directory here and a file in the image; delete it from the image first`,
@@ -172,7 +173,7 @@ class Draft {
   }
 
   #chmod(edit: Extract<Edit, { op: 'chmod' }>): void {
-    const path = this.#follow(edit.path, edit.from);
+    const path = this.#resolve(edit.path, edit.from, true);
     const node = this.#nodes.get(path);
     if (node === undefined) throw this.#missing(edit.path, edit.from);
     const withMode = (mode: number): number => (mode & S_IFMT) | (edit.mode & 0o7777);
@@ -200,8 +201,8 @@ class Draft {
     );
   }
 
-  /** The path that `path` reaches once the links among its parents are followed; the last component is not followed. */
-  #resolve(path: ArchivePath, from: string): ArchivePath {
+  /** The path that `path` reaches once the links among its parents are followed, and with `followLast` one that it names. */
+  #resolve(path: ArchivePath, from: string, followLast = false): ArchivePath {
     let done: ArchivePath = ROOT;
     const ahead: string[] = path === ROOT ? [] : path.split('/').reverse();
     for (let links = 0; ahead.length > 0;) {
@@ -211,7 +212,7 @@ class Draft {
         continue;
       }
       const next = joinPath(done, name);
-      const target = ahead.length > 0 ? this.#targetOf(next) : undefined;
+      const target = followLast || ahead.length > 0 ? this.#targetOf(next) : undefined;
       if (target === undefined) {
         done = next;
         continue;
@@ -240,15 +241,6 @@ class Draft {
     if (node.kind === 'new') return node.entry.target;
     const changed = this.#changed.get(node.at);
     return changed == null ? this.#entry(node.at).target : changed.target;
-  }
-
-  /** The path that `path` reaches once every link, the last component included, is followed. */
-  #follow(path: ArchivePath, from: string): ArchivePath {
-    return parentOf(this.#resolve(joinPath(path, 'x'), from));
-  }
-
-  #leadsToDirectory(path: ArchivePath, from: string): boolean {
-    return this.#isDirectory(this.#follow(path, from));
   }
 
   /** Whether a directory stands at `path` (resolved), or something below it, which makes it one. */

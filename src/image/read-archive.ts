@@ -35,7 +35,7 @@ export async function readArchive(
   const frames: Frame[] = [];
   let archives = 0;
   const add = ({ frame, feed }: ReadFrame): void => {
-    if (frame.segments.length > 0) frames.push(frame);
+    if (frame.segments.length > 0 || frame.codec === 'none') frames.push(frame);
     archives += feed.archives;
   };
   try {
@@ -216,7 +216,7 @@ async function feedPlain(feed: ArchiveFeed, chunk: Buffer): Promise<void> {
 }
 
 /**
- * Reads plain archives and the zeros before, between and after them. Leading zeros that only bring the first archive to a
+ * Reads plain archives and the zeros before, between and after them. Leading zeros that bring the first archive to a
  * multiple of 4 are left out: archiveMap puts in as many as it takes.
  */
 async function readPlainFrame(
@@ -225,8 +225,8 @@ async function readPlainFrame(
   counts: SegmentCounts,
 ): Promise<ReadFrame> {
   const feed = new ArchiveFeed('none', writer, counts);
-  const padding = padding4(reader.position);
-  await reader.take(leadingZeros(await reader.peek(padding)));
+  const ahead = await reader.peek(padding4(reader.position));
+  const padding = Buffer.from(await reader.take(leadingZeros(ahead)));
   for (;;) {
     const chunk = await reader.next();
     if (chunk === undefined) break;
@@ -243,7 +243,11 @@ async function readPlainFrame(
     const start = (await reader.next()) ?? Buffer.alloc(0);
     reader.giveBack(start.subarray(await feed.archive(start)));
   }
-  return { feed, frame: { codec: 'none', prologue: Buffer.alloc(0), segments: await feed.finish() } };
+  const segments = await feed.finish();
+  return {
+    feed,
+    frame: { codec: 'none', prologue: feed.archives > 0 ? Buffer.alloc(0) : padding, segments },
+  };
 }
 
 function misaligned(offset: number): ImageError {

@@ -228,11 +228,9 @@ function assertSame(before: FileTree, after: FileTree): void {
 export function editOf(wish: Change, tree: FileTree): Edit {
   const paths = tree.paths;
   const existing = paths[wish.where % Math.max(1, paths.length)] ?? 'nothing';
-  // Directories, and links, which may lead to directories: an edit goes through them.
-  const holders = [
-    '',
-    ...paths.filter((path) => [DIR, LINK].includes(tree.files.get(path)!.mode & 0o170000)),
-  ];
+  // Directories, links that may lead to some, and now and then something that nothing can lie below.
+  const holds = (path: string): boolean => [DIR, LINK].includes(tree.files.get(path)!.mode & 0o170000);
+  const holders = ['', ...paths.filter((path) => holds(path) || wish.seed % 10 === 0)];
   const holder = holders[wish.where % holders.length]!;
   const fresh = [holder, wish.below, wish.name].filter((part) => part !== '').join('/');
   const at = (path: string): { path: ArchivePath; from: string } => ({

@@ -26,6 +26,7 @@ export class Refusal extends Error {}
 /** A file system in memory: what unpacking an archive makes, and what edits mean to a person. Paths are latin-1. */
 export class FileTree {
   readonly files = new Map<string, Inode>();
+  #hasRoot = false; // whether the archive has an entry for its root, whose mode nothing here looks at
 
   /** What unpacking `items` makes. */
   static unpack(items: readonly Item[]): FileTree {
@@ -33,6 +34,7 @@ export class FileTree {
     const inodes = new Map<string, Inode>();
     for (const { name, mode, uid, gid, mtime, rdev, data, nlink, dev, ino } of items) {
       const path = split(name).join('/');
+      if (path === '') tree.#hasRoot = true;
       if (path === '') continue;
       const key = `${dev.join()}:${ino}`;
       const shared = nlink > 1 && type(mode) !== DIR ? inodes.get(key) : undefined;
@@ -46,6 +48,7 @@ export class FileTree {
 
   clone(): FileTree {
     const copy = new FileTree();
+    copy.#hasRoot = this.#hasRoot;
     const copies = new Map<Inode, Inode>();
     for (const [path, inode] of this.files) {
       const made = copies.get(inode) ?? { ...inode };
@@ -109,7 +112,9 @@ export class FileTree {
       if (gone.length === 0 && edit.required) throw new Refusal('ENOENT');
       for (const other of gone) this.files.delete(other);
     } else {
-      const inode = this.files.get(this.#resolve(edit.path, true));
+      const path = this.#resolve(edit.path, true);
+      if (path === '' && this.#hasRoot) return;
+      const inode = this.files.get(path);
       if (inode === undefined) throw new Refusal('ENOENT');
       inode.mode = type(inode.mode) | edit.mode;
     }
