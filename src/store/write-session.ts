@@ -111,7 +111,8 @@ export class WriteSession implements BlobWriter {
 
   async #publish(packs: readonly PackWriter[]): Promise<void> {
     const { index, layout, lease } = this.#parts;
-    if (packs.length === 0) return index.requireLease(lease.id);
+    await index.requireLease(lease.id);
+    if (packs.length === 0) return;
     const finished: FinishedPack[] = [];
     for (const pack of packs) {
       const size = await pack.finish();
