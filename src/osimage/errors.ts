@@ -8,8 +8,6 @@ export type OsimageErrorCode =
   | 'BAD_NAME'
   | 'BAD_SOURCE'
   | 'UNKNOWN_FAMILY'
-  | 'BAD_TEMPLATE'
-  | 'BAD_SETTING'
   | 'IN_USE'
   | 'BAD_MANIFEST';
 
