@@ -1,23 +1,21 @@
 import zlib from 'node:zlib';
-import { sha256, type Digest } from '../store/digest.js';
+import { sha256 } from '../store/digest.js';
 import type { BlobWriter } from '../store/types.js';
 import { encodeIndex, type IndexedEntry, type Segment } from './archive.js';
 import type { SegmentCodec } from './codec.js';
+import type { KnownSegments } from './known-segments.js';
 
 /** What writing an archive cost: the figures that `image put` and the demo print. */
 export interface SegmentCounts {
   compressed: number; // plain bytes that were compressed
   compressedSegments: number;
-  reusedSegments: number; // segments an earlier edit had compressed already
+  reusedSegments: number; // segments that were compressed already
 }
 
 /** No work done yet. */
 export function zeroCounts(): SegmentCounts {
   return { compressed: 0, compressedSegments: 0, reusedSegments: 0 };
 }
-
-/** Segments of one codec that are stored already, by the SHA-256 of their plain bytes. */
-export type KnownSegments = ReadonlyMap<Digest, Segment>;
 
 /** Segments being compressed at one time: enough for every thread of libuv's pool. */
 const IN_FLIGHT = 6;
@@ -31,8 +29,8 @@ export class SegmentWriter {
   readonly #results: Promise<Segment>[] = [];
 
   /**
-   * With `known` (of the same codec), segments are looked up by the SHA-256 of their plain bytes before they are
-   * compressed, and carry it as `source`.
+   * With `known` (of the same codec), segments are looked up before they are compressed, and carry the SHA-256 of
+   * their plain bytes as `source`.
    */
   constructor(codec: SegmentCodec, writer: BlobWriter, counts: SegmentCounts, known?: KnownSegments) {
     this.#codec = codec;
@@ -62,23 +60,23 @@ export class SegmentWriter {
 
   async #store(kind: Segment['kind'], plain: Buffer, entries: readonly IndexedEntry[]): Promise<Segment> {
     const index = entries.length === 0 ? null : await this.#writer.put(encodeIndex(entries));
+    const check = zlib.crc32(plain);
     const source = this.#known === undefined ? undefined : sha256(plain);
-    const known = source === undefined ? undefined : this.#known?.get(source);
+    const place = { kind, index, ...(source === undefined ? {} : { source }) };
+    const known = source === undefined ? undefined : await this.#known?.find({ plain, check, source });
     if (known !== undefined) {
       this.#counts.reusedSegments++;
-      return { ...known, kind, index };
+      return { ...known, ...place };
     }
     const stored = await this.#codec.compress(plain);
     this.#counts.compressed += plain.length;
     this.#counts.compressedSegments++;
     return {
-      kind,
+      ...place,
       blob: await this.#writer.put(stored),
       stored: stored.length,
       plain: plain.length,
-      check: zlib.crc32(plain),
-      index,
-      ...(source === undefined ? {} : { source }),
+      check,
     };
   }
 }

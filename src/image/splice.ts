@@ -1,4 +1,3 @@
-import type { Digest } from '../store/digest.js';
 import type { BlobReader, BlobWriter } from '../store/types.js';
 import { FrameReader, loadEntries, type PlacedEntry } from './archive-index.js';
 import type { ArchiveDescriptor, Frame, Segment } from './archive.js';
@@ -9,8 +8,9 @@ import { canonicalPath, pathToText } from './cpio/path.js';
 import type { Edit } from './edit.js';
 import { planEdits, type EditPlan, type PlannedEntry } from './edit-plan.js';
 import { ImageError } from './errors.js';
+import { KnownSegments } from './known-segments.js';
 import { Segmenter } from './segmenter.js';
-import { SegmentWriter, type KnownSegments, type SegmentCounts } from './segment-writer.js';
+import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
 
 /** What an edit works with. */
 export interface SpliceTools {
@@ -43,23 +43,12 @@ export async function spliceArchive(
   return { frames };
 }
 
-/** The segments that earlier edits wrote, for each codec. */
-function knownSegments(earlier: readonly ArchiveDescriptor[]): Record<CodecName, KnownSegments> {
-  const known = { gzip: new Map<Digest, Segment>(), none: new Map<Digest, Segment>() };
-  for (const frame of earlier.flatMap(({ frames }) => frames)) {
-    for (const segment of frame.segments) {
-      if (segment.source !== undefined) known[frame.codec].set(segment.source, segment);
-    }
-  }
-  return known;
-}
-
 class Splicer {
   readonly #base: ArchiveDescriptor;
   readonly #entries: readonly PlacedEntry[];
   readonly #plan: EditPlan;
   readonly #readers: readonly FrameReader[];
-  readonly #known: Record<CodecName, KnownSegments>;
+  readonly #known = new Map<CodecName, KnownSegments>();
   readonly #tools: SpliceTools;
   readonly #main: number; // the frame that new entries go to: the last that holds an archive
 
@@ -74,7 +63,6 @@ class Splicer {
     this.#entries = entries;
     this.#plan = plan;
     this.#readers = readers;
-    this.#known = knownSegments(tools.earlier);
     this.#tools = tools;
     this.#main = entries.at(-1)?.frame ?? 0;
   }
@@ -109,21 +97,24 @@ class Splicer {
     return { ...frame, segments };
   }
 
-  /** The segments of a frame that hold a byte of a changed entry. */
+  /** The segments of a frame that hold a byte that changes or moves. */
   #touchedSegments(number: number): Set<number> {
     const touched = new Set<number>();
     const reader = this.#readers[number];
-    for (const at of this.#plan.changed.keys()) {
+    for (const [at, planned] of this.#plan.changed) {
       const entry = this.#entries[at];
       if (entry === undefined || entry.frame !== number || reader === undefined) continue;
-      for (let segment = entry.segment; segment <= reader.segmentAt(entry.end - 1); segment++)
-        touched.add(segment);
+      const end = keepsData(entry, planned) ? entry.dataOffset : entry.end;
+      for (let segment = entry.segment; segment <= reader.segmentAt(end - 1); segment++) touched.add(segment);
     }
     return touched;
   }
 
   #sink({ codec: name }: Frame): SegmentWriter {
-    return new SegmentWriter(codec(name), this.#tools.writer, this.#tools.counts, this.#known[name]);
+    const { writer, counts, earlier, blobs } = this.#tools;
+    const known = this.#known.get(name) ?? new KnownSegments(name, this.#base, earlier, blobs);
+    this.#known.set(name, known);
+    return new SegmentWriter(codec(name), writer, counts, known);
   }
 
   async #write(frame: Frame, body: (out: EntryWriter) => Promise<void>): Promise<Segment[]> {
@@ -149,9 +140,13 @@ class Splicer {
       if (entry === undefined || entry.frame !== frame || entry.offset >= to) break;
       if (entry.offset > done) await out.bytes(reader.read(done, entry.offset));
       const planned = this.#plan.changed.get(at);
-      if (planned === undefined) await out.copy(entry, reader.read(entry.offset, Math.min(entry.end, to)));
-      else if (planned !== null) await this.#writeEntry(out, planned);
-      done = Math.min(entry.end, to);
+      const end = Math.min(entry.end, to);
+      if (planned === undefined) await out.copy(entry, reader.read(entry.offset, end));
+      else if (keepsData(entry, planned)) {
+        await out.head(planned);
+        await out.bytes(reader.read(entry.dataOffset, end));
+      } else if (planned !== null) await this.#writeEntry(out, planned);
+      done = end;
     }
     if (done < to) await out.bytes(reader.read(done, to));
   }
@@ -203,6 +198,11 @@ class Splicer {
   }
 }
 
+/** Whether only fields of an entry's header change: its name and its data stay, and so does where they stand. */
+function keepsData(entry: PlacedEntry, planned: PlannedEntry | null): planned is PlannedEntry {
+  return planned?.data.kind === 'kept' && planned.data.entry === entry && planned.rawName === entry.rawName;
+}
+
 /** The sum of all bytes modulo 2^32, as a 070702 header holds it (cpio(5)). */
 async function sumOf(data: AsyncIterable<Buffer>): Promise<number> {
   let sum = 0;
@@ -243,15 +243,8 @@ class EntryWriter {
 
   /** An entry with a new header and `data`, which must give as many bytes as the header says. */
   async entry(planned: PlannedEntry, data: AsyncIterable<Buffer>): Promise<void> {
-    const head = encodeHeader(planned.header, planned.rawName);
     const { size } = planned.header;
-    const offset = this.#out.position;
-    const dataOffset = offset + head.length;
-    const end = dataOffset + size + padding4(size);
-    const header = { ...planned.header, nameSize: planned.rawName.length + 1 };
-    const target = planned.target === undefined ? {} : { target: planned.target };
-    this.#out.entry({ header, rawName: planned.rawName, offset, dataOffset, end, ...target });
-    await this.#out.push(head);
+    await this.head(planned);
     let written = 0;
     for await (const chunk of data) {
       written += chunk.length;
@@ -264,6 +257,22 @@ class EntryWriter {
       );
     }
     await this.#out.push(Buffer.alloc(padding4(size)));
+  }
+
+  /** An entry's header and name; its data is to follow. */
+  async head({ header, rawName, target }: PlannedEntry): Promise<void> {
+    const head = encodeHeader(header, rawName);
+    const offset = this.#out.position;
+    const dataOffset = offset + head.length;
+    this.#out.entry({
+      header: { ...header, nameSize: rawName.length + 1 },
+      rawName,
+      offset,
+      dataOffset,
+      end: dataOffset + header.size + padding4(header.size),
+      ...(target === undefined ? {} : { target }),
+    });
+    await this.#out.push(head);
   }
 
   /** An entry exactly as it stood. */
