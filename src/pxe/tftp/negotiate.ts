@@ -11,7 +11,7 @@ export interface NegotiationLimits {
 export interface Terms {
   readonly blksize: number;
   readonly windowsize: number;
-  readonly timeout: number | undefined; // milliseconds between retransmissions, when the client fixed it
+  readonly timeout: number | undefined; // milliseconds, the longest time between retransmissions the client agreed to
   /** What to acknowledge, in the order asked; undefined when nothing was, and the first reply is DATA. */
   readonly accepted: ReadonlyMap<string, string> | undefined;
 }

@@ -29,7 +29,7 @@ export type TransferAction =
 /** What a transfer has to know of its terms. */
 export interface TransferTerms {
   readonly windowsize: number;
-  readonly timeout: number | undefined; // milliseconds between retransmissions, when the client fixed it
+  readonly timeout: number | undefined; // milliseconds, the longest time between retransmissions the client agreed to
   readonly oack: boolean; // whether options were accepted, so that OACK comes before the first block
 }
 
@@ -38,7 +38,9 @@ type Phase = 'oack' | 'data' | 'ended';
 /**
  * The sending side of one transfer: lock-step by windows with go-back-N (RFC 1350 §2, RFC 7440 §4). No clock, socket or
  * file: events go in with the time in milliseconds, actions come out, and `deadline` says when `tick` is due. The
- * time between retransmissions adapts to the client as RFC 6298 says, and doubles while it is silent.
+ * time between retransmissions adapts to the client as RFC 6298 says, and doubles while it is silent. A `timeout` that
+ * was agreed on (RFC 2349) is the most it grows to, not the least: curl agrees on several seconds in every transfer, and
+ * would wait them out at every lost packet.
  */
 export class Transfer {
   readonly #terms: TransferTerms;
@@ -62,7 +64,7 @@ export class Transfer {
     this.#phase = terms.oack ? 'oack' : 'data';
     this.#startedAt = now;
     this.#heardAt = now;
-    this.#wait = terms.timeout ?? TIMES.firstWait;
+    this.#wait = this.#longestWait(TIMES.firstWait);
   }
 
   /** When `tick` is due, in the time of the events; Infinity after the end. */
@@ -140,7 +142,7 @@ export class Transfer {
     }
     if (now - this.#startedAt >= TIMES.lifetime)
       return this.#end('timeout', 'it took more than an hour', 'too slow');
-    this.#wait = this.#terms.timeout ?? Math.min(this.#wait * 2, TIMES.mostWait);
+    this.#wait = this.#longestWait(this.#wait * 2);
     this.#sample = undefined; // Karn: a packet sent twice measures nothing
     return this.#phase === 'oack' ? this.#sendOack(now) : this.#goBack(now);
   }
@@ -205,7 +207,7 @@ export class Transfer {
       this.#measure(now - this.#sample.at);
       this.#sample = undefined;
     }
-    this.#wait = this.#terms.timeout ?? this.#adaptedWait();
+    this.#wait = this.#adaptedWait();
   }
 
   /** RFC 6298 §2: the smoothed round trip and its variation. */
@@ -221,9 +223,15 @@ export class Transfer {
   }
 
   #adaptedWait(): number {
-    if (this.#roundTrip === undefined) return TIMES.firstWait;
-    const wait = this.#roundTrip.smoothed + 4 * this.#roundTrip.variation;
-    return Math.min(Math.max(wait, TIMES.leastWait), TIMES.mostWait);
+    if (this.#roundTrip === undefined) return this.#longestWait(TIMES.firstWait);
+    return this.#longestWait(
+      Math.max(this.#roundTrip.smoothed + 4 * this.#roundTrip.variation, TIMES.leastWait),
+    );
+  }
+
+  /** `wait`, but no more than the client agreed to, or 4 seconds. */
+  #longestWait(wait: number): number {
+    return Math.min(wait, this.#terms.timeout ?? TIMES.mostWait);
   }
 
   #end(outcome: TransferOutcome, detail: string, message?: string): readonly TransferAction[] {

@@ -171,24 +171,26 @@ test('a file that fails to open or to read is an error to the client, not the en
   t.is(good.unclosed, 0);
 });
 
-test('a client that has gone is noticed, and 300 of them leave nothing behind', async (t) => {
+test('clients that have gone are noticed, and 300 of them leave nothing behind', async (t) => {
   const source = files();
   const serving = await serve(source, { limits: { transfersPerClient: 1000 } });
-  for (let index = 0; index < 300; index += 1) {
-    const socket = createSocket('udp4');
-    await new Promise<void>((resolve) =>
-      socket.send(
-        Buffer.from('\0\x01large\0octet\0windowsize\x0016\0', 'latin1'),
-        serving.server.port,
-        HOST,
-        () => resolve(),
-      ),
-    );
-    socket.close();
-    if (index % 50 === 49) while (serving.events.length <= index) await sleep(5);
+  const request = Buffer.from('\0\x01large\0octet\0windowsize\x0016\0', 'latin1');
+  for (let batch = 1; batch <= 6; batch += 1) {
+    // All open before any closes: a port that is free again can be given to the next client, whose request is then
+    // the same one again, from the same place, and rightly starts no second transfer.
+    const clients = await Promise.all(Array.from({ length: 50 }, () => RawClient.open()));
+    for (const client of clients) client.send(request, serving.server.port);
+    await Promise.all(clients.map((client) => client.next()));
+    await Promise.all(clients.map((client) => client.close()));
+    for (let tries = 0; serving.events.length < batch * 50 && tries < 3000; tries += 1) await sleep(10);
+    t.is(serving.events.length, batch * 50);
   }
   t.true(await settled(serving, source));
-  t.true(serving.events.every(({ outcome, bytes }) => outcome === 'aborted' && bytes === 0));
+  // The kernel says that the port is closed; where it does not, silence says so later.
+  t.deepEqual(
+    serving.events.filter(({ outcome, bytes }) => !['aborted', 'timeout'].includes(outcome) || bytes > 0),
+    [],
+  );
   const client = await RawClient.open();
   t.deepEqual(await client.fetch(serving.server.port, 'large'), LARGE);
   await client.close();

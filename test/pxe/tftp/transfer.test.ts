@@ -188,14 +188,16 @@ const tables: readonly [
     ],
   ],
   [
-    'the client fixes the time between retransmissions',
+    'an agreed timeout is the most that is waited',
     1,
     false,
     3000,
     [
       ['ready 9 end @0', '1'],
+      ['tick @1000', '1'],
       ['tick @2999', ''],
       ['tick @3000', '1'],
+      ['tick @5999', ''],
       ['tick @6000', '1'],
       ['tick @9000', '1'],
       ['tick @12000', 'timeout'],
