@@ -1,8 +1,9 @@
 import { open } from 'node:fs/promises';
 import { pino } from 'pino';
 import { codeOf } from '../errors.js';
-import { openIso } from '../image/iso/reader.js';
-import { fileSource } from '../image/iso/source.js';
+import { ImageError } from '../image/errors.js';
+import { openIso, type IsoImage } from '../image/iso/reader.js';
+import { fileSource, type IsoSource } from '../image/iso/source.js';
 import { OsimageError } from '../osimage/errors.js';
 import {
   httpSource,
@@ -38,7 +39,7 @@ export async function verifyImage(request: VerifyRequest): Promise<VerifyResult>
   const image = iso === undefined ? undefined : await openImage(iso);
   try {
     const sources: VerifySource[] = [storeSource(store)];
-    if (image !== undefined) sources.push(await isoSource(await openIso(image.source), record));
+    if (image !== undefined) sources.push(await isoSource(await readIso(image.file, image.source), record));
     const server = await reachServer(site, store);
     try {
       const artifacts = await verifyGeneration(record, [...sources, httpSource(server.url, record)]);
@@ -51,12 +52,10 @@ export async function verifyImage(request: VerifyRequest): Promise<VerifyResult>
   }
 }
 
-async function openImage(
-  file: string,
-): Promise<{ source: ReturnType<typeof fileSource>; close(): Promise<void> }> {
+async function openImage(file: string): Promise<{ file: string; source: IsoSource; close(): Promise<void> }> {
   try {
     const handle = await open(file, 'r');
-    return { source: fileSource(handle, (await handle.stat()).size), close: () => handle.close() };
+    return { file, source: fileSource(handle, (await handle.stat()).size), close: () => handle.close() };
   } catch (error) {
     throw new OsimageError(
       'BAD_SOURCE',
@@ -64,6 +63,13 @@ async function openImage(
       { cause: error },
     );
   }
+}
+
+async function readIso(file: string, source: IsoSource): Promise<IsoImage> {
+  return openIso(source).catch((error: unknown) => {
+    if (!(error instanceof ImageError)) throw error;
+    throw new ImageError(error.code, `${file}: ${error.message}`, { cause: error });
+  });
 }
 
 interface ReachedServer {

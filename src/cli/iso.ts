@@ -107,7 +107,7 @@ async function openImage(path: string): Promise<FileHandle> {
   } catch (error) {
     throw new ImageError(
       'NO_SUCH_ENTRY',
-      `${path} cannot be opened: ${messageOf(error)}. Name an ISO image.`,
+      `${path} cannot be opened (${codeOf(error) ?? messageOf(error)}). Name an ISO image.`,
       {
         cause: error,
       },

@@ -1,4 +1,5 @@
 import type { Digest } from '../store/digest.js';
+import { requireDigest } from '../store/extents.js';
 import type { BlobReader } from '../store/types.js';
 import { decodeIndex, type ArchiveDescriptor, type Frame, type IndexedEntry } from './archive.js';
 import { collect } from './chunks.js';
@@ -21,7 +22,8 @@ export interface PlacedEntry extends IndexedEntry {
 export async function readBlobs(reader: BlobReader, blobs: Iterable<Digest>): Promise<Map<Digest, Buffer>> {
   const result = new Map<Digest, Buffer>();
   for (const [digest, place] of await reader.locate(new Set(blobs))) {
-    result.set(digest, await collect(reader.readFile(place.path, place.offset, place.size)));
+    const bytes = await collect(reader.readFile(place.path, place.offset, place.size));
+    result.set(digest, requireDigest(bytes, digest, place.path));
   }
   return result;
 }

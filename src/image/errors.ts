@@ -21,7 +21,8 @@ export type ImageErrorCode =
   | 'NO_SUCH_LAYER'
   | 'BAD_LAYER'
   | 'BAD_ISO_REQUEST'
-  | 'EXTRACT_FAILED';
+  | 'EXTRACT_FAILED'
+  | 'UNREADABLE';
 
 /** An image that cannot be read, edited or written, and why. */
 export class ImageError extends RackbootError<ImageErrorCode> {

@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../errors.js';
@@ -8,10 +7,10 @@ import { pathFromText } from './cpio/path.js';
 import { ImageError } from './errors.js';
 import type { LayerFile, LayerSnapshot } from './layer.js';
 import type { LayerDirectory } from './layer-path.js';
+import { readLocalFile, unreadable } from './local-file.js';
 
 /** What a layer's directory may hold, and what it is for. Names that begin with a dot are left alone. */
 const KNOWN = ['INCLUDE', 'overlay', 'removals', 'bootargs', 'answerfile.liquid'];
-const READ_SIZE = 1 << 20;
 
 /**
  * Reads a layer's directory and stores its files. Throws ImageError BAD_LAYER for what a layer cannot hold, naming it
@@ -61,7 +60,9 @@ function withoutComments(text: string): string[] {
 async function readOverlay(root: string, writer: BlobWriter): Promise<LayerFile[]> {
   const files: LayerFile[] = [];
   const walk = async (dir: Buffer, below: string): Promise<void> => {
-    const names = await readdir(dir, { encoding: 'buffer' });
+    const names = await readdir(dir, { encoding: 'buffer' }).catch((error: unknown) => {
+      throw unreadable(dir, error);
+    });
     for (const name of names) {
       const onDisk = Buffer.concat([dir, Buffer.from('/'), name]);
       const inArchive = below + name.toString('latin1');
@@ -92,6 +93,6 @@ async function readOverlayFile(onDisk: Buffer, inArchive: string, writer: BlobWr
     );
   }
   if (size === 0) return { path: inArchive, mode, size };
-  const stored = await writer.putStream(createReadStream(onDisk, { highWaterMark: READ_SIZE }));
+  const stored = await writer.putStream(readLocalFile(onDisk));
   return { path: inArchive, mode, size: stored.size, blob: stored.digest };
 }

@@ -4,6 +4,7 @@ import { isRegular } from '../image/cpio/header.js';
 import { pathFromText, pathToText, type ArchivePath } from '../image/cpio/path.js';
 import { ImageError } from '../image/errors.js';
 import { ArchiveTree } from '../image/tree.js';
+import type { Digest } from '../store/digest.js';
 import { readBlob } from '../store/extents.js';
 import type { Store } from '../store/records.js';
 import { OsimageError } from './errors.js';
@@ -19,20 +20,23 @@ export interface OpenArchive {
   mark(entry: PlacedEntry): string;
 }
 
+/** The descriptor of the archive at `path` of a generation. Throws OsimageError when it has none there. */
+export function archiveDigest(manifest: GenerationManifest, path: string): Digest {
+  const digest = manifest.archives[path];
+  if (digest !== undefined) return digest;
+  throw new OsimageError(
+    'BAD_SOURCE',
+    `no archive ${JSON.stringify(path)} in this generation; it has ${Object.keys(manifest.archives).join(', ')}`,
+  );
+}
+
 /** Opens the archive at `path` of a generation. Throws OsimageError when it has none there. */
 export async function openArchive(
   store: Store,
   manifest: GenerationManifest,
   path: string,
 ): Promise<OpenArchive> {
-  const digest = manifest.archives[path];
-  if (digest === undefined) {
-    throw new OsimageError(
-      'BAD_SOURCE',
-      `no archive ${JSON.stringify(path)} in this generation; it has ${Object.keys(manifest.archives).join(', ')}`,
-    );
-  }
-  const descriptor = decodeDescriptor(await readBlob(store.blobs, digest));
+  const descriptor = decodeDescriptor(await readBlob(store.blobs, archiveDigest(manifest, path)));
   const entries = await loadEntries(descriptor, store.blobs);
   const tree = new ArchiveTree(entries);
   const frame = (number: number): (typeof descriptor.frames)[number] => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import { ImageError } from '../image/errors.js';
+import { readLocalFile } from '../image/local-file.js';
 import { readArchive, DEFAULT_LIMITS, type UnpackLimits } from '../image/read-archive.js';
 import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
 import type { Digest } from '../store/digest.js';
@@ -14,8 +14,6 @@ import { checkName } from './find.js';
 import { generationId, mediaDigest } from './generation-id.js';
 import { listSource, type SourceFile } from './source.js';
 import type { Family, GenerationInputs, GenerationManifest } from './types.js';
-
-const READ_SIZE = 1 << 20;
 
 export interface ImportRequest {
   readonly source: string; // a directory or a file:// URL of one
@@ -100,9 +98,7 @@ async function importFiles(
   let done = 0;
   const read = async function* (file: SourceFile): AsyncGenerator<Buffer> {
     const hash = createHash('sha256');
-    for await (const chunk of createReadStream(file.onDisk, {
-      highWaterMark: READ_SIZE,
-    }) as AsyncIterable<Buffer>) {
+    for await (const chunk of readLocalFile(file.onDisk)) {
       hash.update(chunk);
       done += chunk.length;
       request.onProgress?.(file.path, done, total);
@@ -120,7 +116,7 @@ async function importFiles(
     counts,
     request.limits ?? DEFAULT_LIMITS,
   ).catch((error: unknown) => {
-    if (error instanceof ImageError)
+    if (error instanceof ImageError && error.code !== 'UNREADABLE')
       throw new ImageError(error.code, `${layout.archive.onDisk}: ${error.message}`, { cause: error });
     throw error;
   });

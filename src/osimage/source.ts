@@ -2,6 +2,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { codeOf } from '../errors.js';
+import { unreadable } from '../image/local-file.js';
 import { OsimageError } from './errors.js';
 
 /** A file of the media that is imported. */
@@ -24,7 +25,10 @@ export async function listSource(source: string): Promise<SourceFile[]> {
         'BAD_SOURCE',
         `${dir}: more than ${MAX_DEPTH} directories deep; a symbolic link leads in a circle, remove it`,
       );
-    for (const entry of await readdir(dir, { withFileTypes: true })) {
+    const entries = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
+      throw unreadable(dir, error);
+    });
+    for (const entry of entries) {
       const onDisk = path.join(dir, entry.name);
       const info = await stat(onDisk).catch((error: unknown) => {
         throw new OsimageError(
@@ -56,7 +60,7 @@ async function sourceDirectory(source: string): Promise<string> {
       `${source}: importing over HTTP is not in this release; download it into a directory and import that`,
     );
   }
-  const local = source.startsWith('file://') ? fileURLToPath(source) : source;
+  const local = source.startsWith('file://') ? pathOfUrl(source) : source;
   const info = await stat(local).catch((error: unknown) => {
     throw new OsimageError(
       'BAD_SOURCE',
@@ -71,4 +75,16 @@ async function sourceDirectory(source: string): Promise<string> {
     );
   }
   return realpath(local);
+}
+
+function pathOfUrl(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `${url}: names no local directory; write it as file:///path/of/the/directory`,
+      { cause: error },
+    );
+  }
 }

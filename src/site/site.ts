@@ -49,7 +49,11 @@ export async function openSite(dir: string): Promise<Site> {
         `${dir}: not a rackboot site; make one with: rackboot --site ${dir} init`,
       );
     }
-    throw new SiteError('NO_ACCESS', `${file}: cannot be read: ${messageOf(cause)}`, { cause });
+    throw new SiteError(
+      'NO_ACCESS',
+      `${file}: cannot be read (${code ?? messageOf(cause)}); make it a file that this user may read.`,
+      { cause },
+    );
   }
   return siteAt(dir, parseConfig(text, file));
 }

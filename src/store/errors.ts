@@ -51,6 +51,15 @@ export function fileError(error: unknown, path: string): StoreError {
           cause: error,
         },
       );
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return new StoreError(
+        'IO',
+        `${path}: a file is where a directory belongs; put the site back from a backup.`,
+        {
+          cause: error,
+        },
+      );
     default:
       return new StoreError('IO', `${path}: ${messageOf(error)}`, { cause: error });
   }

@@ -1,4 +1,4 @@
-import type { Digest } from './digest.js';
+import { sha256, type Digest } from './digest.js';
 import { StoreError } from './errors.js';
 import { partLength, partsOf } from './extent-window.js';
 import type { ExtentMap, Part } from './extents.js';
@@ -25,18 +25,27 @@ export function readRange(
   return readParts(partsOf(map, start, end), blobs);
 }
 
-/** The whole of one blob. Meant for small ones: it is held in memory. */
+/** The whole of one blob. Meant for small ones: it is held in memory. Throws StoreError PACK_DAMAGED when it has changed. */
 export async function readBlob(blobs: BlobReader, blob: Digest): Promise<Buffer> {
   for (let attempt = 1; ; attempt++) {
     try {
       const place = placeOf(await blobs.locate([blob]), blob);
       const chunks: Buffer[] = [];
       for await (const chunk of blobs.readFile(place.path, place.offset, place.size)) chunks.push(chunk);
-      return Buffer.concat(chunks);
+      return requireDigest(Buffer.concat(chunks), blob, place.path);
     } catch (error) {
       if (!movedAway(error) || attempt === attempts) throw error;
     }
   }
+}
+
+/** `bytes`, which the pack at `path` held for `blob`. Throws StoreError PACK_DAMAGED when they are others. */
+export function requireDigest(bytes: Buffer, blob: Digest, path: string): Buffer {
+  if (sha256(bytes) === blob) return bytes;
+  throw new StoreError(
+    'PACK_DAMAGED',
+    `${path}: blob ${blob} has changed on disk; run: rackboot store verify`,
+  );
 }
 
 async function* readParts(parts: readonly Part[], blobs: BlobReader): AsyncGenerator<Buffer> {

@@ -1,12 +1,12 @@
-import { createReadStream } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { codeOf } from '../../errors.js';
 import { pathFromText, pathToText } from '../../image/cpio/path.js';
+import { readLocalFile } from '../../image/local-file.js';
 import { addAdHocEdit } from '../../osimage/ad-hoc.js';
 import { OsimageError } from '../../osimage/errors.js';
 import { buildGeneration, mainArchive, type CurrentGeneration } from '../../osimage/build.js';
-import { openArchive } from '../../osimage/contents.js';
+import { archiveDigest, openArchive } from '../../osimage/contents.js';
 import type { AdHocEdit, GenerationInputs } from '../../osimage/types.js';
 import type { Store } from '../../store/records.js';
 import type { BlobWriter } from '../../store/types.js';
@@ -47,6 +47,7 @@ export function registerChanges(image: Command, context: Context): void {
         async (current, writer) => {
           let { edits } = current.manifest.inputs;
           const into = options.archive ?? mainArchive(current.manifest);
+          archiveDigest(current.manifest, into);
           for (const { local, path } of files) {
             edits = addAdHocEdit(edits, await putEdit(local, pathToText(path), into, options.mode, writer));
           }
@@ -148,7 +149,7 @@ async function putEdit(
       `${local}: put takes regular files; for directories and links make a layer with an overlay and build with it`,
     );
   }
-  const { digest, size } = await writer.putStream(createReadStream(local, { highWaterMark: 1 << 20 }));
+  const { digest, size } = await writer.putStream(readLocalFile(local));
   return { op: 'put', archive, path, blob: digest, size, mode: S_IFREG | (mode ?? info.mode & 0o7777) };
 }
 

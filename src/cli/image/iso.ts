@@ -1,11 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { verifyImage } from '../../api/verify.js';
-import { codeOf, messageOf } from '../../errors.js';
 import { loadRunKey } from '../../node/run-token.js';
 import { NodeError } from '../../node/errors.js';
 import { OsimageError } from '../../osimage/errors.js';
@@ -14,11 +8,10 @@ import { shortId } from '../../osimage/manifest.js';
 import type { VerifiedArtifact } from '../../osimage/verify.js';
 import { isoImage } from '../../pxe/boot/iso-image.js';
 import { httpUrl } from '../../site/config.js';
-import { readRange, type ExtentMap } from '../../store/extents.js';
-import type { BlobReader } from '../../store/types.js';
 import type { Context } from '../context.js';
 import { Progress } from '../progress.js';
 import { formatBytes, formatDuration, textTable } from '../table.js';
+import { checkOutput, writeWhole } from './output-file.js';
 import { stopwatch } from './result.js';
 
 interface IsoCommandOptions {
@@ -46,6 +39,7 @@ export function registerImageIso(image: Command, context: Context): void {
     )
     .action(async (reference: string, options: IsoCommandOptions) => {
       const { site, store } = await context.openStore();
+      await checkOutput(options.output, site);
       const record = await findGeneration(store, reference);
       const node = options.node === undefined ? undefined : await store.nodes.get(options.node);
       if (options.node !== undefined && node === undefined) {
@@ -161,52 +155,4 @@ function report(
     `install tree: ${same} of ${tree.length} files agree`,
     `${artifacts.length - wrong.length} of ${artifacts.length} files (${formatBytes(bytes)}) agree between ${sources.join(', ')} in ${formatDuration(ms)}; HTTP from ${http}`,
   ].join('\n');
-}
-
-/** Writes `map` to `file` so that it appears whole or not at all. */
-async function writeWhole(
-  file: string,
-  map: ExtentMap,
-  blobs: BlobReader,
-  onBytes: (done: number) => void,
-): Promise<void> {
-  const temporary = path.join(
-    path.dirname(file),
-    `.${path.basename(file)}.${randomBytes(4).toString('hex')}`,
-  );
-  try {
-    let done = 0;
-    await pipeline(
-      readRange(map, blobs, 0, map.size),
-      async function* (chunks: AsyncIterable<Buffer>) {
-        for await (const chunk of chunks) {
-          yield chunk;
-          done += chunk.length;
-          onBytes(done);
-        }
-      },
-      createWriteStream(temporary, { flags: 'wx' }),
-    );
-    const handle = await open(temporary, 'r+');
-    await handle.sync();
-    await handle.close();
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    const code = codeOf(error);
-    if (
-      code === 'ENOSPC' ||
-      code === 'EACCES' ||
-      code === 'EROFS' ||
-      code === 'ENOENT' ||
-      code === 'EISDIR'
-    ) {
-      throw new OsimageError(
-        'BAD_SOURCE',
-        `${file}: cannot be written (${messageOf(error)}); nothing was left there, choose another place`,
-        { cause: error },
-      );
-    }
-    throw error;
-  }
 }
