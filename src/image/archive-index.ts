@@ -3,7 +3,7 @@ import { requireDigest } from '../store/extents.js';
 import type { BlobReader } from '../store/types.js';
 import { decodeIndex, type ArchiveDescriptor, type Frame, type IndexedEntry } from './archive.js';
 import { collect } from './chunks.js';
-import { codec } from './codec.js';
+import { codecOf } from './codec.js';
 import { canonicalPath, type ArchivePath } from './cpio/path.js';
 import { HEADER_SIZE, isDirectory, padding4, S_IFMT } from './cpio/header.js';
 
@@ -122,7 +122,7 @@ export class FrameReader {
     const segment = this.#frame.segments[number];
     if (segment === undefined) throw new RangeError(`no segment ${number}`);
     const stored = (await readBlobs(this.#reader, [segment.blob])).get(segment.blob) ?? Buffer.alloc(0);
-    const plain = await codec(this.#frame.codec).decompress(stored, segment.plain);
+    const plain = await codecOf(this.#frame).decompress(stored, segment.plain);
     this.#last = { segment: number, plain };
     return plain;
   }

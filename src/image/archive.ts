@@ -1,6 +1,6 @@
 import type { Digest } from '../store/digest.js';
 import type { ExtentMap, Part } from '../store/extents.js';
-import { codec, type CodecName } from './codec.js';
+import { codecOf, type CodecName } from './codec.js';
 import { padding4, type CpioHeader } from './cpio/header.js';
 import { ImageError } from './errors.js';
 
@@ -12,6 +12,7 @@ export interface Segment {
   readonly stored: number; // bytes in the blob
   readonly plain: number; // bytes before compression
   readonly check: number; // CRC-32 of the plain bytes
+  readonly blocks?: readonly number[]; // bzip2: the CRC of each block that the segment is made of
   /** Blob with the index of the entries whose headers lie in this segment; null when there are none. */
   readonly index: Digest | null;
   /** SHA-256 of the plain bytes, on segments that an edit wrote: how a later edit finds them again. */
@@ -58,7 +59,7 @@ export function archiveMap(descriptor: ArchiveDescriptor): ExtentMap {
     push({ kind: 'inline', bytes: frame.prologue }, frame.prologue.length);
     for (const { blob, stored } of frame.segments)
       push({ kind: 'blob', blob, offset: 0, length: stored }, stored);
-    const epilogue = codec(frame.codec).epilogue(frame.segments);
+    const epilogue = codecOf(frame).epilogue(frame.segments);
     push({ kind: 'inline', bytes: epilogue }, epilogue.length);
   }
   return { size, parts };
@@ -83,7 +84,7 @@ export function encodeDescriptor(descriptor: ArchiveDescriptor): Buffer {
   const frames = descriptor.frames.map((frame) => ({
     codec: frame.codec,
     prologue: frame.prologue.toString('hex'),
-    segments: frame.segments.map(({ kind, blob, stored, plain, check, index, source }) => [
+    segments: frame.segments.map(({ kind, blob, stored, plain, check, index, source, blocks }) => [
       KINDS.indexOf(kind),
       blob,
       stored,
@@ -91,17 +92,29 @@ export function encodeDescriptor(descriptor: ArchiveDescriptor): Buffer {
       check,
       index,
       source ?? null,
+      ...(blocks === undefined ? [] : [blocks]),
     ]),
   }));
   return Buffer.from(JSON.stringify({ version: 1, frames }));
 }
+
+type EncodedSegment = readonly [
+  kind: number,
+  blob: Digest,
+  stored: number,
+  plain: number,
+  check: number,
+  index: Digest | null,
+  source: Digest | null,
+  blocks?: readonly number[],
+];
 
 interface EncodedDescriptor {
   readonly version: number;
   readonly frames: readonly {
     readonly codec: CodecName;
     readonly prologue: string;
-    readonly segments: readonly [number, Digest, number, number, number, Digest | null, Digest | null][];
+    readonly segments: readonly EncodedSegment[];
   }[];
 }
 
@@ -118,7 +131,7 @@ export function decodeDescriptor(bytes: Buffer): ArchiveDescriptor {
     frames: encoded.frames.map((frame) => ({
       codec: frame.codec,
       prologue: Buffer.from(frame.prologue, 'hex'),
-      segments: frame.segments.map(([kind, blob, stored, plain, check, index, source]) => ({
+      segments: frame.segments.map(([kind, blob, stored, plain, check, index, source, blocks]) => ({
         kind: KINDS[kind] ?? 'entries',
         blob,
         stored,
@@ -126,6 +139,7 @@ export function decodeDescriptor(bytes: Buffer): ArchiveDescriptor {
         check,
         index,
         ...(source === null ? {} : { source }),
+        ...(blocks === undefined ? {} : { blocks }),
       })),
     })),
   };

@@ -1,5 +1,7 @@
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
+import { OLD_LAYOUTS } from './cpio/old-header.js';
+import { DEFAULT_SIZES, type CutSizes } from './cuts.js';
 import { combineCrc32 } from './gzip/crc32.js';
 import { encodeEnd, GZIP_MAGIC } from './gzip/member.js';
 import { ImageError } from './errors.js';
@@ -14,6 +16,13 @@ export type CodecName = 'gzip' | 'none';
 export interface SegmentSum {
   readonly plain: number; // bytes before compression
   readonly check: number; // CRC-32 of those bytes
+  readonly blocks?: readonly number[]; // where the format sums block by block: the sum of each
+}
+
+/** A segment as it is stored. */
+export interface PackedSegment {
+  readonly stored: Buffer;
+  readonly blocks?: readonly number[]; // as in SegmentSum
 }
 
 /**
@@ -22,7 +31,11 @@ export interface SegmentSum {
  */
 export interface SegmentCodec {
   readonly name: CodecName;
-  compress(plain: Buffer): Promise<Buffer>;
+  /** Segments may be moved between streams whose codecs have the same. */
+  readonly dialect: string;
+  /** Where new segments are best cut. */
+  readonly sizes: CutSizes;
+  compress(plain: Buffer): Promise<PackedSegment>;
   /** The `plain` bytes of a segment. Throws ImageError BAD_CHECKSUM when it does not give `plain` bytes. */
   decompress(stored: Buffer, plain: number): Promise<Buffer>;
   epilogue(segments: readonly SegmentSum[]): Buffer;
@@ -30,14 +43,18 @@ export interface SegmentCodec {
 
 const gzip: SegmentCodec = {
   name: 'gzip',
+  dialect: 'gzip',
+  sizes: DEFAULT_SIZES,
   // A full flush ends on a byte and forgets the window: what follows does not depend on it (zlib manual, Z_FULL_FLUSH).
-  compress: (plain) =>
-    deflateRaw(plain, {
+  async compress(plain) {
+    const stored = await deflateRaw(plain, {
       level: 6,
       memLevel: 9,
       finishFlush: zlib.constants.Z_FULL_FLUSH,
       chunkSize: 1 << 20,
-    }),
+    });
+    return { stored };
+  },
   async decompress(stored, plain) {
     const bytes = await inflateRaw(stored, {
       finishFlush: zlib.constants.Z_SYNC_FLUSH,
@@ -71,21 +88,23 @@ const gzip: SegmentCodec = {
 
 const none: SegmentCodec = {
   name: 'none',
-  compress: (plain) => Promise.resolve(plain),
+  dialect: 'none',
+  sizes: DEFAULT_SIZES,
+  compress: (plain) => Promise.resolve({ stored: plain }),
   decompress: (stored) => Promise.resolve(stored),
   epilogue: () => Buffer.alloc(0),
 };
 
 const CODECS: Readonly<Record<CodecName, SegmentCodec>> = { gzip, none };
 
-/** The codec called `name`. */
-export function codec(name: CodecName): SegmentCodec {
-  return CODECS[name];
+/** The codec of a stream that begins with `prologue`. */
+export function codecOf({ codec }: { readonly codec: CodecName; readonly prologue: Buffer }): SegmentCodec {
+  return CODECS[codec];
 }
 
 const MAGICS: readonly { readonly name: string; readonly magic: Buffer }[] = [
   { name: 'gzip', magic: GZIP_MAGIC },
-  { name: 'cpio-newc', magic: Buffer.from('07070') },
+  { name: 'cpio', magic: Buffer.from('07070') },
   { name: 'bzip2', magic: Buffer.from('BZh') },
   { name: 'xz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) },
   { name: 'zstd', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
@@ -94,6 +113,8 @@ const MAGICS: readonly { readonly name: string; readonly magic: Buffer }[] = [
   { name: 'lzo', magic: Buffer.from([0x89, 0x4c, 0x5a, 0x4f, 0x00]) },
   { name: 'lzma', magic: Buffer.from([0x5d, 0x00, 0x00]) },
   { name: 'squashfs', magic: Buffer.from('hsqs') },
+  { name: 'cpio', magic: OLD_LAYOUTS['binary-le'].magic },
+  { name: 'cpio', magic: OLD_LAYOUTS['binary-be'].magic },
 ];
 
 /** Bytes to look at to tell a format. */

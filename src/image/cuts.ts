@@ -1,11 +1,18 @@
 import type { ScannedEntry } from './cpio/scanner.js';
 
-/** Small entries are gathered until a segment holds this much plain data … */
+/** How large segments are, in plain bytes. */
+export interface CutSizes {
+  readonly min: number; // small entries are gathered until a segment holds this much …
+  readonly max: number; // … and cut at the latest when it would grow beyond this
+  readonly piece: number; // files of this size and more have segments of their own, cut inside at multiples of it
+}
+
 export const SEGMENT_MIN = 512 * 1024;
-/** … and cut at the latest when it would grow beyond this. */
 export const SEGMENT_MAX = 1536 * 1024;
-/** Files of this size and more have segments of their own, cut inside at multiples of it. */
 export const PIECE = 1024 * 1024;
+
+/** The sizes for formats that do not prefer any. */
+export const DEFAULT_SIZES: CutSizes = { min: SEGMENT_MIN, max: SEGMENT_MAX, piece: PIECE };
 
 /** FNV-1a over the bytes of a latin-1 string. */
 function hashName(name: string): number {
@@ -20,21 +27,24 @@ function hashName(name: string): number {
  * fixed distances from its start, whatever stands before it.
  */
 export class CutPlanner {
+  readonly #sizes: CutSizes;
   #start = 0; // offset of the segment being gathered
+
+  constructor(sizes: CutSizes = DEFAULT_SIZES) {
+    this.#sizes = sizes;
+  }
 
   /** The offsets to cut at, ascending, that the entry calls for; all at or after its header. */
   entry(entry: Pick<ScannedEntry, 'rawName' | 'offset' | 'dataOffset' | 'end'>): number[] {
+    const { min, max, piece } = this.#sizes;
     const cuts: number[] = [];
     const length = entry.end - entry.offset;
     const gathered = entry.offset - this.#start;
-    if (length >= PIECE) {
+    if (length >= piece) {
       if (gathered > 0) cuts.push(entry.offset);
-      for (let at = entry.dataOffset + PIECE; at < entry.end; at += PIECE) cuts.push(at);
+      for (let at = entry.dataOffset + piece; at < entry.end; at += piece) cuts.push(at);
       cuts.push(entry.end);
-    } else if (
-      gathered + length > SEGMENT_MAX ||
-      (gathered >= SEGMENT_MIN && hashName(entry.rawName) % 8 === 0)
-    ) {
+    } else if (gathered + length > max || (gathered >= min && hashName(entry.rawName) % 8 === 0)) {
       if (gathered > 0) cuts.push(entry.offset);
     }
     this.#start = cuts.at(-1) ?? this.#start;

@@ -2,7 +2,7 @@ import type { Digest } from '../store/digest.js';
 import type { BlobReader } from '../store/types.js';
 import { readBlobs } from './archive-index.js';
 import type { ArchiveDescriptor, Segment } from './archive.js';
-import { codec, type CodecName } from './codec.js';
+import { codecOf, type SegmentCodec } from './codec.js';
 
 /** Plain bytes that are to become a segment. */
 export interface PlainSegment {
@@ -16,26 +16,26 @@ export interface PlainSegment {
  * and length and then compared byte by byte, and those that earlier edits of it wrote, found by SHA-256.
  */
 export class KnownSegments {
-  readonly #codec: CodecName;
+  readonly #codec: SegmentCodec;
   readonly #blobs: BlobReader;
   readonly #base = new Map<string, Segment[]>();
   readonly #written = new Map<Digest, Segment>();
 
   constructor(
-    name: CodecName,
+    codec: SegmentCodec,
     base: ArchiveDescriptor,
     earlier: readonly ArchiveDescriptor[],
     blobs: BlobReader,
   ) {
-    this.#codec = name;
+    this.#codec = codec;
     this.#blobs = blobs;
-    for (const segment of segmentsOf([base], name)) {
+    for (const segment of segmentsOf([base], codec)) {
       const key = keyOf(segment.check, segment.plain);
       const alike = this.#base.get(key);
       if (alike === undefined) this.#base.set(key, [segment]);
       else alike.push(segment);
     }
-    for (const segment of segmentsOf(earlier, name)) {
+    for (const segment of segmentsOf(earlier, codec)) {
       if (segment.source !== undefined) this.#written.set(segment.source, segment);
     }
   }
@@ -53,14 +53,14 @@ export class KnownSegments {
 
   async #plainOf({ blob, plain }: Segment): Promise<Buffer> {
     const stored = (await readBlobs(this.#blobs, [blob])).get(blob) ?? Buffer.alloc(0);
-    return codec(this.#codec).decompress(stored, plain);
+    return this.#codec.decompress(stored, plain);
   }
 }
 
 const keyOf = (check: number, length: number): string => `${check}:${length}`;
 
-function segmentsOf(descriptors: readonly ArchiveDescriptor[], name: CodecName): Segment[] {
+function segmentsOf(descriptors: readonly ArchiveDescriptor[], { dialect }: SegmentCodec): Segment[] {
   return descriptors
     .flatMap(({ frames }) => frames)
-    .flatMap((frame) => (frame.codec === name ? frame.segments : []));
+    .flatMap((frame) => (codecOf(frame).dialect === dialect ? frame.segments : []));
 }

@@ -1,12 +1,12 @@
 import type { BlobWriter } from '../store/types.js';
 import type { ArchiveDescriptor, Frame } from './archive.js';
 import { ChunkReader } from './chunks.js';
-import { codec, MAGIC_LENGTH, sniff, type CodecName } from './codec.js';
+import { codecOf, MAGIC_LENGTH, sniff, type SegmentCodec } from './codec.js';
 import { padding4 } from './cpio/header.js';
 import { CpioScanner } from './cpio/scanner.js';
-import { PIECE } from './cuts.js';
+import { CutPlanner, PIECE } from './cuts.js';
 import { ImageError } from './errors.js';
-import { inflateMember, PLAIN_HEADER, takeHeader } from './gzip/member.js';
+import { inflateMember, takeHeader } from './gzip/member.js';
 import { Segmenter } from './segmenter.js';
 import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
 
@@ -109,9 +109,9 @@ class ArchiveFeed {
   #between: 'tail' | 'zeros' = 'zeros'; // what is gathered outside of an archive
   #archives = 0;
 
-  constructor(name: CodecName, writer: BlobWriter, counts: SegmentCounts) {
-    this.#sink = new SegmentWriter(codec(name), writer, counts);
-    this.#segmenter = new Segmenter(this.#sink);
+  constructor(codec: SegmentCodec, writer: BlobWriter, counts: SegmentCounts) {
+    this.#sink = new SegmentWriter(codec, writer, counts);
+    this.#segmenter = new Segmenter(this.#sink, new CutPlanner(codec.sizes));
   }
 
   /** Whether an archive has begun and its trailer has not been read. */
@@ -183,21 +183,18 @@ async function readGzipFrame(
   counts: SegmentCounts,
   growth: Growth,
 ): Promise<ReadFrame> {
-  const feed = new ArchiveFeed('gzip', writer, counts);
-  let prologue: Buffer | undefined;
-  do {
-    const header = await takeHeader(reader);
-    prologue ??= header;
+  const prologue = await takeHeader(reader);
+  const feed = new ArchiveFeed(codecOf({ codec: 'gzip', prologue }), writer, counts);
+  for (;;) {
     for await (const chunk of inflateMember(reader)) {
       growth.add(chunk.length);
       await feedPlain(feed, chunk);
     }
     // One archive in several members: gunzip joins them, so do we.
-  } while (feed.inside && sniff(await reader.peek(MAGIC_LENGTH)) === 'gzip');
-  return {
-    feed,
-    frame: { codec: 'gzip', prologue: prologue ?? PLAIN_HEADER, segments: await feed.finish() },
-  };
+    if (!feed.inside || sniff(await reader.peek(MAGIC_LENGTH)) !== 'gzip') break;
+    await takeHeader(reader);
+  }
+  return { feed, frame: { codec: 'gzip', prologue, segments: await feed.finish() } };
 }
 
 async function feedPlain(feed: ArchiveFeed, chunk: Buffer): Promise<void> {
@@ -224,7 +221,7 @@ async function readPlainFrame(
   writer: BlobWriter,
   counts: SegmentCounts,
 ): Promise<ReadFrame> {
-  const feed = new ArchiveFeed('none', writer, counts);
+  const feed = new ArchiveFeed(codecOf({ codec: 'none', prologue: Buffer.alloc(0) }), writer, counts);
   const ahead = await reader.peek(padding4(reader.position));
   const padding = Buffer.from(await reader.take(leadingZeros(ahead)));
   for (;;) {

@@ -2,7 +2,7 @@ import zlib from 'node:zlib';
 import { sha256 } from '../store/digest.js';
 import type { BlobWriter } from '../store/types.js';
 import { encodeIndex, type IndexedEntry, type Segment } from './archive.js';
-import type { SegmentCodec } from './codec.js';
+import type { PackedSegment, SegmentCodec } from './codec.js';
 import type { KnownSegments } from './known-segments.js';
 
 /** What writing an archive cost: the figures that `image put` and the demo print. */
@@ -20,8 +20,14 @@ export function zeroCounts(): SegmentCounts {
 /** Segments being compressed at one time: enough for every thread of libuv's pool. */
 const IN_FLIGHT = 6;
 
+/** Where segments go, in order. */
+export interface SegmentSink {
+  /** Adds the segment made of `chunks`; waits while there is enough to do. */
+  add(kind: Segment['kind'], chunks: readonly Buffer[], entries: readonly IndexedEntry[]): Promise<void>;
+}
+
 /** Compresses segments on several threads and stores them in order. */
-export class SegmentWriter {
+export class SegmentWriter implements SegmentSink {
   readonly #codec: SegmentCodec;
   readonly #writer: BlobWriter;
   readonly #counts: SegmentCounts;
@@ -39,14 +45,14 @@ export class SegmentWriter {
     this.#known = known;
   }
 
-  /** Adds the segment made of `chunks`; waits while enough others are being compressed. */
+  /** With `packed`, which must be what `chunks` are compressed, nothing is compressed. */
   async add(
     kind: Segment['kind'],
     chunks: readonly Buffer[],
     entries: readonly IndexedEntry[],
+    packed?: PackedSegment,
   ): Promise<void> {
-    const plain = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
-    const result = this.#store(kind, plain, entries);
+    const result = this.#store(kind, chunks, entries, packed);
     result.catch(() => undefined); // reported by finish or by the wait below
     this.#results.push(result);
     const oldest = this.#results.at(-IN_FLIGHT);
@@ -58,8 +64,19 @@ export class SegmentWriter {
     return Promise.all(this.#results);
   }
 
-  async #store(kind: Segment['kind'], plain: Buffer, entries: readonly IndexedEntry[]): Promise<Segment> {
+  async #store(
+    kind: Segment['kind'],
+    chunks: readonly Buffer[],
+    entries: readonly IndexedEntry[],
+    packed: PackedSegment | undefined,
+  ): Promise<Segment> {
     const index = entries.length === 0 ? null : await this.#writer.put(encodeIndex(entries));
+    if (packed !== undefined) {
+      const check = chunks.reduce((crc, chunk) => zlib.crc32(chunk, crc), 0);
+      const plain = chunks.reduce((sum, { length }) => sum + length, 0);
+      return { kind, index, plain, check, ...(await this.#put(packed)) };
+    }
+    const plain = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
     const check = zlib.crc32(plain);
     const source = this.#known === undefined ? undefined : sha256(plain);
     const place = { kind, index, ...(source === undefined ? {} : { source }) };
@@ -68,15 +85,14 @@ export class SegmentWriter {
       this.#counts.reusedSegments++;
       return { ...known, ...place };
     }
-    const stored = await this.#codec.compress(plain);
+    const compressed = await this.#codec.compress(plain);
     this.#counts.compressed += plain.length;
     this.#counts.compressedSegments++;
-    return {
-      ...place,
-      blob: await this.#writer.put(stored),
-      stored: stored.length,
-      plain: plain.length,
-      check,
-    };
+    return { ...place, plain: plain.length, check, ...(await this.#put(compressed)) };
+  }
+
+  async #put({ stored, blocks }: PackedSegment): Promise<Pick<Segment, 'blob' | 'stored' | 'blocks'>> {
+    const blob = await this.#writer.put(stored);
+    return { blob, stored: stored.length, ...(blocks === undefined ? {} : { blocks }) };
   }
 }

@@ -1,23 +1,27 @@
 import type { IndexedEntry, Segment } from './archive.js';
 import type { ScannedEntry } from './cpio/scanner.js';
-import { CutPlanner } from './cuts.js';
-import type { SegmentWriter } from './segment-writer.js';
+import type { CutPlanner } from './cuts.js';
+import type { SegmentSink } from './segment-writer.js';
+
+/** What decides where segments end. */
+export type CutRule = Pick<CutPlanner, 'entry' | 'restart'>;
 
 /**
  * Gathers an archive's plain bytes and the entries found in them, and hands them on as segments. Offsets count from
  * the first byte pushed.
  */
 export class Segmenter {
-  readonly #sink: SegmentWriter;
-  readonly #planner = new CutPlanner();
+  readonly #sink: SegmentSink;
+  readonly #rule: CutRule;
   #cuts: number[] = [];
   #entries: ScannedEntry[] = [];
   #held: Buffer[] = [];
   #start = 0; // offset of the first held byte
   #end = 0; // offset past the last held byte
 
-  constructor(sink: SegmentWriter) {
+  constructor(sink: SegmentSink, rule: CutRule) {
     this.#sink = sink;
+    this.#rule = rule;
   }
 
   /** Offset past the last byte pushed. */
@@ -32,16 +36,24 @@ export class Segmenter {
 
   /** An entry whose header lies at or after what was cut last; its bytes may be pushed before or after this call. */
   entry(entry: ScannedEntry): void {
-    this.#cuts.push(...this.#planner.entry(entry));
+    this.#cuts.push(...this.#rule.entry(entry));
     this.#entries.push(entry);
   }
 
-  /** Takes the next plain bytes and hands on every segment that is complete. */
-  async push(chunk: Buffer): Promise<void> {
+  /** Calls for a cut at the last byte pushed, beyond those of the rule. */
+  cut(): void {
+    this.#cuts.push(this.#end);
+  }
+
+  /**
+   * Takes the next plain bytes and hands on every segment that is complete: up to `settled`, before which every entry
+   * that begins is known.
+   */
+  async push(chunk: Buffer, settled = this.#end + chunk.length): Promise<void> {
     if (chunk.length === 0) return;
     this.#held.push(chunk);
     this.#end += chunk.length;
-    for (let cut = this.#cuts[0]; cut !== undefined && cut <= this.#end; cut = this.#cuts[0]) {
+    for (let cut = this.#cuts[0]; cut !== undefined && cut <= settled; cut = this.#cuts[0]) {
       this.#cuts.shift();
       await this.#cutAt(cut, 'entries');
     }
@@ -51,7 +63,7 @@ export class Segmenter {
   async flush(kind: Segment['kind'], offset = this.#end): Promise<void> {
     this.#cuts = [];
     await this.#cutAt(offset, kind);
-    this.#planner.restart(offset);
+    this.#rule.restart(offset);
   }
 
   async #cutAt(offset: number, kind: Segment['kind']): Promise<void> {

@@ -2,9 +2,11 @@ import type { BlobReader, BlobWriter } from '../store/types.js';
 import { FrameReader, loadEntries, type PlacedEntry } from './archive-index.js';
 import type { ArchiveDescriptor, Frame, Segment } from './archive.js';
 import { collect } from './chunks.js';
-import { codec, type CodecName } from './codec.js';
+import { codecOf } from './codec.js';
+import { sumOf } from './cpio/checksum.js';
 import { encodeHeader, encodeTrailer, isRegular, padding4 } from './cpio/header.js';
 import { canonicalPath, pathToText } from './cpio/path.js';
+import { CutPlanner } from './cuts.js';
 import type { Edit } from './edit.js';
 import { planEdits, type EditPlan, type PlannedEntry } from './edit-plan.js';
 import { ImageError } from './errors.js';
@@ -48,7 +50,7 @@ class Splicer {
   readonly #entries: readonly PlacedEntry[];
   readonly #plan: EditPlan;
   readonly #readers: readonly FrameReader[];
-  readonly #known = new Map<CodecName, KnownSegments>();
+  readonly #known = new Map<string, KnownSegments>(); // by dialect
   readonly #tools: SpliceTools;
   readonly #main: number; // the frame that new entries go to: the last that holds an archive
 
@@ -110,16 +112,17 @@ class Splicer {
     return touched;
   }
 
-  #sink({ codec: name }: Frame): SegmentWriter {
+  #sink(frame: Frame): SegmentWriter {
     const { writer, counts, earlier, blobs } = this.#tools;
-    const known = this.#known.get(name) ?? new KnownSegments(name, this.#base, earlier, blobs);
-    this.#known.set(name, known);
-    return new SegmentWriter(codec(name), writer, counts, known);
+    const codec = codecOf(frame);
+    const known = this.#known.get(codec.dialect) ?? new KnownSegments(codec, this.#base, earlier, blobs);
+    this.#known.set(codec.dialect, known);
+    return new SegmentWriter(codec, writer, counts, known);
   }
 
   async #write(frame: Frame, body: (out: EntryWriter) => Promise<void>): Promise<Segment[]> {
     const sink = this.#sink(frame);
-    const out = new EntryWriter(new Segmenter(sink));
+    const out = new EntryWriter(new Segmenter(sink, new CutPlanner(codecOf(frame).sizes)));
     await body(out);
     await out.flush();
     return sink.finish();
@@ -201,17 +204,6 @@ class Splicer {
 /** Whether only fields of an entry's header change: its name and its data stay, and so does where they stand. */
 function keepsData(entry: PlacedEntry, planned: PlannedEntry | null): planned is PlannedEntry {
   return planned?.data.kind === 'kept' && planned.data.entry === entry && planned.rawName === entry.rawName;
-}
-
-/** The sum of all bytes modulo 2^32, as a 070702 header holds it (cpio(5)). */
-async function sumOf(data: AsyncIterable<Buffer>): Promise<number> {
-  let sum = 0;
-  for await (const chunk of data) {
-    let part = 0;
-    for (const byte of chunk) part += byte;
-    sum = (sum + part) % 2 ** 32;
-  }
-  return sum;
 }
 
 /** GNU cpio's default block: archives are padded to a multiple of it. */

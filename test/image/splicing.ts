@@ -1,5 +1,5 @@
 import { archiveMap, type ArchiveDescriptor } from '../../src/image/archive.js';
-import { codec } from '../../src/image/codec.js';
+import { codecOf } from '../../src/image/codec.js';
 import { pathFromText } from '../../src/image/cpio/path.js';
 import { contentOf, type Edit } from '../../src/image/edit.js';
 import { readArchive } from '../../src/image/read-archive.js';
@@ -32,7 +32,7 @@ export async function plainOf(descriptor: ArchiveDescriptor, blobs: MemoryBlobs)
   return Promise.all(
     descriptor.frames.map(async (frame) => {
       const parts = frame.segments.map(({ blob, plain }) =>
-        codec(frame.codec).decompress(blobs.held.get(blob)!, plain),
+        codecOf(frame).decompress(blobs.held.get(blob)!, plain),
       );
       return Buffer.concat(await Promise.all(parts));
     }),
