@@ -1,9 +1,8 @@
-import { type Socket, createSocket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
 import { codeOf, messageOf } from '../../errors.js';
 import { BlockQueue, readPieces } from './block-queue.js';
-import type { TftpClient, TftpFile } from './files.js';
+import type { TftpFile } from './files.js';
 import { pieceSize } from './limits.js';
+import type { Line } from './lines.js';
 import type { Terms } from './negotiate.js';
 import { type TftpMode, decodeTftp, encodeTftp } from './packet.js';
 import { Transfer, type TransferAction, type TransferOutcome } from './transfer.js';
@@ -17,20 +16,19 @@ export interface SessionResult {
 }
 
 export interface SessionOptions {
-  readonly client: TftpClient; // the address as the socket wrote it
-  readonly host: string; // our address to send from
+  readonly line: Line; // to the client; closed by the session
   readonly file: TftpFile; // closed by the session
   readonly mode: TftpMode;
   readonly terms: Terms;
   readonly now: () => number; // milliseconds, monotonic
 }
 
-/** One transfer on its own socket, connected to its client so that the kernel drops what others send to it. */
+/** One transfer: moves packets between its line, its file and the rules of transfer.ts. */
 export class Session {
   readonly #options: SessionOptions;
   readonly #transfer: Transfer;
   readonly #queue: BlockQueue;
-  readonly #socket: Socket;
+  readonly #line: Line;
   readonly #lead: number; // blocks to have ready beyond the acknowledged ones
   readonly #result: Promise<SessionResult>;
   #resolve: (result: SessionResult) => void = () => undefined;
@@ -43,11 +41,11 @@ export class Session {
     const { terms, file, mode } = options;
     const piece = pieceSize(terms.blksize, terms.windowsize);
     this.#options = options;
+    this.#line = options.line;
     this.#lead = piece / terms.blksize;
     this.#queue = new BlockQueue(readPieces(file, mode, piece), terms.blksize);
     this.#transfer = new Transfer({ ...terms, oack: terms.accepted !== undefined }, options.now());
     this.#result = new Promise((resolve) => (this.#resolve = resolve));
-    this.#socket = createSocket({ type: isIPv6(options.host) ? 'udp6' : 'udp4' });
   }
 
   /** Bytes of the file that the client has acknowledged. */
@@ -60,19 +58,23 @@ export class Session {
     return this.#transfer.stalledAt(this.#options.now());
   }
 
-  /** Runs the transfer to its end, and lets go of the socket and the file. Never rejects. */
+  /** Whether the transfer is over, though it may still be letting go of its file. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether the client has taken nothing of the file so far. */
+  get untouched(): boolean {
+    return this.#transfer.acked === 0;
+  }
+
+  /** Runs the transfer to its end, and lets go of the line and the file. Never rejects. */
   run(): Promise<SessionResult> {
-    const { client, host } = this.#options;
-    const socket = this.#socket;
-    socket.on('error', (error) => this.#socketFailed(error));
-    socket.bind(0, host, () => {
-      if (this.#ended) return;
-      socket.connect(client.port, client.address, (error?: Error) => {
-        if (this.#ended) return;
-        if (error) this.#socketFailed(error);
-        else this.#begin();
-      });
+    this.#line.listen({
+      onPacket: (bytes) => this.#receive(bytes),
+      onError: (error) => this.#lineFailed(error),
     });
+    this.#perform(this.#transfer.start(this.#options.now()));
     return this.#result;
   }
 
@@ -81,13 +83,9 @@ export class Session {
     this.#perform(this.#transfer.fail('aborted', reason, message));
   }
 
-  #begin(): void {
-    const { address, port } = this.#socket.remoteAddress();
-    this.#socket.on('message', (bytes, remote) => {
-      // Before it was connected the socket took datagrams from anybody.
-      if (remote.port === port && remote.address === address) this.#receive(bytes);
-    });
-    this.#perform(this.#transfer.start(this.#options.now()));
+  /** Ends the transfer because the client has turned to something else. */
+  leave(reason: string): void {
+    this.#perform(this.#transfer.leave(reason));
   }
 
   #receive(bytes: Buffer): void {
@@ -104,11 +102,11 @@ export class Session {
     }
   }
 
-  #socketFailed(error: Error): void {
-    const refused = codeOf(error) === 'ECONNREFUSED';
-    const outcome = refused ? 'aborted' : 'failed';
+  #lineFailed(error: Error): void {
     this.#perform(
-      this.#transfer.fail(outcome, refused ? 'the client has closed its port' : messageOf(error)),
+      codeOf(error) === 'ECONNREFUSED'
+        ? this.#transfer.leave('the client has closed its port')
+        : this.#transfer.fail('failed', messageOf(error)),
     );
   }
 
@@ -116,14 +114,16 @@ export class Session {
     for (const action of actions) {
       switch (action.kind) {
         case 'oack':
-          this.#send(encodeTftp({ kind: 'oack', options: this.#options.terms.accepted ?? new Map() }));
+          this.#line.send(encodeTftp({ kind: 'oack', options: this.#options.terms.accepted ?? new Map() }));
           break;
         case 'data':
-          for (let block = action.first; block <= action.last; block += 1)
-            this.#send(this.#queue.packet(block));
+          for (let block = action.first; block <= action.last; block += 1) {
+            const packet = this.#queue.packet(block);
+            if (packet !== undefined) this.#line.send(packet);
+          }
           break;
         case 'end':
-          if (action.error !== undefined) this.#send(encodeTftp({ kind: 'error', ...action.error }));
+          if (action.error !== undefined) this.#line.send(encodeTftp({ kind: 'error', ...action.error }));
           void this.#finish(action.outcome, action.detail);
           return;
       }
@@ -132,15 +132,6 @@ export class Session {
     this.#queue.release(this.#transfer.acked);
     this.#readAhead();
     this.#setTimer();
-  }
-
-  #send(bytes: Buffer | undefined): void {
-    if (bytes === undefined) return;
-    try {
-      this.#socket.send(bytes);
-    } catch {
-      // Not connected (yet, or any more): a lost datagram like any other.
-    }
   }
 
   /** Keeps one read running while less than `lead` blocks are ready. */
@@ -183,7 +174,7 @@ export class Session {
     await this.#filling;
     await this.#queue.close().catch(() => undefined);
     await this.#options.file.close().catch(() => undefined);
-    await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
+    await this.#line.close();
     this.#resolve({ outcome, detail, bytes, resent: this.#transfer.resent });
   }
 }

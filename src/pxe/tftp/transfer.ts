@@ -121,9 +121,16 @@ export class Transfer {
 
   /** The client gave up with an ERROR. */
   error(code: number, message: string): readonly TransferAction[] {
+    return this.leave(`the client sent error ${code} ${message}`.trimEnd());
+  }
+
+  /**
+   * The client gave up: it said so, closed its port, or asked for something else. It was a probe when it was told the
+   * size, or whatever else it asked, and took nothing of the file.
+   */
+  leave(detail: string): readonly TransferAction[] {
     if (this.#phase === 'ended') return [];
-    const probe = this.#phase === 'oack';
-    return this.#end(probe ? 'probe' : 'aborted', `the client sent error ${code} ${message}`.trimEnd());
+    return this.#end(this.#terms.oack && this.#acked === 0 ? 'probe' : 'aborted', detail);
   }
 
   /** The edge gave up: the file or the socket failed, or the server is closing. */

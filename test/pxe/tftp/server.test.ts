@@ -188,7 +188,7 @@ test('clients that have gone are noticed, and 300 of them leave nothing behind',
   t.true(await settled(serving, source));
   // The kernel says that the port is closed; where it does not, silence says so later.
   t.deepEqual(
-    serving.events.filter(({ outcome, bytes }) => !['aborted', 'timeout'].includes(outcome) || bytes > 0),
+    serving.events.filter(({ outcome, bytes }) => !['probe', 'timeout'].includes(outcome) || bytes > 0),
     [],
   );
   const client = await RawClient.open();
