@@ -14,6 +14,7 @@ import { registerNodeset } from './nodeset.js';
 import { registerServe } from './serve.js';
 import { registerStatus } from './status.js';
 import { registerStore } from './store.js';
+import { usageLine } from './usage-line.js';
 
 const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   registerInit,
@@ -55,7 +56,6 @@ export async function run(words: readonly string[], streams: Streams): Promise<n
     .configureOutput({
       writeOut: (text) => streams.stdout.write(text),
       writeErr: (text) => streams.stderr.write(text),
-      outputError: (text, write) => write(text.replace(/^error: /, 'rackboot: ')),
     })
     .addHelpText(
       'after',
@@ -63,7 +63,11 @@ export async function run(words: readonly string[], streams: Streams): Promise<n
     );
   const { context, close } = createContext(program, streams);
   for (const register of COMMANDS) register(program, context);
-  for (const command of everyCommand(program)) command.exitOverride();
+  for (const command of everyCommand(program)) {
+    command
+      .exitOverride()
+      .configureOutput({ outputError: (text, write) => write(usageLine(text, command)) });
+  }
   try {
     await program.parseAsync(words, { from: 'user' });
     return 0;
