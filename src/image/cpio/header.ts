@@ -29,7 +29,7 @@ export const TRAILER_NAME = 'TRAILER!!!';
 /** Longest name written, its NUL included: PATH_MAX. The kernel passes over entries with a longer one (initramfs.c: do_header). */
 export const MAX_NAME_SIZE = 4096;
 /** Longest name read: an archive may hold a name that nothing can unpack, and keeps it. */
-const MAX_NAME_READ = 8 * 1024;
+export const MAX_NAME_READ = 8 * 1024;
 /** Largest c_filesize: eight hexadecimal digits. */
 export const MAX_FILE_SIZE = 0xffff_ffff;
 

@@ -1,9 +1,11 @@
 import { ImageError } from '../errors.js';
+import { addToSum } from './checksum.js';
 import {
   checkMagic,
   CPIO_MAGIC_SIZE,
   decodeHeader,
   HEADER_SIZE,
+  isRegular,
   isSymlink,
   padding4,
   TRAILER_NAME,
@@ -46,6 +48,7 @@ export class CpioScanner {
   #skip = 0; // bytes of data and padding left of the current entry
   #current: ScannedEntry | undefined;
   #target: Buffer[] | undefined; // the data of a symbolic link, as it comes
+  #sum: { value: number; left: number } | undefined; // of the data of a file in a 070702 archive, and bytes to come
   readonly #events: ScanEvents;
 
   /** A scan of an archive whose first byte stands at offset `base`. */
@@ -61,7 +64,7 @@ export class CpioScanner {
 
   /**
    * Reads `chunk` and gives back how many of its bytes belong to the archive: all of them, until the trailer ends
-   * inside it. Throws ImageError BAD_MAGIC, BAD_HEADER.
+   * inside it. Throws ImageError BAD_MAGIC, BAD_HEADER, BAD_CHECKSUM.
    */
   push(chunk: Buffer): number {
     let at = 0;
@@ -69,7 +72,9 @@ export class CpioScanner {
       if (this.#state === 'trailer-padding') return at;
       if (this.#state === 'data') {
         const take = Math.min(this.#skip, chunk.length - at);
-        this.#target?.push(chunk.subarray(at, at + take));
+        const bytes = chunk.subarray(at, at + take);
+        this.#target?.push(bytes);
+        this.#addToSum(bytes);
         at += take;
         this.#position += take;
         this.#skip -= take;
@@ -95,8 +100,17 @@ export class CpioScanner {
     );
   }
 
+  #addToSum(bytes: Buffer): void {
+    if (this.#sum === undefined) return;
+    const data = bytes.subarray(0, this.#sum.left);
+    this.#sum.value = addToSum(this.#sum.value, data);
+    this.#sum.left -= data.length;
+  }
+
   #endData(): void {
     this.#state = 'header';
+    if (this.#sum !== undefined && this.#current !== undefined) checkSum(this.#current, this.#sum.value);
+    this.#sum = undefined;
     if (this.#target === undefined || this.#current === undefined) return;
     this.#current.target = Buffer.concat(this.#target).toString('latin1', 0, this.#current.header.size);
     this.#target = undefined;
@@ -147,7 +161,19 @@ export class CpioScanner {
     this.#current = entry;
     this.#skip = end - dataOffset;
     this.#state = this.#skip > 0 ? 'data' : 'header';
+    this.#sum =
+      header.magic === '070702' && isRegular(header.mode) && header.size > 0
+        ? { value: 0, left: header.size }
+        : undefined;
     this.#target = isSymlink(header.mode) && this.#skip > 0 && header.size <= MAX_TARGET ? [] : undefined;
     this.#events.onEntry(entry);
   }
+}
+
+function checkSum({ header, rawName, offset }: ScannedEntry, sum: number): void {
+  if (sum === header.check) return;
+  throw new ImageError(
+    'BAD_CHECKSUM',
+    `${pathToText(canonicalPath(rawName))} at offset ${offset}: its bytes add up to ${sum}, its header says ${header.check} (070702); the file is damaged, fetch it again`,
+  );
 }
