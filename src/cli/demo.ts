@@ -7,8 +7,9 @@ import type { Context } from './context.js';
 export function registerDemo(program: Command, context: Context): void {
   program
     .command('demo')
+    .summary('show the main job end to end in a virtual machine')
     .description(
-      'show the main job end to end: imports Debian’s network installer, boots a virtual machine into it over a private network, changes a file, boots again, writes the ISO and verifies it',
+      'Imports Debian’s network installer, boots a virtual machine into it over a private network, changes a file, boots again, writes the ISO and verifies it.',
     )
     .option('--once', 'end when all is shown; exit 0 only if every step was proved')
     .option('--listen <address:port>', 'where the status page listens; port 0 for any', '127.0.0.1:0')

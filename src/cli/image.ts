@@ -10,7 +10,7 @@ import { registerLooks } from './image/look.js';
 
 /** `rackboot image …`: osimages and their generations. */
 export function registerImage(program: Command, context: Context): void {
-  const image = program.command('image').description('Osimages: import, change, compare, go back');
+  const image = program.command('image').description('import osimages, change them, compare, go back');
   registerImport(image, context);
   registerBuild(image, context);
   registerChanges(image, context);

@@ -9,7 +9,7 @@ export function registerInit(program: Command, context: Context): void {
   program
     .command('init')
     .description('make a site: a directory with a commented rackboot.yaml')
-    .argument('[dir]', 'the directory, made when missing (default: the one of --site)')
+    .argument('[dir]', 'the directory, made when missing; that of --site when left out')
     .addHelpText(
       'after',
       `

@@ -43,7 +43,7 @@ export function registerIso(program: Command, context: Context): void {
 
   iso
     .command('cat')
-    .description("write a file's bytes to standard output; --json changes nothing")
+    .description('write a file’s bytes to standard output; --json changes nothing')
     .argument('<file>', 'the ISO image')
     .argument('<path>', 'a file in the image')
     .addHelpText(

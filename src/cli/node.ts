@@ -31,7 +31,7 @@ Quote it: the shell has its own meaning for brackets.`;
 
 /** `node add|set|ls|show|rm` and `nodels`: the node database. */
 export function registerNode(program: Command, context: Context): void {
-  const node = program.command('node').description('Nodes: add, change, list, remove');
+  const node = program.command('node').description('add nodes, change, list and remove them');
 
   withNodeOptions(node.command('add'))
     .description('add a node')

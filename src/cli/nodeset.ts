@@ -28,8 +28,7 @@ Examples:
   rackboot nodeset n1 osimage=d12
   rackboot nodeset 'rack1,-n3' osimage=d12@2 --dry-run
   rackboot nodeset all boot
-  rackboot nodeset 'n[1-4]' stat
-`,
+  rackboot nodeset 'n[1-4]' stat`,
     )
     .action(async (range: string, text: string, options: { dryRun?: boolean }) => {
       const target = parseTarget(text);

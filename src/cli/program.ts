@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { messageOf } from '../errors.js';
 import { packageRoot } from '../site/assets.js';
 import { registerCompletion } from './completion.js';
@@ -41,33 +41,45 @@ export function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+/** The columns help is wrapped at where the output says none. */
+const COLUMNS = 80;
+
+/** Every command, over the streams it prints to, and the function that closes what a command opened. */
+export function createProgram(streams: Streams): { program: Command; close: () => Promise<void> } {
+  const program = new Command('rackboot')
+    .description('Provisions racks of machines from network-booted installers.')
+    .addOption(
+      new Option('--site <dir>', 'the site to work on').default(
+        process.env['RACKBOOT_SITE'] ?? '.',
+        '$RACKBOOT_SITE, else the current directory',
+      ),
+    )
+    .option('--json', 'print results as JSON')
+    .version(version(), '--version', 'print the version')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureHelp({ minWidthToWrap: 24 })
+    .configureOutput({
+      writeOut: (text) => streams.stdout.write(text),
+      writeErr: (text) => streams.stderr.write(text),
+      getOutHelpWidth: () => columnsOf(streams.stdout),
+      getErrHelpWidth: () => columnsOf(streams.stderr),
+    })
+    .addHelpText('after', '\nStart with: rackboot --site DIR init');
+  const { context, close } = createContext(program, streams);
+  for (const register of COMMANDS) register(program, context);
+  for (const command of everyCommand(program)) {
+    command.exitOverride().configureOutput({ outputError: (text, write) => write(usageLine(text, command)) });
+  }
+  return { program, close };
+}
+
 /**
  * Runs one command line (the words after the program's name) and gives back the exit status: 0, 1 for a failed
  * operation, 2 for wrong usage. Errors are one line on standard error.
  */
 export async function run(words: readonly string[], streams: Streams): Promise<number> {
-  const program = new Command('rackboot')
-    .description('Provisions racks of machines from network-booted installers.')
-    .option('--site <dir>', 'the site to work on', process.env['RACKBOOT_SITE'] ?? '.')
-    .option('--json', 'print results as JSON')
-    .version(version(), '--version', 'print the version')
-    .showSuggestionAfterError()
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => streams.stdout.write(text),
-      writeErr: (text) => streams.stderr.write(text),
-    })
-    .addHelpText(
-      'after',
-      '\nThe site is the directory given with --site, or $RACKBOOT_SITE, or the current one.\nStart with: rackboot --site DIR init',
-    );
-  const { context, close } = createContext(program, streams);
-  for (const register of COMMANDS) register(program, context);
-  for (const command of everyCommand(program)) {
-    command
-      .exitOverride()
-      .configureOutput({ outputError: (text, write) => write(usageLine(text, command)) });
-  }
+  const { program, close } = createProgram(streams);
   try {
     await program.parseAsync(words, { from: 'user' });
     return 0;
@@ -83,7 +95,12 @@ export async function run(words: readonly string[], streams: Streams): Promise<n
   }
 }
 
-function everyCommand(command: Command): Command[] {
+function columnsOf(stream: NodeJS.WritableStream): number {
+  return 'columns' in stream && typeof stream.columns === 'number' ? stream.columns : COLUMNS;
+}
+
+/** A command and all below it, parents first. */
+export function everyCommand(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyCommand)];
 }
 

@@ -23,8 +23,7 @@ Logs are JSON lines, or coloured text on a terminal.
 
 Examples:
   rackboot --site /srv/rackboot serve
-  rackboot --site /srv/rackboot serve --log-level debug 2> serve.log
-`,
+  rackboot --site /srv/rackboot serve --log-level debug 2> serve.log`,
     )
     .action(async (options: { logLevel: string }) => {
       const { site, store } = await context.openStore();

@@ -20,7 +20,7 @@ export function registerStatus(program: Command, context: Context): void {
     )
     .addHelpText(
       'after',
-      '\nExamples:\n  rackboot status\n  rackboot status rack1 --watch\n  rackboot --json status n1\n',
+      '\nExamples:\n  rackboot status\n  rackboot status rack1 --watch\n  rackboot --json status n1',
     )
     .action(async (range: string | undefined, options: { watch?: boolean }) => {
       const { store } = await context.openStore();

@@ -13,7 +13,7 @@ export function registerStore(program: Command, context: Context): void {
   program
     .command('gc')
     .description('remove what no generation, node or running command needs')
-    .option('-n, --dry-run', 'only say what would be removed', false)
+    .option('-n, --dry-run', 'only say what would be removed')
     .option('--keep <n>', 'also drop all but the newest N generations of each osimage', parseCount)
     .addHelpText(
       'after',
@@ -24,7 +24,7 @@ Examples:
   rackboot gc --dry-run
   rackboot gc --keep 5`,
     )
-    .action((options: { dryRun: boolean; keep?: number }) => collect(context, options));
+    .action((options: { dryRun?: boolean; keep?: number }) => collect(context, options));
 }
 
 async function verify(context: Context): Promise<void> {
@@ -51,12 +51,13 @@ async function verify(context: Context): Promise<void> {
   }
 }
 
-async function collect(context: Context, options: { dryRun: boolean; keep?: number }): Promise<void> {
+async function collect(context: Context, options: { dryRun?: boolean; keep?: number }): Promise<void> {
+  const dryRun = options.dryRun === true;
   const { store } = await context.openStore();
-  const result = await store.gc(options);
-  const verb = options.dryRun ? 'would remove' : 'removed';
+  const result = await store.gc({ ...options, dryRun });
+  const verb = dryRun ? 'would remove' : 'removed';
   context.print(
-    { ...result, dryRun: options.dryRun },
+    { ...result, dryRun },
     () =>
       `${verb} ${result.generations} generations, ${result.blobs} blobs and ${result.files} files: ${size(result.bytes)}`,
   );

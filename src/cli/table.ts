@@ -19,6 +19,21 @@ export function textTable(headings: readonly string[], rows: readonly (readonly 
   return [headings, ...rows].map(line).join('\n');
 }
 
+/**
+ * `text` in lines of at most `width` columns where its words allow, all but the first indented by `indent`. A template's
+ * `{{ … }}` and `{% … %}` stay whole.
+ */
+export function foldWords(text: string, indent: number, width = 80): string {
+  const words = text.match(/(?:\{\{.*?\}\}|\{%.*?%\}|\S)+/g) ?? [];
+  const lines: string[] = [];
+  for (const word of words) {
+    const line = lines.at(-1);
+    if (line === undefined || indent + line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${line} ${word}`;
+  }
+  return lines.join(`\n${' '.repeat(indent)}`);
+}
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** A number of bytes as people read it: `512 B`, `1.5 MiB`. */

@@ -4,7 +4,7 @@ import { artifactMap, manifestOf, shortId } from '../../osimage/manifest.js';
 import type { GenerationManifest } from '../../osimage/types.js';
 import type { GenerationRecord } from '../../store/records.js';
 import type { Context } from '../context.js';
-import { formatBytes, formatTime, textTable } from '../table.js';
+import { foldWords, formatBytes, formatTime, textTable } from '../table.js';
 
 export function registerLists(image: Command, context: Context): void {
   image
@@ -38,7 +38,7 @@ export function registerLists(image: Command, context: Context): void {
                 rows.map(({ record, manifest, nodes }) => [
                   record.osimage,
                   manifest.family,
-                  `${record.number} (${shortId(record.id)})`,
+                  String(record.number),
                   manifest.inputs.layers.map((layer) => layer.name).join(':') || '-',
                   String(nodes),
                   formatTime(record.createdAt),
@@ -130,6 +130,8 @@ function manifestJson(manifest: GenerationManifest): Record<string, unknown> {
   };
 }
 
+const INDENT = ' '.repeat(13);
+
 function describe(
   record: GenerationRecord,
   manifest: GenerationManifest,
@@ -137,22 +139,22 @@ function describe(
 ): string {
   const { inputs } = manifest;
   const lines = [
-    `osimage     ${record.osimage}`,
-    `generation  ${record.number} (${record.id})`,
-    `made        ${formatTime(record.createdAt)}, ${record.note}`,
-    `family      ${manifest.family}`,
-    `layers      ${inputs.layers.map((layer) => `${layer.name} (${layer.digest.slice(0, 12)})`).join(', ') || 'none'}`,
-    `settings    ${
+    `osimage      ${record.osimage}`,
+    `generation   ${record.number} (${record.id})`,
+    `made         ${formatTime(record.createdAt)}, ${record.note}`,
+    `family       ${manifest.family}`,
+    `layers       ${inputs.layers.map((layer) => `${layer.name} (${layer.digest.slice(0, 12)})`).join(', ') || 'none'}`,
+    `settings     ${
       Object.entries(inputs.settings)
         .map(([key, value]) => `${key}=${value}`)
         .join(' ') || 'none'
     }`,
-    `answer file ${manifest.answer?.name ?? 'none'}`,
+    `answer file  ${manifest.answer?.name ?? 'none'}`,
     ...manifest.boot.map(
       (entry) =>
-        `boot        ${entry.label}: ${[entry.kernel, ...entry.initrds].join(' + ')}${entry.args === '' ? '' : `  ${entry.args}`}`,
+        `boot         ${entry.label}: ${[entry.kernel, ...entry.initrds].join(' + ')}${entry.args === '' ? '' : `\n${INDENT}${foldWords(entry.args, INDENT.length)}`}`,
     ),
-    ...inputs.edits.map((edit) => `change      ${edit.op} ${edit.path} (${edit.archive})`),
+    ...inputs.edits.map((edit) => `change       ${edit.op} ${edit.path} (${edit.archive})`),
     '',
     textTable(
       ['FILE', 'SIZE', 'PARTS', 'SHA-256'],

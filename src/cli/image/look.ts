@@ -10,7 +10,7 @@ import { findGeneration, findOsimage, pickGeneration } from '../../osimage/find.
 import { manifestOf, shortId } from '../../osimage/manifest.js';
 import type { PlacedEntry } from '../../image/archive-index.js';
 import type { Context } from '../context.js';
-import { formatMode, textTable } from '../table.js';
+import { foldWords, formatMode, textTable } from '../table.js';
 
 export function registerLooks(image: Command, context: Context): void {
   const archive = [
@@ -133,7 +133,11 @@ function describeDiff(diff: GenerationDiff): string[] {
       const what = change.what.length === 0 ? '' : `  ${change.what.join(', ')}${size}`;
       return `${MARKS[change.change]} ${change.path}${what}`;
     }),
-    ...diff.boot.map(({ label, before, after }) => `boot arguments of ${label}: ${sides(before, after)}`),
+    ...diff.boot.flatMap(({ label, before, after }) => [
+      `boot arguments of ${label}:`,
+      `  - ${foldWords(before ?? '', 4) || '(none)'}`,
+      `  + ${foldWords(after ?? '', 4) || '(none)'}`,
+    ]),
     ...(diff.answer === null ? [] : [`answer file: ${sides(diff.answer.before, diff.answer.after)}`]),
     ...diff.files.map(
       ({ path, before, after }) =>
