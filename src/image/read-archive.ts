@@ -9,15 +9,7 @@ import { ImageError } from './errors.js';
 import { inflateMember, takeHeader } from './gzip/member.js';
 import { Segmenter } from './segmenter.js';
 import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
-
-/** How much an archive may grow when it is unpacked, against decompression bombs. */
-export interface UnpackLimits {
-  readonly maxRatio: number; // plain bytes for each byte of input …
-  readonly ratioFloor: number; // … once the plain bytes exceed this
-}
-
-/** Beyond deflate's own best (1032:1) nothing is honest; below 1 GiB nobody minds. */
-export const DEFAULT_LIMITS: UnpackLimits = { maxRatio: 200, ratioFloor: 1 << 30 };
+import { DEFAULT_LIMITS, Growth, type UnpackLimits } from './unpack-limits.js';
 
 /**
  * Reads an archive file once, as the kernel would: frame after frame, each a compressed stream or plain cpio, zeros
@@ -69,29 +61,6 @@ function unknownFormat(format: string | undefined, offset: number, start: Buffer
     'UNKNOWN_CODEC',
     `the archive is ${format}-compressed at offset ${offset}; this release edits gzip-compressed and plain cpio archives: repack it with gzip first`,
   );
-}
-
-/** Watches how much the plain bytes outgrow the bytes read. */
-class Growth {
-  readonly #reader: ChunkReader;
-  readonly #limits: UnpackLimits;
-  #plain = 0;
-
-  constructor(reader: ChunkReader, limits: UnpackLimits) {
-    this.#reader = reader;
-    this.#limits = limits;
-  }
-
-  /** Counts `length` plain bytes more. Throws ImageError TOO_LARGE. */
-  add(length: number): void {
-    const { maxRatio, ratioFloor } = this.#limits;
-    this.#plain += length;
-    if (this.#plain <= ratioFloor || this.#plain <= maxRatio * this.#reader.position) return;
-    throw new ImageError(
-      'TOO_LARGE',
-      `the archive grows more than ${maxRatio}-fold beyond ${ratioFloor} bytes when it is unpacked, at offset ${this.#reader.position}; this is no installer image`,
-    );
-  }
 }
 
 /** A frame, and the feed that read it. */

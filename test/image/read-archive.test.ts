@@ -5,8 +5,9 @@ import fc from 'fast-check';
 import { loadEntries } from '../../src/image/archive-index.js';
 import { encodeDescriptor } from '../../src/image/archive.js';
 import { ImageError, type ImageErrorCode } from '../../src/image/errors.js';
-import { readArchive, type UnpackLimits } from '../../src/image/read-archive.js';
+import { readArchive } from '../../src/image/read-archive.js';
 import { zeroCounts } from '../../src/image/segment-writer.js';
+import { DEFAULT_LIMITS, type UnpackLimits } from '../../src/image/unpack-limits.js';
 import { archive, filling } from './archive-models.js';
 import { inChunks, MemoryBlobs } from './memory-blobs.js';
 import { archiveBytes, item, type Item } from './newc.js';
@@ -358,7 +359,7 @@ test('a plain or compressed archive cut short anywhere is refused', async (t) =>
   }
 });
 
-const BOMB_LIMITS: UnpackLimits = { maxRatio: 20, ratioFloor: 1_000_000 };
+const BOMB_LIMITS: UnpackLimits = { ...DEFAULT_LIMITS, maxRatio: 20, ratioFloor: 1_000_000 };
 
 test('a decompression bomb is refused soon after the limit', async (t) => {
   const bomb = gz(archiveBytes([item({ name: 'zeros', data: Buffer.alloc(50_000_000) })]));
@@ -368,6 +369,10 @@ test('a decompression bomb is refused soon after the limit', async (t) => {
     const reading = readArchive(inChunks(source, [500]), blobs, counts, BOMB_LIMITS);
     const error = await t.throwsAsync(reading, { instanceOf: ImageError });
     t.is(error.code, 'TOO_LARGE');
+    t.regex(
+      error.message,
+      /^the archive unpacks to more than 20 times its size, at offset \d+: .* --max-growth$/,
+    );
     t.true(counts.compressed < 3_000_000, `${counts.compressed} bytes were unpacked`);
   }
 });
@@ -381,6 +386,18 @@ test('many small bombs one after another are one large one', async (t) => {
     BOMB_LIMITS,
   );
   t.is((await t.throwsAsync(reading, { instanceOf: ImageError })).code, 'TOO_LARGE');
+});
+
+test('an archive beyond the size allowed is refused, however little it grows', async (t) => {
+  const noise = gz(archiveBytes([item({ name: 'noise', data: randomBytes(2_000_000) })]));
+  const limits: UnpackLimits = { ...DEFAULT_LIMITS, maxSize: 1_500_000 };
+  const reading = readArchive(inChunks(noise, [5000]), new MemoryBlobs(), zeroCounts(), limits);
+  const error = await t.throwsAsync(reading, { instanceOf: ImageError });
+  t.is(error.code, 'TOO_LARGE');
+  t.regex(
+    error.message,
+    /^the archive unpacks to more than 1500000 bytes, at offset \d+: .* --max-unpacked$/,
+  );
 });
 
 test('below the floor and below the ratio nothing is a bomb', async (t) => {

@@ -1,5 +1,6 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { FAMILIES } from '../../osimage/families.js';
+import { DEFAULT_LIMITS } from '../../image/unpack-limits.js';
 import { importOsimage } from '../../osimage/import.js';
 import { shortId } from '../../osimage/manifest.js';
 import type { Family } from '../../osimage/types.js';
@@ -7,6 +8,21 @@ import type { Context } from '../context.js';
 import { Progress } from '../progress.js';
 import { formatBytes, formatDuration } from '../table.js';
 import { resultJson, stopwatch } from './result.js';
+
+const GIB = 2 ** 30;
+
+function wholeNumber(value: string): number {
+  if (!/^[1-9][0-9]{0,5}$/.test(value))
+    throw new InvalidArgumentError('it must be a whole number from 1 to 999999');
+  return Number(value);
+}
+
+interface ImportOptions {
+  readonly name: string;
+  readonly family?: Family;
+  readonly maxGrowth: number;
+  readonly maxUnpacked: number;
+}
 
 export function registerImport(image: Command, context: Context): void {
   image
@@ -22,11 +38,23 @@ export function registerImport(image: Command, context: Context): void {
         ...FAMILIES,
       ]),
     )
+    .option(
+      '--max-growth <times>',
+      'refuse an archive that unpacks to more than this many times its size and to more than 1 GiB',
+      wholeNumber,
+      DEFAULT_LIMITS.maxRatio,
+    )
+    .option(
+      '--max-unpacked <GiB>',
+      'refuse an archive that unpacks to more than this',
+      wholeNumber,
+      DEFAULT_LIMITS.maxSize / GIB,
+    )
     .addHelpText(
       'after',
       '\nExample:\n  rackboot image import /usr/lib/debian-installer/images/12/amd64/text --name d12',
     )
-    .action(async (source: string, options: { name: string; family?: Family }) => {
+    .action(async (source: string, options: ImportOptions) => {
       const { store } = await context.openStore();
       const elapsed = stopwatch();
       const progress = new Progress(context.stderr, { quiet: context.json });
@@ -34,6 +62,7 @@ export function registerImport(image: Command, context: Context): void {
         source,
         name: options.name,
         ...(options.family === undefined ? {} : { family: options.family }),
+        limits: { ...DEFAULT_LIMITS, maxRatio: options.maxGrowth, maxSize: options.maxUnpacked * GIB },
         onProgress: (file, done, total) => progress.update(`of ${formatBytes(total)}: ${file}`, done, total),
       }).finally(() => progress.end());
       const ms = elapsed();
