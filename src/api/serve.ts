@@ -10,9 +10,10 @@ import { type DhcpEvent, startDhcpServer } from '../pxe/dhcp/server.js';
 import { nodeAt } from '../pxe/http/boot-script-routes.js';
 import type { Route } from '../pxe/http/route.js';
 import { listenHttp } from '../pxe/http/server.js';
+import { neighbourMac } from '../pxe/tftp/neighbours.js';
 import { startTftpServer, type TftpTransferEvent } from '../pxe/tftp/server.js';
 import { httpUrl, type SiteConfig } from '../site/config.js';
-import { parseListen } from '../site/listen.js';
+import { parseListen, parsePorts } from '../site/listen.js';
 import type { Site } from '../site/site.js';
 import type { Store } from '../store/records.js';
 import { allRoutes, createApp } from './app.js';
@@ -99,11 +100,16 @@ async function startTftp(
   listen: string,
 ): Promise<{ port: number; close(): Promise<void> }> {
   const { host, port } = parseListen(listen);
+  const { tftp } = service.config;
   return startTftpServer({
     host,
     port,
     files: bootTftpFiles(service),
     log: service.log,
+    ports: parsePorts(tftp.ports),
+    limits: tftp.limits,
+    quirks: tftp.clients,
+    macsOf: (address) => macsOf(service, address),
     onTransfer(event) {
       metrics.countTftp(event.outcome);
       recordTftp(service, event).catch((error: unknown) => service.log.error(`history: ${messageOf(error)}`));
@@ -118,6 +124,13 @@ async function startTftp(
         .catch(() => undefined);
     },
   });
+}
+
+/** The MAC addresses a TFTP client may have: those of the node with its address, and what the kernel knows of it. */
+async function macsOf(service: BootService, address: string): Promise<readonly string[]> {
+  const node = await nodeAt(service, address);
+  const seen = await neighbourMac(address);
+  return [...(node?.macs ?? []), ...(seen === undefined ? [] : [seen])];
 }
 
 async function recordTftp(service: BootService, event: TftpTransferEvent): Promise<void> {

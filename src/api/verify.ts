@@ -91,7 +91,7 @@ async function reachServer(site: Site, store: Store): Promise<ReachedServer> {
     config: {
       ...config,
       http: { listen: '127.0.0.1:0' },
-      tftp: { listen: 'off' },
+      tftp: { ...config.tftp, listen: 'off' },
       dhcp: { ...config.dhcp, interfaces: {} },
     },
   };

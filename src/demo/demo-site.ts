@@ -39,7 +39,7 @@ export function outsideLab(site: Site, listen: string): Site {
     config: {
       ...config,
       http: { listen },
-      tftp: { listen: 'off' },
+      tftp: { ...config.tftp, listen: 'off' },
       dhcp: { ...config.dhcp, interfaces: {} },
     },
   };

@@ -1,6 +1,6 @@
-import { BlockList, isIPv4 } from 'node:net';
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
-import { listenPattern, parseListen } from './listen.js';
+import { listenPattern, parseListen, parsePorts } from './listen.js';
 
 const seconds = z.int('must be a whole number of seconds').min(1, 'must be at least 1 second');
 
@@ -10,9 +10,10 @@ const loaderFile = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be a plain file name, such as undionly.kpxe');
 
-function isListen(text: string): boolean {
+/** Whether `parse` takes `text`. */
+function parses(parse: (text: string) => unknown, text: string): boolean {
   try {
-    parseListen(text);
+    parse(text);
     return true;
   } catch {
     return false;
@@ -22,7 +23,7 @@ function isListen(text: string): boolean {
 const listen = z
   .string()
   .regex(listenPattern, 'must be address:port, such as 127.0.0.1:8080 or [::1]:8080')
-  .refine(isListen, { error: 'must have a port of at most 65535', abort: true });
+  .refine((text) => parses(parseListen, text), { error: 'must have a port of at most 65535', abort: true });
 
 /** Whether `ip` lies in `network`, both IPv4 and the latter in CIDR form and valid. */
 export function inNetwork(network: string, ip: string): boolean {
@@ -36,6 +37,69 @@ function isNetwork(text: string): boolean {
   const match = /^([0-9.]+)\/(\d{1,2})$/.exec(text);
   return match !== null && isIPv4(match[1] ?? '') && Number(match[2]) >= 1 && Number(match[2]) <= 32;
 }
+
+function isPrefix(text: string): boolean {
+  const [base = '', length = ''] = text.split('/');
+  if (!/^\d{1,3}$/.test(length)) return false;
+  return isIPv4(base) ? Number(length) <= 32 : isIPv6(base) && Number(length) <= 128;
+}
+
+function wholeNumber(least: number, most: number): z.ZodInt {
+  const words = `must be a whole number from ${least} to ${most}`;
+  return z.int(words).min(least, words).max(most, words);
+}
+
+const blksize = wholeNumber(512, 65464);
+const windowsize = wholeNumber(1, 64);
+
+const tftpLimits = z.strictObject({
+  transfers: wholeNumber(1, 65535)
+    .optional()
+    .describe('Transfers at one time; without it 1024')
+    .meta({ examples: [2000] }),
+  transfersPerClient: wholeNumber(1, 65535)
+    .optional()
+    .describe('Transfers to one address at one time; without it 64')
+    .meta({ examples: [8] }),
+  memory: wholeNumber(1024 * 1024, 2 ** 36)
+    .optional()
+    .describe('Bytes read ahead for all transfers together; without it 134217728')
+    .meta({ examples: [268435456] }),
+  blksize: blksize
+    .optional()
+    .describe('The largest block that is agreed on, in bytes; without it 65464')
+    .meta({ examples: [1468] }),
+  windowsize: windowsize
+    .optional()
+    .describe('The most blocks sent before an acknowledgement (RFC 7440); without it 64')
+    .meta({ examples: [16] }),
+});
+
+const tftpClient = z
+  .strictObject({
+    network: z
+      .string()
+      .refine(isPrefix, 'must be a network in CIDR form, such as 10.77.3.0/24 or fd00:77::/64')
+      .optional()
+      .describe('Which clients: those with an address in this network'),
+    mac: z
+      .string()
+      .regex(
+        /^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,5}$/,
+        'must be a MAC address or its first octets, such as 52:54:00',
+      )
+      .optional()
+      .describe('Which clients: those whose MAC address begins so'),
+    blksize: blksize.optional().describe('The largest block for them, in bytes'),
+    windowsize: windowsize.optional().describe('The largest window for them, in blocks'),
+    options: z
+      .literal('ignore', 'must be ignore')
+      .optional()
+      .describe('ignore: serve them as if they had asked for no option'),
+  })
+  .refine(({ network, mac }) => network !== undefined || mac !== undefined, {
+    error: 'must name a network or a mac; for all clients there is tftp.limits',
+  });
 
 const subnet = z
   .strictObject({
@@ -101,6 +165,25 @@ export const siteConfigSchema = z.strictObject({
         .or(listen)
         .default('off')
         .describe('Where TFTP listens, as address:port (usually port 69), or off'),
+      ports: z
+        .string()
+        .refine(
+          (text) => parses(parsePorts, text),
+          'must be any, single or a range of ports such as 50000-50999',
+        )
+        .default('any')
+        .describe(
+          'The ports transfers are sent from: any, a range such as 50000-50999, or single: the one it listens on',
+        ),
+      limits: tftpLimits.prefault({}).describe('What TFTP spends on its clients, at most'),
+      clients: z
+        .array(tftpClient)
+        .default([])
+        .describe(
+          'Clients that get options wrong, by network or mac: at most so large a blksize or windowsize, or options: ignore. ' +
+            'All entries that fit a client count',
+        )
+        .meta({ examples: [[{ mac: '52:54:00', blksize: 1468, windowsize: 1 }]] }),
     })
     .prefault({})
     .describe('The TFTP server, which hands out the boot loaders'),

@@ -16,3 +16,20 @@ export function parseListen(text: string): ListenAddress {
   }
   return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port };
 }
+
+/** Which ports are sent from: any, those of a range (both ends in it), or the one that is listened on. */
+export type SendPorts =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'range'; readonly first: number; readonly last: number }
+  | { readonly kind: 'single' };
+
+/** `any`, `single` or a range ("50000-50999") taken apart. Throws RangeError on anything else. */
+export function parsePorts(text: string): SendPorts {
+  if (text === 'any' || text === 'single') return { kind: text };
+  const [, from = '', to = ''] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
+  const [first, last] = [Number(from), Number(to)];
+  if (from === '' || first < 1 || last > 65535 || first > last) {
+    throw new RangeError(`'${text}' is not any, single or a range of ports such as 50000-50999`);
+  }
+  return { kind: 'range', first, last };
+}

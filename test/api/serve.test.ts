@@ -104,7 +104,7 @@ test('a port in use stops everything that was started, with one line', async (t)
   const tftp = siteAt(dir, {
     ...defaults,
     http: { listen: '127.0.0.1:0' },
-    tftp: { listen: `127.0.0.1:${busyTftp.servers.tftpPort ?? 0}` },
+    tftp: { ...defaults.tftp, listen: `127.0.0.1:${busyTftp.servers.tftpPort ?? 0}` },
   });
   await t.throwsAsync(startServers({ site: tftp, store, log: pino({ level: 'silent' }) }), {
     name: 'PxeError',

@@ -15,7 +15,7 @@ const defaults = {
   name: 'rackboot',
   database: 'sqlite',
   http: { listen: '127.0.0.1:8080' },
-  tftp: { listen: 'off' },
+  tftp: { listen: 'off', ports: 'any', limits: {}, clients: [] },
   dhcp: { interfaces: {}, subnets: [] },
   install: { done: 'report', tokenTtl: 3600 },
   serve: { holdGenerations: 86400 },
@@ -38,7 +38,13 @@ test('every value can be set', (t) => {
 name: site-1
 database: postgres://rackboot@db/rackboot
 http: { listen: '[::1]:0', url: 'https://boot.example/base' }
-tftp: { listen: 0.0.0.0:69 }
+tftp:
+  listen: 0.0.0.0:69
+  ports: 50000-50999
+  limits: { transfers: 2000, transfersPerClient: 8, memory: 1048576, blksize: 1468, windowsize: 16 }
+  clients:
+    - { mac: '52:54:00', blksize: 1468, windowsize: 1 }
+    - { network: 'fd00:77::/64', options: ignore }
 dhcp:
   interfaces: { eth0: authoritative, br-lan.7: off }
   subnets:
@@ -55,6 +61,15 @@ serve: { holdGenerations: 1 }
 `,
     'rackboot.yaml',
   );
+  t.deepEqual(config.tftp, {
+    listen: '0.0.0.0:69',
+    ports: '50000-50999',
+    limits: { transfers: 2000, transfersPerClient: 8, memory: 1048576, blksize: 1468, windowsize: 16 },
+    clients: [
+      { mac: '52:54:00', blksize: 1468, windowsize: 1 },
+      { network: 'fd00:77::/64', options: 'ignore' },
+    ],
+  });
   t.is(config.dhcp.interfaces['br-lan.7'], 'off');
   t.is(config.dhcp.subnets[0]?.lease, 600);
   t.deepEqual(config.dhcp.subnets[1], {
@@ -85,6 +100,19 @@ for (const [text, message] of [
   ['http:\n  url: boot.example\n', 'http.url must be an http:// URL without a final slash'],
   ['http:\n  url: http://boot.example/\n', 'http.url must be an http:// URL without a final slash'],
   ['tftp: { listen: yes }', "tftp.listen must be 'off', or address:port"],
+  ['tftp: { ports: 69 }', 'tftp.ports must be a string'],
+  ['tftp: { ports: 2-1 }', 'tftp.ports must be any, single or a range of ports such as 50000-50999'],
+  ['tftp: { ports: 1-65536 }', 'tftp.ports must be any, single or a range'],
+  ['tftp: { limits: { blksize: 511 } }', 'tftp.limits.blksize must be a whole number from 512 to 65464'],
+  ['tftp: { limits: { windowsize: 65 } }', 'tftp.limits.windowsize must be a whole number from 1 to 64'],
+  [
+    'tftp: { clients: [{ network: 10.0.0.0 }] }',
+    'tftp.clients.0.network must be a network in CIDR form, such as 10.77.3.0/24',
+  ],
+  ['tftp: { clients: [{ network: "fd00::/129" }] }', 'tftp.clients.0.network must be a network in CIDR form'],
+  ['tftp: { clients: [{ mac: "5254" }] }', 'tftp.clients.0.mac must be a MAC address or its first octets'],
+  ['tftp: { clients: [{ mac: "52", options: no }] }', 'tftp.clients.0.options must be'],
+  ['tftp: { clients: [{ blksize: 512 }] }', 'tftp.clients.0 must name a network or a mac'],
   ['http: [1]', 'http must be a mapping of keys to values'],
   ['- a', 'line 1: the file must be a mapping of keys to values'],
   ['just text', 'the file must be a mapping'],

@@ -23,12 +23,3 @@ export interface Lines {
    */
   open(client: TftpClient): Promise<Line | undefined>;
 }
-
-/**
- * The ports that transfers are sent from: one of its own for each, any or in a range, as RFC 1350 §4 has it; or the
- * server's, for networks whose firewalls let nothing else pass.
- */
-export type TransferPorts =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'range'; readonly first: number; readonly last: number }
-  | { readonly kind: 'single' };

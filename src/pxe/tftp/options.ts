@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
+import type { SendPorts } from '../../site/listen.js';
 import type { TftpProgressEvent, TftpTransferEvent } from './events.js';
 import type { TftpFiles } from './files.js';
 import type { TftpLimits } from './limits.js';
-import type { TransferPorts } from './lines.js';
 import type { TftpQuirk } from './quirks.js';
 
 /** What a TFTP server serves, where, and to whom how. */
@@ -11,7 +11,11 @@ export interface TftpServerOptions {
   readonly port: number; // 0: any free one
   readonly files: TftpFiles;
   readonly log: Logger;
-  readonly ports?: TransferPorts; // any, without it
+  /**
+   * Where transfers are sent from: a port of its own for each, any (the default) or in a range, as RFC 1350 §4 has it; or
+   * the server's, for networks whose firewalls let nothing else pass.
+   */
+  readonly ports?: SendPorts;
   readonly quirks?: readonly TftpQuirk[];
   /** The MAC addresses the client at `address` may have, lower case and colon-separated. Asked for quirks by MAC only. */
   readonly macsOf?: (address: string) => Promise<readonly string[]>;
