@@ -40,7 +40,8 @@ export async function newSite(t: ExecutionContext): Promise<{
   };
 }
 
-async function runCommand(words: readonly string[]): Promise<Outcome> {
+/** Runs one command line in this process. */
+export async function runCommand(words: readonly string[]): Promise<Outcome> {
   const [out, err] = [collector(), collector()];
   const status = await run(words, { stdout: out.stream, stderr: err.stream });
   return { status, out: out.text(), err: err.text() };

@@ -25,14 +25,9 @@ const reasons: Readonly<Record<string, string>> = {
  * site's own. Throws OsimageError BAD_SOURCE.
  */
 export async function checkOutput(file: string, site: Site): Promise<void> {
-  const parent = await realpath(path.dirname(file))
-    .then(async (found) => {
-      await access(found, constants.W_OK | constants.X_OK);
-      return found;
-    })
-    .catch((error: unknown) => {
-      throw cannotWrite(file, error);
-    });
+  const parent = await writableDirectory(path.dirname(file)).catch((error: unknown) => {
+    throw cannotWrite(file, error);
+  });
   const there = await stat(file).catch(() => undefined);
   if (there?.isDirectory() === true) {
     throw new OsimageError(
@@ -52,6 +47,13 @@ export async function checkOutput(file: string, site: Site): Promise<void> {
   if (/^(?:store\/|state\.db)/.test(own) || own === configFile) {
     throw new OsimageError('BAD_SOURCE', `${file}: is the site's own; choose a place outside of ${site.dir}`);
   }
+}
+
+/** The real path of `dir`, if files can be made in it. Throws what the file system says. */
+async function writableDirectory(dir: string): Promise<string> {
+  await stat(`${dir}/`); // the slash makes a file fail with ENOTDIR
+  await access(dir, constants.W_OK | constants.X_OK);
+  return realpath(dir);
 }
 
 /** Writes `map` to `file` so that it appears whole or not at all. Throws OsimageError BAD_SOURCE, StoreError. */
