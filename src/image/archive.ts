@@ -3,6 +3,7 @@ import type { ExtentMap, Part } from '../store/extents.js';
 import { codecOf, type CodecName } from './codec.js';
 import { padding4, type CpioHeader } from './cpio/header.js';
 import { ImageError } from './errors.js';
+import type { WholeCodec } from './whole/codecs.js';
 
 /** A run of an archive's plain bytes, compressed on its own. */
 export interface Segment {
@@ -19,11 +20,25 @@ export interface Segment {
   readonly source?: Digest;
 }
 
+/** A compressed stream as it is served, all of it one blob. */
+export interface WholeStream {
+  readonly blob: Digest;
+  readonly size: number; // bytes
+}
+
+/** What a frame is served as, when its compression cannot be cut into segments. */
+export interface Whole {
+  readonly codec: WholeCodec; // what an edit compresses it with again
+  readonly streams: readonly WholeStream[]; // one, or as many as the vendor made of one archive
+}
+
 /** One compressed stream (or one plain run) of an archive file. The kernel unpacks frames one after another. */
 export interface Frame {
   readonly codec: CodecName;
   readonly prologue: Buffer; // the stream's header, or the first of plain zeros, as it was found
   readonly segments: readonly Segment[];
+  /** Served instead of prologue and segments, which then only keep the plain bytes. */
+  readonly whole?: Whole;
 }
 
 /** An archive file as rackboot keeps it: what it is made of, down to where every entry lies. */
@@ -55,6 +70,11 @@ export function archiveMap(descriptor: ArchiveDescriptor): ExtentMap {
     size += length;
   };
   for (const frame of descriptor.frames) {
+    if (frame.whole !== undefined) {
+      for (const { blob, size: length } of frame.whole.streams)
+        push({ kind: 'blob', blob, offset: 0, length }, length);
+      continue;
+    }
     if (holdsPlainArchive(frame)) push({ kind: 'zero', length: padding4(size) }, padding4(size));
     push({ kind: 'inline', bytes: frame.prologue }, frame.prologue.length);
     for (const { blob, stored } of frame.segments)
@@ -69,13 +89,14 @@ function holdsPlainArchive({ codec: name, segments }: Frame): boolean {
   return name === 'none' && segments.some(({ kind }) => kind !== 'zeros');
 }
 
-/** Every blob that a descriptor needs: segments and their indexes. */
+/** Every blob that a descriptor needs: segments, their indexes, whole streams. */
 export function* archiveBlobs(descriptor: ArchiveDescriptor): Generator<Digest> {
   for (const frame of descriptor.frames) {
     for (const segment of frame.segments) {
       yield segment.blob;
       if (segment.index !== null) yield segment.index;
     }
+    for (const { blob } of frame.whole?.streams ?? []) yield blob;
   }
 }
 
@@ -84,6 +105,7 @@ export function encodeDescriptor(descriptor: ArchiveDescriptor): Buffer {
   const frames = descriptor.frames.map((frame) => ({
     codec: frame.codec,
     prologue: frame.prologue.toString('hex'),
+    ...(frame.whole === undefined ? {} : { whole: frame.whole }),
     segments: frame.segments.map(({ kind, blob, stored, plain, check, index, source, blocks }) => [
       KINDS.indexOf(kind),
       blob,
@@ -114,6 +136,7 @@ interface EncodedDescriptor {
   readonly frames: readonly {
     readonly codec: CodecName;
     readonly prologue: string;
+    readonly whole?: Whole;
     readonly segments: readonly EncodedSegment[];
   }[];
 }
@@ -131,6 +154,7 @@ export function decodeDescriptor(bytes: Buffer): ArchiveDescriptor {
     frames: encoded.frames.map((frame) => ({
       codec: frame.codec,
       prologue: Buffer.from(frame.prologue, 'hex'),
+      ...(frame.whole === undefined ? {} : { whole: frame.whole }),
       segments: frame.segments.map(([kind, blob, stored, plain, check, index, source, blocks]) => ({
         kind: KINDS[kind] ?? 'entries',
         blob,

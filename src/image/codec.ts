@@ -109,7 +109,7 @@ const MAGICS: readonly { readonly name: string; readonly magic: Buffer }[] = [
   { name: 'xz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) },
   { name: 'zstd', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
   { name: 'lz4', magic: Buffer.from([0x02, 0x21, 0x4c, 0x18]) },
-  { name: 'lz4', magic: Buffer.from([0x04, 0x22, 0x4d, 0x18]) },
+  { name: 'lz4-frame', magic: Buffer.from([0x04, 0x22, 0x4d, 0x18]) },
   { name: 'lzo', magic: Buffer.from([0x89, 0x4c, 0x5a, 0x4f, 0x00]) },
   { name: 'lzma', magic: Buffer.from([0x5d, 0x00, 0x00]) },
   { name: 'squashfs', magic: Buffer.from('hsqs') },

@@ -4,17 +4,19 @@ import type { BlobWriter } from '../store/types.js';
 import { encodeIndex, type IndexedEntry, type Segment } from './archive.js';
 import type { PackedSegment, SegmentCodec } from './codec.js';
 import type { KnownSegments } from './known-segments.js';
+import type { WholeCodec } from './whole/codecs.js';
 
 /** What writing an archive cost: the figures that `image put` and the demo print. */
 export interface SegmentCounts {
   compressed: number; // plain bytes that were compressed
   compressedSegments: number;
   reusedSegments: number; // segments that were compressed already
+  readonly wholes: { readonly codec: WholeCodec; readonly plain: number }[]; // streams compressed whole, plain bytes of each
 }
 
 /** No work done yet. */
 export function zeroCounts(): SegmentCounts {
-  return { compressed: 0, compressedSegments: 0, reusedSegments: 0 };
+  return { compressed: 0, compressedSegments: 0, reusedSegments: 0, wholes: [] };
 }
 
 /** Segments being compressed at one time: enough for every thread of libuv's pool. */

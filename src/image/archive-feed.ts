@@ -1,0 +1,166 @@
+import type { BlobWriter } from '../store/types.js';
+import type { Frame } from './archive.js';
+import { MAGIC_LENGTH, type SegmentCodec } from './codec.js';
+import { CpioConverter } from './cpio/converter.js';
+import { padding4 } from './cpio/header.js';
+import { OLD_LAYOUTS, oldFormatOf } from './cpio/old-header.js';
+import { CpioScanner } from './cpio/scanner.js';
+import { CutPlanner, PIECE } from './cuts.js';
+import { Segmenter } from './segmenter.js';
+import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
+import type { Growth } from './unpack-limits.js';
+
+/** What reading a frame takes. */
+export interface FrameTools {
+  readonly writer: BlobWriter;
+  readonly counts: SegmentCounts;
+  readonly growth: Growth;
+  /** Hears, in one line, what is to be known of an archive that does not stay as it is. */
+  readonly note: (line: string) => void;
+}
+
+/** A frame, and the feed that read it. */
+export interface ReadFrame {
+  readonly frame: Frame;
+  readonly feed: ArchiveFeed;
+}
+
+/** The number of zero bytes that `chunk` begins with. */
+export function leadingZeros(chunk: Buffer): number {
+  let count = 0;
+  while (count < chunk.length && chunk[count] === 0) count++;
+  return count;
+}
+
+/** Feeds plain bytes to scanners, one archive after another, and to the segmenter. */
+export class ArchiveFeed {
+  readonly #segmenter: Segmenter;
+  readonly #sink: SegmentWriter;
+  #scanner: CpioScanner | undefined;
+  #trailerOffset: number | undefined;
+  #between: 'tail' | 'zeros' = 'zeros'; // what is gathered outside of an archive
+  #archives = 0;
+  #read = 0; // plain bytes taken
+  #start: Buffer = Buffer.alloc(0); // bytes of an archive whose format they are too few to tell
+  #converter: CpioConverter | undefined;
+  #converted = false;
+  readonly #note: (line: string) => void;
+
+  /** Segments go to `tools.writer`, compressed by `codec`. */
+  constructor(codec: SegmentCodec, { writer, counts, note }: FrameTools) {
+    this.#note = note;
+    this.#sink = new SegmentWriter(codec, writer, counts);
+    this.#segmenter = new Segmenter(this.#sink, new CutPlanner(codec.sizes));
+  }
+
+  /** Whether an archive has begun and its trailer has not been read. */
+  get inside(): boolean {
+    return this.#start.length > 0 || (this.#scanner !== undefined && !this.#scanner.finished);
+  }
+
+  /** Whether an archive was turned into newc: its bytes are not those that were read. */
+  get converted(): boolean {
+    return this.#converted;
+  }
+
+  /** Archives begun. */
+  get archives(): number {
+    return this.#archives;
+  }
+
+  /** Takes plain bytes of a compressed stream: archives, with zeros before, between and after them. */
+  async plain(chunk: Buffer): Promise<void> {
+    for (let rest = chunk; rest.length > 0;) {
+      const zeros = this.inside ? 0 : leadingZeros(rest);
+      if (zeros > 0) await this.zeros(rest.subarray(0, zeros));
+      rest = rest.subarray(zeros);
+      if (rest.length > 0) rest = rest.subarray(await this.archive(rest));
+    }
+  }
+
+  /** Takes bytes up to the end of the archive's trailer; gives back how many. */
+  async archive(chunk: Buffer): Promise<number> {
+    if (this.#scanner !== undefined && !this.#scanner.finished) return this.#convert(chunk, this.#scanner);
+    const held = this.#start.length;
+    this.#start = Buffer.concat([this.#start, chunk]);
+    if (this.#start.length < MAGIC_LENGTH) return chunk.length;
+    return (await this.#begin()) - held;
+  }
+
+  /** Takes zeros between or after archives. */
+  async zeros(chunk: Buffer): Promise<void> {
+    this.#read += chunk.length;
+    for (let rest = chunk; rest.length > 0;) {
+      const room = PIECE - this.#segmenter.gathered;
+      await this.#segmenter.push(rest.subarray(0, room));
+      if (rest.length >= room) await this.#flushBetween();
+      rest = rest.subarray(room);
+    }
+  }
+
+  /** Says that the frame ended; gives back its segments. Throws ImageError TRUNCATED. */
+  async finish(): Promise<Frame['segments']> {
+    if (this.#start.length > 0) await this.#begin();
+    this.#converter?.finish();
+    this.#scanner?.finish();
+    await this.#flushBetween();
+    return this.#sink.finish();
+  }
+
+  async #flushBetween(): Promise<void> {
+    await this.#segmenter.flush(this.#between);
+    this.#between = 'zeros';
+  }
+
+  /** Begins an archive with the bytes gathered for its magic; gives back how many of them it took. */
+  async #begin(): Promise<number> {
+    const start = this.#start;
+    this.#start = Buffer.alloc(0);
+    const format = oldFormatOf(start);
+    this.#converter = format === undefined ? undefined : new CpioConverter(format, this.#read);
+    // Once an archive has changed its size, the next one must be brought back to where the kernel looks for it.
+    this.#converted ||= format !== undefined;
+    if (this.#converted) await this.#segmenter.push(Buffer.alloc(padding4(this.#segmenter.position)));
+    await this.#flushBetween();
+    const base = this.#segmenter.position;
+    this.#archives++;
+    this.#trailerOffset = undefined;
+    this.#scanner = new CpioScanner(base, {
+      onEntry: (entry) => this.#segmenter.entry(entry),
+      onTrailer: (trailer) => (this.#trailerOffset = trailer.offset),
+    });
+    return this.#convert(start, this.#scanner);
+  }
+
+  async #convert(chunk: Buffer, scanner: CpioScanner): Promise<number> {
+    const converter = this.#converter;
+    if (converter === undefined) {
+      const taken = await this.#scan(chunk, scanner);
+      this.#read += taken;
+      return taken;
+    }
+    const { taken, newc } = converter.push(chunk);
+    this.#read += taken;
+    for (const bytes of newc) await this.#scan(bytes, scanner);
+    if (converter.finished) this.#note(noteOf(converter));
+    return taken;
+  }
+
+  async #scan(chunk: Buffer, scanner: CpioScanner): Promise<number> {
+    const taken = scanner.push(chunk);
+    await this.#segmenter.push(chunk.subarray(0, taken));
+    if (this.#trailerOffset !== undefined) {
+      await this.#segmenter.flush('entries', this.#trailerOffset);
+      this.#between = 'tail';
+    }
+    return taken;
+  }
+}
+
+function noteOf({ format, lateTimes }: CpioConverter): string {
+  const late =
+    lateTimes === 0
+      ? ''
+      : `; ${lateTimes} of its times lie after 2106, which newc cannot hold: they became its latest`;
+  return `converted from ${OLD_LAYOUTS[format].title} to newc, which the kernel unpacks${late}`;
+}

@@ -1,0 +1,39 @@
+import type { BlobReader, BlobWriter } from '../../store/types.js';
+import type { ArchiveDescriptor, Frame, Whole } from '../archive.js';
+import { FrameReader } from '../archive-index.js';
+import type { SegmentCounts } from '../segment-writer.js';
+import { compressWhole } from './codecs.js';
+
+/** What compressing a frame whole takes. */
+export interface WholeTools {
+  readonly blobs: BlobReader;
+  readonly writer: BlobWriter;
+  readonly counts: SegmentCounts;
+  readonly earlier: readonly ArchiveDescriptor[]; // where the same frame may have been compressed before
+}
+
+/**
+ * `frame` with its segments compressed as one stream of `codec`. The segments are sealed, so that they can be read back.
+ * Throws ImageError MISSING_TOOL, TOOL_FAILED.
+ */
+export async function withWhole(frame: Frame, codec: Whole['codec'], tools: WholeTools): Promise<Frame> {
+  const { blobs, writer, counts, earlier } = tools;
+  const known = earlier
+    .flatMap(({ frames }) => frames)
+    .find((other) => other.whole?.codec === codec && haveSameBytes(other, frame));
+  if (known?.whole !== undefined) return { ...frame, whole: known.whole };
+  await writer.seal();
+  const plain = frame.segments.reduce((sum, segment) => sum + segment.plain, 0);
+  const source = new FrameReader(frame, blobs).read(0, plain);
+  const { digest, size } = await writer.putStream(compressWhole(codec, source));
+  counts.wholes.push({ codec, plain });
+  return { ...frame, whole: { codec, streams: [{ blob: digest, size }] } };
+}
+
+function haveSameBytes(a: Frame, b: Frame): boolean {
+  return (
+    a.codec === b.codec &&
+    a.segments.length === b.segments.length &&
+    a.segments.every(({ blob }, at) => blob === b.segments[at]?.blob)
+  );
+}
