@@ -1,5 +1,14 @@
 import { inodeOf, type PlacedEntry } from './archive-index.js';
-import { isDirectory, isSymlink, S_IFDIR, S_IFMT, type CpioHeader, type CpioMagic } from './cpio/header.js';
+import {
+  isDirectory,
+  isSymlink,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  type CpioHeader,
+  type CpioMagic,
+} from './cpio/header.js';
 import { isSafe, joinPath, parentOf, pathToText, ROOT, type ArchivePath } from './cpio/path.js';
 import { contentOf, type Content, type Edit } from './edit.js';
 import { ImageError } from './errors.js';
@@ -44,9 +53,18 @@ export function planEdits(
 }
 
 /** A file as the edits so far have left it: an entry of the archive (by place in the list), or a new one. */
-type Node =
-  | { readonly kind: 'entry'; readonly at: number; readonly mode: number }
-  | { readonly kind: 'new'; entry: PlannedEntry };
+type Node = { readonly kind: 'entry'; readonly at: number; readonly mode: number } | NewNode;
+
+interface NewNode {
+  readonly kind: 'new';
+  entry: PlannedEntry;
+  links?: LinkGroup;
+}
+
+/** A file that edits gave another name: its new names are the nodes that hold this object. */
+interface LinkGroup {
+  readonly places: Set<number>; // its names in the archive, by place in the list
+}
 
 class Draft {
   readonly #entries: readonly PlacedEntry[];
@@ -54,6 +72,7 @@ class Draft {
   readonly #nodes = new Map<ArchivePath, Node>();
   readonly #places = new Map<ArchivePath, number[]>(); // every entry of a path, duplicates included
   readonly #groups = new Map<string, number[]>(); // hard links: entries of one inode, in archive order
+  readonly #extended = new Map<number, LinkGroup>(); // of entries whose file edits gave another name
   readonly #changed = new Map<number, PlannedEntry | null>();
   readonly #inodes = new Set<number>();
   readonly #parents = new Set<ArchivePath>(); // every directory above an entry, whether or not it is an entry itself
@@ -85,10 +104,12 @@ class Draft {
   }
 
   apply(edit: Edit): void {
-    if (!isSafe(edit.path)) {
+    if (edit.op === 'thin') return this.#thin(edit.keeps);
+    const unsafe = [edit.path, ...(edit.op === 'link' ? [edit.to] : [])].find((path) => !isSafe(path));
+    if (unsafe !== undefined) {
       throw new ImageError(
         'UNSAFE_PATH',
-        `${edit.from}: ${pathToText(edit.path)} leaves the image; write the path from the image's root, without ".."`,
+        `${edit.from}: ${pathToText(unsafe)} leaves the image; write the path from the image's root, without ".."`,
       );
     }
     switch (edit.op) {
@@ -96,12 +117,17 @@ class Draft {
         return this.#put(edit);
       case 'delete':
         return this.#delete(edit);
+      case 'link':
+        return this.#link(edit);
       case 'chmod':
         return this.#chmod(edit);
+      case 'set':
+        return this.#set(edit);
     }
   }
 
   plan(): EditPlan {
+    this.#joinLinks();
     const added = [...this.#nodes]
       .flatMap(([path, node]) => (node.kind === 'new' ? [{ path, entry: node.entry }] : []))
       .sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -139,7 +165,7 @@ class Draft {
     const planned = this.#newEntry(path, edit);
     if (standing?.kind === 'entry') {
       const { rawName, header } = this.#entry(standing.at);
-      this.#unlink(standing.at);
+      this.#leave(standing.at);
       this.#changed.set(standing.at, {
         ...planned,
         rawName,
@@ -161,14 +187,131 @@ class Draft {
     const below = `${path}/`;
     const gone = [...this.#nodes.keys()].filter((other) => other === path || other.startsWith(below));
     if (gone.length === 0 && edit.required) throw this.#missing(edit.path, edit.from);
-    for (const other of gone) {
-      this.#nodes.delete(other);
-      for (const at of this.#places.get(other) ?? []) {
-        if (this.#changed.get(at) === null) continue;
-        this.#unlink(at);
-        this.#changed.set(at, null);
+    for (const other of gone) this.#drop(other);
+  }
+
+  /** Takes away what stands at `path` (resolved), but not what is below it. */
+  #drop(path: ArchivePath): void {
+    this.#nodes.delete(path);
+    for (const at of this.#places.get(path) ?? []) {
+      if (this.#changed.get(at) === null) continue;
+      this.#leave(at);
+      this.#changed.set(at, null);
+    }
+    this.#places.delete(path);
+  }
+
+  #thin(keeps: (path: ArchivePath) => boolean): void {
+    const kept = new Set<ArchivePath>([ROOT]);
+    for (const path of this.#nodes.keys()) {
+      if (!keeps(path)) continue;
+      for (let up = path; !kept.has(up); up = parentOf(up)) kept.add(up);
+    }
+    for (const path of [...this.#nodes.keys()]) if (!kept.has(path)) this.#drop(path);
+  }
+
+  #link(edit: Extract<Edit, { op: 'link' }>): void {
+    const { from } = edit;
+    const to = this.#resolve(edit.to, from);
+    const path = this.#resolve(edit.path, from);
+    const file = this.#nodes.get(to);
+    if (file === undefined && !this.#isDirectory(to)) throw this.#missing(edit.to, from);
+    if (file === undefined || isDirectory(modeOf(file)) || isSymlink(modeOf(file))) {
+      throw new ImageError(
+        'EDIT_CONFLICT',
+        `${from}: ${pathToText(to)} is a ${file !== undefined && isSymlink(modeOf(file)) ? 'symbolic link' : 'directory'}, which cannot get another name; make a symbolic link to it`,
+      );
+    }
+    if (this.#isDirectory(path)) {
+      throw new ImageError(
+        'EDIT_CONFLICT',
+        `${from}: ${pathToText(path)} is a directory in the image; delete it first`,
+      );
+    }
+    const standing = this.#nodes.get(path);
+    if (standing !== undefined && this.#areOne(file, standing)) return;
+    this.#makeDirectory(parentOf(path), from);
+    const links = this.#linksOf(file, to, from);
+    const holder = file.kind === 'new' ? file.entry : this.#holder(file.at);
+    this.#drop(path);
+    const header = { ...holder.header, ino: this.#takeInode(), nlink: 1 };
+    this.#nodes.set(path, {
+      kind: 'new',
+      entry: { ...holder, rawName: this.#prefix + path, header },
+      links,
+    });
+  }
+
+  /** Whether two nodes are names of one file. */
+  #areOne(one: Node, other: Node): boolean {
+    if (one === other) return true;
+    if (one.kind === 'entry' && other.kind === 'entry' && this.#linked(one.at).includes(other.at))
+      return true;
+    const links = this.#knownLinksOf(one);
+    return links !== undefined && links === this.#knownLinksOf(other);
+  }
+
+  #knownLinksOf(node: Node): LinkGroup | undefined {
+    return node.kind === 'new' ? node.links : this.#extended.get(node.at);
+  }
+
+  /** The names of the file `node`, which has the path `path`, as a group that takes new ones. */
+  #linksOf(node: Node, path: ArchivePath, from: string): LinkGroup {
+    const known = this.#knownLinksOf(node);
+    if (known !== undefined) return known;
+    if (node.kind === 'new') return (node.links = { places: new Set() });
+    if (this.#entry(node.at).archive !== this.#entries.at(-1)?.archive) {
+      throw new ImageError(
+        'EDIT_CONFLICT',
+        `${from}: ${pathToText(path)} is in another archive of this file than new names go to; put a copy in its place`,
+      );
+    }
+    const links = { places: new Set(this.#linked(node.at)) };
+    for (const at of links.places) this.#extended.set(at, links);
+    return links;
+  }
+
+  /** The entry that holds the data of the one at `at`: itself, or one of its hard links. */
+  #holder(at: number): PlannedEntry {
+    const members = this.#linked(at).map((other) => this.#planned(other));
+    return members.findLast(({ header }) => header.size > 0) ?? this.#planned(at);
+  }
+
+  /** Gives all names of each file that got new ones the same number, and its data to one of them. */
+  #joinLinks(): void {
+    const groups = new Map<LinkGroup, { readonly path: ArchivePath; readonly node: NewNode }[]>();
+    for (const [path, node] of this.#nodes) {
+      if (node.kind !== 'new' || node.links === undefined) continue;
+      const members = groups.get(node.links);
+      if (members === undefined) groups.set(node.links, [{ path, node }]);
+      else members.push({ path, node });
+    }
+    for (const [{ places }, members] of groups) {
+      members.sort((a, b) => (a.path < b.path ? -1 : 1));
+      const nlink = places.size + members.length;
+      if (nlink < 2) continue;
+      const [place] = places;
+      const old = place === undefined ? members[0]?.node.entry.header : this.#planned(place).header;
+      if (old === undefined) continue;
+      // The number of a file with one name need not be its own.
+      const ino = place === undefined || old.nlink > 1 ? old.ino : this.#takeInode();
+      const shared = { ino, nlink, devMajor: old.devMajor, devMinor: old.devMinor };
+      for (const at of places) {
+        const now = this.#planned(at);
+        this.#changed.set(at, { ...now, header: { ...now.header, ...shared } });
       }
-      this.#places.delete(other);
+      const holder = place === undefined ? members.at(-1)?.node : undefined;
+      for (const { node } of members) {
+        const header = { ...node.entry.header, ...shared };
+        node.entry =
+          node === holder
+            ? { ...node.entry, header }
+            : {
+                ...node.entry,
+                header: { ...header, size: 0, check: 0 },
+                data: { kind: 'new', content: contentOf(Buffer.alloc(0)) },
+              };
+      }
     }
   }
 
@@ -176,21 +319,52 @@ class Draft {
     const path = this.#resolve(edit.path, edit.from, true);
     const node = this.#nodes.get(path);
     if (node === undefined) throw this.#missing(edit.path, edit.from);
-    const withMode = (mode: number): number => (mode & S_IFMT) | (edit.mode & 0o7777);
-    if (node.kind === 'new') {
-      node.entry = {
-        ...node.entry,
-        header: { ...node.entry.header, mode: withMode(node.entry.header.mode) },
-      };
-      return;
+    this.#setFields(node, edit);
+  }
+
+  #set(edit: Extract<Edit, { op: 'set' }>): void {
+    const { from, type } = edit;
+    const named = this.#resolve(edit.path, from);
+    const reached = type === S_IFDIR ? this.#resolve(named, from, true) : named;
+    const path = this.#isDirectory(reached) ? reached : named;
+    if (this.#isDirectory(path)) this.#makeDirectory(path, from);
+    const node = this.#nodes.get(path) ?? (path === ROOT ? this.#makeRoot(from) : undefined);
+    if (node === undefined) throw this.#missing(edit.path, from);
+    if (type !== undefined && (modeOf(node) & S_IFMT) !== type) {
+      throw new ImageError(
+        'EDIT_CONFLICT',
+        `${from}: ${pathToText(path)} is no ${TYPE_NAMES[type] ?? 'such file'} in the image; correct its type, or delete it first`,
+      );
     }
-    for (const at of this.#linked(node.at)) {
-      const now = this.#planned(at);
-      const mode = withMode(now.header.mode);
-      this.#changed.set(at, { ...now, header: { ...now.header, mode } });
-      const { path: linked } = this.#entry(at);
-      const standing = this.#nodes.get(linked);
-      if (standing?.kind === 'entry' && standing.at === at) this.#nodes.set(linked, { ...standing, mode });
+    this.#setFields(node, edit);
+  }
+
+  /** Gives a file, under all of its names, the fields that are given. */
+  #setFields(node: Node, fields: Pick<Extract<Edit, { op: 'set' }>, 'mode' | 'uid' | 'gid' | 'mtime'>): void {
+    const withFields = (entry: PlannedEntry): PlannedEntry => {
+      const { mode, uid, gid, mtime } = entry.header;
+      const header = {
+        ...entry.header,
+        mode: fields.mode === undefined ? mode : (mode & S_IFMT) | (fields.mode & 0o7777),
+        uid: fields.uid ?? uid,
+        gid: fields.gid ?? gid,
+        mtime: fields.mtime ?? mtime,
+      };
+      return { ...entry, header };
+    };
+    const links = this.#knownLinksOf(node);
+    if (node.kind === 'new') node.entry = withFields(node.entry);
+    for (const other of links === undefined ? [] : this.#nodes.values()) {
+      if (other !== node && other.kind === 'new' && other.links === links)
+        other.entry = withFields(other.entry);
+    }
+    for (const at of node.kind === 'entry' ? this.#linked(node.at) : (links?.places ?? [])) {
+      const planned = withFields(this.#planned(at));
+      this.#changed.set(at, planned);
+      const { path } = this.#entry(at);
+      const standing = this.#nodes.get(path);
+      if (standing?.kind === 'entry' && standing.at === at)
+        this.#nodes.set(path, { ...standing, mode: planned.header.mode });
     }
   }
 
@@ -266,16 +440,15 @@ class Draft {
       );
     }
     this.#makeDirectory(parentOf(path), from);
-    const directory = {
-      op: 'put',
-      path,
-      mode: S_IFDIR | 0o755,
-      uid: 0,
-      gid: 0,
-      content: contentOf(Buffer.alloc(0)),
-      from,
-    } as const;
-    this.#nodes.set(path, { kind: 'new', entry: this.#newEntry(path, directory) });
+    this.#nodes.set(path, { kind: 'new', entry: this.#newEntry(path, directoryEdit(path, from)) });
+  }
+
+  /** Adds the root directory itself, which an archive need not list. */
+  #makeRoot(from: string): NewNode {
+    const entry = { ...this.#newEntry(ROOT, directoryEdit(ROOT, from)), rawName: '.' };
+    const node: NewNode = { kind: 'new', entry };
+    this.#nodes.set(ROOT, node);
+    return node;
   }
 
   #newEntry(path: ArchivePath, edit: Extract<Edit, { op: 'put' }>): PlannedEntry {
@@ -289,7 +462,7 @@ class Draft {
         uid: edit.uid,
         gid: edit.gid,
         nlink: isDirectory(edit.mode) ? 2 : 1,
-        mtime: this.#mtime,
+        mtime: edit.mtime ?? this.#mtime,
         size: edit.content.size,
         devMajor: 0,
         devMinor: 0,
@@ -306,6 +479,13 @@ class Draft {
     while (this.#inodes.has(this.#nextInode)) this.#nextInode++;
     this.#inodes.add(this.#nextInode);
     return this.#nextInode++;
+  }
+
+  /** Takes an entry away from the file it is a name of. */
+  #leave(at: number): void {
+    this.#unlink(at);
+    this.#extended.get(at)?.places.delete(at);
+    this.#extended.delete(at);
   }
 
   /** Takes an entry out of its group of hard links; the others keep their data and count one link less. */
@@ -359,5 +539,21 @@ class Draft {
     return entry;
   }
 }
+
+const directoryEdit = (path: ArchivePath, from: string): Extract<Edit, { op: 'put' }> => ({
+  op: 'put',
+  path,
+  mode: S_IFDIR | 0o755,
+  uid: 0,
+  gid: 0,
+  content: contentOf(Buffer.alloc(0)),
+  from,
+});
+
+const TYPE_NAMES: Readonly<Record<number, string>> = {
+  [S_IFDIR]: 'directory',
+  [S_IFREG]: 'regular file',
+  [S_IFLNK]: 'symbolic link',
+};
 
 const modeOf = (node: Node): number => (node.kind === 'new' ? node.entry.header.mode : node.mode);

@@ -27,7 +27,14 @@ export type Edit =
       readonly rdev?: { readonly major: number; readonly minor: number };
       readonly content: Content; // a symbolic link's content is its target; a directory's is empty
       readonly target?: string; // of a symbolic link, latin-1
+      readonly mtime?: number; // seconds; by default that of all new entries
       readonly from: string; // where it comes from, for error messages
+    }
+  | {
+      readonly op: 'link'; // another name for a file, in place of what stands there
+      readonly path: ArchivePath;
+      readonly to: ArchivePath; // links on the way are followed, not one that it names
+      readonly from: string;
     }
   | {
       readonly op: 'delete'; // an entry, and everything below a directory
@@ -39,5 +46,20 @@ export type Edit =
       readonly op: 'chmod';
       readonly path: ArchivePath;
       readonly mode: number /* permission bits */;
+      readonly from: string;
+    }
+  | {
+      readonly op: 'set'; // what is given of what stands there; a link is followed only where a directory must stand
+      readonly path: ArchivePath;
+      readonly type?: number; // st_mode's type bits of what must stand there
+      readonly mode?: number; // permission bits
+      readonly uid?: number;
+      readonly gid?: number;
+      readonly mtime?: number; // seconds
+      readonly from: string;
+    }
+  | {
+      readonly op: 'thin'; // drops what `keeps` refuses; a directory stays as long as something in it does
+      readonly keeps: (path: ArchivePath) => boolean;
       readonly from: string;
     };

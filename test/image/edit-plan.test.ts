@@ -316,6 +316,7 @@ test('an edit is refused exactly when a file system would refuse it', async (t) 
       const done: Edit[] = [];
       for (const wish of wishes) {
         const edit = editOf({ ...wish, size: 10 }, tree);
+        const label = 'path' in edit ? `${edit.op} ${pathToText(edit.path)}` : edit.op;
         let refusal: string | undefined;
         try {
           await tree.apply(edit, EDIT_TIME);
@@ -326,14 +327,10 @@ test('an edit is refused exactly when a file system would refuse it', async (t) 
         }
         const attempt = (): unknown => planEdits(entries, [...done, edit], { mtime: 0 });
         if (refusal === undefined) {
-          t.notThrows(attempt, `${edit.op} ${pathToText(edit.path)}`);
+          t.notThrows(attempt, label);
           done.push(edit);
         } else {
-          const error = t.throws(
-            attempt,
-            { instanceOf: ImageError },
-            `${edit.op} ${pathToText(edit.path)}: ${refusal}`,
-          );
+          const error = t.throws(attempt, { instanceOf: ImageError }, `${label}: ${refusal}`);
           t.is(error.code, refusal === 'ENOENT' ? 'NO_SUCH_ENTRY' : 'EDIT_CONFLICT');
         }
       }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { collect } from '../../src/image/chunks.js';
+import type { ArchivePath } from '../../src/image/cpio/path.js';
 import type { Edit } from '../../src/image/edit.js';
 import type { Item } from './newc.js';
 
@@ -8,14 +9,15 @@ const DIR = 0o040000;
 const LINK = 0o120000;
 const REGULAR = 0o100000;
 const type = (mode: number): number => mode & 0o170000;
+const up = (path: string): string => path.split('/').slice(0, -1).join('/');
 const split = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.');
 
 /** A file; hard links are the same object under several paths. */
 export interface Inode {
   mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly mtime: number;
+  uid: number;
+  gid: number;
+  mtime: number;
   readonly rdev: readonly [number, number];
   data: Buffer; // content, or a link's target
 }
@@ -92,7 +94,14 @@ export class FileTree {
         if (this.isDirectory(path)) throw new Refusal('EISDIR');
         const { mode, uid, gid } = edit;
         const rdev = [edit.rdev?.major ?? 0, edit.rdev?.minor ?? 0] as const;
-        this.files.set(path, { mode, uid, gid, mtime, rdev, data: await collect(edit.content.read()) });
+        this.files.set(path, {
+          mode,
+          uid,
+          gid,
+          mtime: edit.mtime ?? mtime,
+          rdev,
+          data: await collect(edit.content.read()),
+        });
       }
       for (const parent of parents) {
         if (this.files.has(parent)) continue;
@@ -111,6 +120,33 @@ export class FileTree {
       const gone = this.paths.filter((other) => other === path || other.startsWith(`${path}/`));
       if (gone.length === 0 && edit.required) throw new Refusal('ENOENT');
       for (const other of gone) this.files.delete(other);
+    } else if (edit.op === 'thin') {
+      const kept = this.paths.filter((path) => edit.keeps(path as ArchivePath));
+      for (const path of this.paths)
+        if (!kept.some((one) => one === path || one.startsWith(`${path}/`))) this.files.delete(path);
+    } else if (edit.op === 'link') {
+      const inode = this.files.get(this.#resolve(edit.to, false));
+      const path = this.#resolve(edit.path, false);
+      if (inode === undefined) throw new Refusal('ENOENT');
+      if ([DIR, LINK].includes(type(inode.mode))) throw new Refusal('EPERM');
+      if (this.isDirectory(path)) throw new Refusal('EISDIR');
+      const parents = split(path).slice(0, -1);
+      for (const [at] of parents.entries()) {
+        const parent = parents.slice(0, at + 1).join('/');
+        if (this.files.has(parent) && !this.isDirectory(parent)) throw new Refusal('ENOTDIR');
+      }
+      if (!this.files.has(up(path)) && up(path) !== '') throw new Refusal('parents are for put to make');
+      this.files.set(path, inode);
+    } else if (edit.op === 'set') {
+      const named = this.#resolve(edit.path, false);
+      const reached = edit.type === DIR ? this.#resolve(named, true) : named;
+      const inode = this.files.get(this.isDirectory(reached) ? reached : named);
+      if (inode === undefined) throw new Refusal('ENOENT');
+      if (edit.type !== undefined && type(inode.mode) !== edit.type) throw new Refusal('EEXIST');
+      if (edit.mode !== undefined) inode.mode = type(inode.mode) | edit.mode;
+      inode.uid = edit.uid ?? inode.uid;
+      inode.gid = edit.gid ?? inode.gid;
+      inode.mtime = edit.mtime ?? inode.mtime;
     } else {
       const path = this.#resolve(edit.path, true);
       if (path === '' && this.#hasRoot) return;

@@ -116,6 +116,8 @@ export async function rewriteArchive(plain: Buffer, edits: readonly Edit[], mtim
         place.now = null;
       }
       for (const other of [...added.keys()]) if (gone(other)) added.delete(other);
+    } else if (edit.op !== 'chmod') {
+      throw new Error(`the reference knows no ${edit.op}`);
     } else {
       const path = resolve(edit.path, true);
       const changed = (now: Item): Item => ({ ...now, mode: type(now.mode) | edit.mode });
