@@ -43,7 +43,7 @@ export async function resolveTarget(target: Target, store: Store): Promise<Resol
   if (labels.length === 0) {
     throw new NodeError(
       'NO_SUCH_ENTRY',
-      `osimage ${osimage.name} has nothing to boot; import its kernel and initrd with it`,
+      `osimage ${osimage.name} has nothing to boot; import its kernel with it (image import --kernel)`,
     );
   }
   if (target.entry !== null && !labels.includes(target.entry)) {

@@ -164,7 +164,7 @@ async function buildArchives(
   inputs: GenerationInputs,
 ): Promise<Map<string, StoredArchive>> {
   const built = new Map<string, StoredArchive>();
-  const main = manifest.boot[0]?.initrds[0];
+  const main = findMainArchive(manifest);
   for (const [path, digest] of Object.entries(manifest.bases)) {
     const edits: Edit[] =
       path === main
@@ -237,14 +237,21 @@ export async function takeLayers(
   return layers;
 }
 
-/** The archive that changes go to unless told otherwise: the default boot entry's first initrd. Throws OsimageError. */
+/** The archive that changes go to unless told otherwise. Throws OsimageError. */
 export function mainArchive(manifest: GenerationManifest): string {
-  const main = manifest.boot[0]?.initrds[0];
-  if (main === undefined || manifest.archives[main] === undefined) {
+  const main = findMainArchive(manifest);
+  if (main === undefined) {
     throw new OsimageError(
       'BAD_SOURCE',
       'this osimage has no archive to change: its default boot entry loads no initrd',
     );
   }
   return main;
+}
+
+/** The default boot entry's first initrd; where nothing boots, the one archive that there is. */
+function findMainArchive({ boot, archives }: GenerationManifest): string | undefined {
+  const [entry] = boot;
+  const main = entry === undefined ? Object.keys(archives)[0] : entry.initrds[0];
+  return main !== undefined && archives[main] !== undefined ? main : undefined;
 }

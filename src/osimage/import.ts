@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { ImageError } from '../image/errors.js';
-import { readLocalFile } from '../image/local-file.js';
 import { readArchive } from '../image/read-archive.js';
 import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
 import { DEFAULT_LIMITS, type UnpackLimits } from '../image/unpack-limits.js';
@@ -10,16 +9,19 @@ import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
 import { storeArchiveArtifact, storeBlobArtifact, type StoredArtifact } from './artifacts.js';
 import { OsimageError } from './errors.js';
-import { recogniseMedia, type MediaLayout } from './families.js';
+import { recogniseMedia, type MediaHints, type MediaLayout } from './families.js';
 import { checkName } from './find.js';
 import { generationId, mediaDigest } from './generation-id.js';
-import { listSource, type SourceFile } from './source.js';
+import { openLocalFile, openSource } from './source/open-source.js';
+import type { Source, SourceFile } from './source/source.js';
 import type { Family, GenerationInputs, GenerationManifest } from './types.js';
 
 export interface ImportRequest {
-  readonly source: string; // a directory or a file:// URL of one
+  readonly source: string; // a directory, an ISO or an archive, or a file:// URL of one
   readonly name: string;
   readonly family?: Family;
+  readonly kernel?: string; // its path inside the media; for an archive alone, a local file
+  readonly initrd?: string; // its path inside the media
   readonly limits?: UnpackLimits;
   /** Called as source bytes are read. */
   readonly onProgress?: (file: string, done: number, total: number) => void;
@@ -38,10 +40,23 @@ export interface ImportResult {
 export async function importOsimage(store: Store, request: ImportRequest): Promise<ImportResult> {
   const name = checkName(request.name);
   if ((await store.osimages.get(name)) !== undefined) throw taken(name);
-  const files = await listSource(request.source);
-  const layout = recogniseMedia(name, files, request.family);
+  const source = await openSource(request.source);
+  try {
+    return await importSource(store, name, source, request);
+  } finally {
+    await source.close();
+  }
+}
+
+async function importSource(
+  store: Store,
+  name: string,
+  source: Source,
+  request: ImportRequest,
+): Promise<ImportResult> {
+  const layout = recogniseMedia(name, source, await hintsOf(source, request));
   return store.write(`import ${name}`, async (writer) => {
-    const imported = await importFiles(files, layout, writer, store, request);
+    const imported = await importFiles(source, layout, writer, store, request);
     const inputs: GenerationInputs = {
       media: imported.media,
       layers: [],
@@ -53,7 +68,7 @@ export async function importOsimage(store: Store, request: ImportRequest): Promi
     const manifest: GenerationManifest = {
       version: 1,
       family: layout.family,
-      files: [imported.kernel.artifact, archive],
+      files: [...imported.kernel.map((stored) => stored.artifact), archive],
       tree: imported.tree.map((stored) => stored.artifact),
       boot: layout.boot,
       bootBase: layout.boot,
@@ -70,7 +85,9 @@ export async function importOsimage(store: Store, request: ImportRequest): Promi
         parent: null,
         note: `import ${request.source}`,
         manifest: JSON.stringify(manifest),
-        blobs: [imported.kernel, imported.archive, ...imported.tree].flatMap((stored) => [...stored.blobs]),
+        blobs: [...imported.kernel, imported.archive, ...imported.tree].flatMap((stored) => [
+          ...stored.blobs,
+        ]),
       },
       { create: true },
     );
@@ -80,14 +97,25 @@ export async function importOsimage(store: Store, request: ImportRequest): Promi
 
 interface ImportedFiles {
   readonly media: Digest;
-  readonly kernel: StoredArtifact;
+  readonly kernel: readonly StoredArtifact[]; // none or one
   readonly archive: StoredArtifact & { readonly descriptor: Digest };
   readonly tree: readonly StoredArtifact[];
   readonly counts: SegmentCounts;
 }
 
+/** A lone archive's kernel is a file beside it; any other's is inside the media. */
+async function hintsOf(source: Source, { family, kernel, initrd }: ImportRequest): Promise<MediaHints> {
+  return {
+    ...(family === undefined ? {} : { family }),
+    ...(kernel === undefined
+      ? {}
+      : { kernel: source.kind === 'archive' ? await openLocalFile(kernel) : kernel }),
+    ...(initrd === undefined ? {} : { archive: initrd }),
+  };
+}
+
 async function importFiles(
-  files: readonly SourceFile[],
+  { files }: Source,
   layout: MediaLayout,
   writer: BlobWriter,
   store: Store,
@@ -95,11 +123,13 @@ async function importFiles(
 ): Promise<ImportedFiles> {
   const counts = zeroCounts();
   const digests: { path: string; sha256: Digest }[] = [];
-  const total = files.reduce((sum, file) => sum + file.size, 0);
+  const rest = files.filter((file) => file !== layout.kernel && file !== layout.archive);
+  const boot = layout.kernel === undefined ? [] : [layout.kernel];
+  const total = [...boot, layout.archive, ...rest].reduce((sum, file) => sum + file.size, 0);
   let done = 0;
   const read = async function* (file: SourceFile): AsyncGenerator<Buffer> {
     const hash = createHash('sha256');
-    for await (const chunk of readLocalFile(file.onDisk)) {
+    for await (const chunk of file.read()) {
       hash.update(chunk);
       done += chunk.length;
       request.onProgress?.(file.path, done, total);
@@ -118,14 +148,13 @@ async function importFiles(
     request.limits ?? DEFAULT_LIMITS,
   ).catch((error: unknown) => {
     if (error instanceof ImageError && error.code !== 'UNREADABLE')
-      throw new ImageError(error.code, `${layout.archive.onDisk}: ${error.message}`, { cause: error });
+      throw new ImageError(error.code, `${layout.archive.where}: ${error.message}`, { cause: error });
     throw error;
   });
-  const kernel = await put(layout.kernel, path.posix.basename(layout.kernel.path));
+  const kernel: StoredArtifact[] = [];
+  for (const file of boot) kernel.push(await put(file, path.posix.basename(file.path)));
   const tree: StoredArtifact[] = [];
-  for (const file of files) {
-    if (file !== layout.kernel && file !== layout.archive) tree.push(await put(file, file.path));
-  }
+  for (const file of rest) tree.push(await put(file, file.path));
   const archive = await storeArchiveArtifact(
     path.posix.basename(layout.archive.path),
     descriptor,

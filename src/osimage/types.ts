@@ -66,8 +66,12 @@ export interface GenerationInputs {
   readonly layerSpec: string;
 }
 
-/** One ad-hoc change, as recorded in a generation's inputs. Paths are absolute inside the archive. */
-export type AdHocEdit =
+/**
+ * One ad-hoc change, as recorded in a generation's inputs. Paths are absolute inside the archive; `part` counts the
+ * archives of the file from 1, and without it the change is to what the node sees of all of them.
+ */
+export type AdHocEdit = { readonly part?: number } & (
+ 
   | {
       readonly op: 'put';
       readonly archive: string;
@@ -77,4 +81,4 @@ export type AdHocEdit =
       readonly mode: number; // st_mode, type bits included
     }
   | { readonly op: 'delete'; readonly archive: string; readonly path: string }
-  | { readonly op: 'chmod'; readonly archive: string; readonly path: string; readonly mode: number };
+  | { readonly op: 'chmod'; readonly archive: string; readonly path: string; readonly mode: number });

@@ -119,7 +119,7 @@ check('import', [
   {
     words: again,
     before: media((dir) => rm(join(dir, 'linux'))),
-    says: /one kernel \(found: none\) and one initrd \(found: initrd\.gz\) are needed; give the directory/,
+    says: /one kernel \(found: none\) and one initrd \(found: initrd\.gz\) are needed; name them with --kernel/,
   },
   {
     words: again,
@@ -133,21 +133,24 @@ check('import', [
   },
   {
     words: 'image import DIR/nope --name again',
-    says: "DIR/nope: no such directory; give the directory that holds the installer's kernel and initrd",
+    says: "DIR/nope: no such file or directory; give the directory that holds the installer's kernel and initrd, an ISO, or an archive",
   },
   {
     words: 'image import DIR/empty --name again',
-    says: /one kernel \(found: none\) and one initrd \(found: none\) are needed; give the directory/,
+    says: /one kernel \(found: none\) and one initrd \(found: none\) are needed; name them with --kernel/,
   },
-  { words: 'image import DIR/file --name again', says: /DIR\/file: not a directory; give the directory/ },
-  { words: 'image import file:///nope --name again', says: /\/nope: no such directory; give the directory/ },
+  { words: 'image import DIR/file --name again', says: /DIR\/file: not an archive: / },
+  {
+    words: 'image import file:///nope --name again',
+    says: /\/nope: no such file or directory; give the directory/,
+  },
   {
     words: 'image import file://host/nope --name again',
-    says: 'file://host/nope: names no local directory; write it as file:///path/of/the/directory',
+    says: 'file://host/nope: names no local file; write it as file:///path/of/the/file',
   },
   {
     words: 'image import http://127.0.0.1:1/ --name again',
-    says: /importing over HTTP is not in this release; download it/,
+    says: /importing over HTTP is not in this release; download it and import the copy/,
   },
   {
     words: 'image import DIR/media --name d12',

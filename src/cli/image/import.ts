@@ -20,6 +20,8 @@ function wholeNumber(value: string): number {
 interface ImportOptions {
   readonly name: string;
   readonly family?: Family;
+  readonly kernel?: string;
+  readonly initrd?: string;
   readonly maxGrowth: number;
   readonly maxUnpacked: number;
 }
@@ -29,15 +31,20 @@ export function registerImport(image: Command, context: Context): void {
     .command('import')
     .summary('make an osimage of an installer')
     .description(
-      'Reads an installer’s directory once and publishes it, unchanged inside, as the first generation of a new osimage.',
+      'Reads an installer’s directory or ISO, or a single archive, once and publishes it, unchanged inside, as the first generation of a new osimage.',
     )
-    .argument('<source>', 'directory with the installer’s files, or a file:// URL of one')
+    .argument(
+      '<source>',
+      'directory or ISO with the installer’s files, or an archive (initrd, root image); also as a file:// URL',
+    )
     .requiredOption('--name <name>', 'what the osimage is to be called')
     .addOption(
       new Option('--family <family>', 'how it boots; recognised by itself when left out').choices([
         ...FAMILIES,
       ]),
     )
+    .option('--kernel <path>', 'its kernel, inside the directory or ISO; beside an archive, a file')
+    .option('--initrd <path>', 'its initrd, inside the directory or ISO')
     .option(
       '--max-growth <times>',
       'refuse an archive that unpacks to more than this many times its size and to more than 1 GiB',
@@ -52,7 +59,11 @@ export function registerImport(image: Command, context: Context): void {
     )
     .addHelpText(
       'after',
-      '\nExample:\n  rackboot image import /usr/lib/debian-installer/images/12/amd64/text --name d12',
+      `
+Examples:
+  rackboot image import /usr/lib/debian-installer/images/12/amd64/text --name d12
+  rackboot image import mini.iso --name mini --kernel linux --initrd initrd.gz
+  rackboot image import rootimg.gz --name compute --kernel /boot/vmlinuz`,
     )
     .action(async (source: string, options: ImportOptions) => {
       const { store } = await context.openStore();
@@ -62,6 +73,8 @@ export function registerImport(image: Command, context: Context): void {
         source,
         name: options.name,
         ...(options.family === undefined ? {} : { family: options.family }),
+        ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
+        ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
         limits: { ...DEFAULT_LIMITS, maxRatio: options.maxGrowth, maxSize: options.maxUnpacked * GIB },
         onProgress: (file, done, total) => progress.update(`of ${formatBytes(total)}: ${file}`, done, total),
       }).finally(() => progress.end());

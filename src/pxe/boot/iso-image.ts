@@ -38,6 +38,12 @@ export async function isoImage(
   options: IsoImageOptions,
 ): Promise<ExtentMap> {
   const manifest = manifestOf(record);
+  if (manifest.boot.length === 0) {
+    throw new BootError(
+      'NOT_BOOTABLE',
+      `osimage ${record.osimage} has nothing to boot; import its kernel with it (image import --kernel)`,
+    );
+  }
   const variables = await isoVariables(tools, record, options.node);
   const menus = renderIsoConfigs(manifest.boot, variables, {
     title: `rackboot: ${record.osimage} generation ${record.number} (${shortId(record.id)})${options.node === undefined ? '' : ` for ${options.node.name}`}`,

@@ -1,4 +1,4 @@
-import { codeOf } from '../../errors.js';
+import { codeOf, messageOf } from '../../errors.js';
 import { sha256 } from '../../store/digest.js';
 import { encodeMap, readRange, type ExtentMap } from '../../store/extents.js';
 import type { ServedGeneration } from '../boot/generations.js';
@@ -111,6 +111,7 @@ class IsoDesk {
     if (record === undefined) throw notFound(`ISO of ${generation.osimage}`);
     const tools = { store, config, runKey, serverUrl: serverUrl(), now };
     const map = await isoImage(tools, record, { netinstall: false }).catch((cause: unknown) => {
+      if (codeOf(cause) === 'NOT_BOOTABLE') throw new HttpError('NO_ISO', messageOf(cause), { cause });
       if (codeOf(cause) !== 'BAD_TEMPLATE') throw cause;
       throw new HttpError(
         'NO_ISO',

@@ -1,0 +1,28 @@
+// Measures rackboot against its peers in one run: `npm run bench -- SUITE…`, nothing: every suite.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { benchImage } from './image/suite.js';
+import { machineLine, ratioTable, type Row } from './ratio-table.js';
+
+type Suite = (directory: string, say: (line: string) => void) => Promise<Row[]>;
+
+const SUITES: Readonly<Record<string, Suite>> = { image: benchImage };
+
+const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(SUITES);
+const unknown = names.filter((name) => SUITES[name] === undefined);
+if (unknown.length > 0) {
+  process.stderr.write(
+    `bench: no suite ${unknown.join(', ')}; there is: ${Object.keys(SUITES).join(', ')}\n`,
+  );
+  process.exit(2);
+}
+const directory = await mkdtemp(path.join(process.env['RACKBOOT_BENCH_DIR'] ?? tmpdir(), 'rackboot-bench-'));
+try {
+  for (const name of names) {
+    const rows = await SUITES[name]!(directory, (line) => process.stderr.write(`bench: ${line}\n`));
+    process.stdout.write(`${name}, on ${machineLine()}\n\n${ratioTable(rows)}\n`);
+  }
+} finally {
+  await rm(directory, { recursive: true, force: true });
+}
