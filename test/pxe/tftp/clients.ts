@@ -3,29 +3,29 @@ import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import { HOST } from './serving.js';
 
-/** A real TFTP client: the command that fetches `file` from `port` into `out`. */
+/** A real TFTP client: the command that fetches `file` from `port` of `host` into `out`. */
 export interface RealClient {
   readonly name: string;
   readonly package: string; // Debian's
   readonly smallest: number; // bytes: curl 7.88 fails on the answer that an empty file has no bytes
-  command(port: number, file: string, out: string): readonly string[];
+  command(host: string, port: number, file: string, out: string): readonly string[];
 }
 
 const tftp = (mode: string, name: string): RealClient => ({
   name,
   package: 'tftp-hpa',
   smallest: 0,
-  command: (port, file, out) => ['tftp', '-m', mode, HOST, String(port), '-c', 'get', file, out],
+  command: (host, port, file, out) => ['tftp', '-m', mode, host, String(port), '-c', 'get', file, out],
 });
 
 const atftp = (...options: string[]): RealClient => ({
   name: ['atftp', ...options].join(' '),
   package: 'atftp',
   smallest: 0,
-  command: (port, file, out) => [
+  command: (host, port, file, out) => [
     'atftp',
     ...options.flatMap((option) => ['--option', option]),
-    ...['-g', '-r', file, '-l', out, HOST, String(port)],
+    ...['-g', '-r', file, '-l', out, host, String(port)],
   ],
 });
 
@@ -33,7 +33,7 @@ const curl = (...flags: string[]): RealClient => ({
   name: ['curl', ...flags].join(' '),
   package: 'curl',
   smallest: flags.includes('--tftp-no-options') ? 0 : 1,
-  command: (port, file, out) => [
+  command: (host, port, file, out) => [
     'curl',
     '-sS',
     '--max-time',
@@ -41,7 +41,7 @@ const curl = (...flags: string[]): RealClient => ({
     ...flags,
     '-o',
     out,
-    `tftp://${HOST}:${port}/${file}`,
+    `tftp://${host.includes(':') ? `[${host}]` : host}:${port}/${file}`,
   ],
 });
 
@@ -49,7 +49,7 @@ const busybox = (...flags: string[]): RealClient => ({
   name: ['busybox tftp', ...flags].join(' '),
   package: 'busybox',
   smallest: 0,
-  command: (port, file, out) => [
+  command: (host, port, file, out) => [
     'busybox',
     'tftp',
     '-g',
@@ -58,7 +58,7 @@ const busybox = (...flags: string[]): RealClient => ({
     file,
     '-l',
     out,
-    HOST,
+    host,
     String(port),
   ],
 });
@@ -85,8 +85,9 @@ export async function fetchWith(
   port: number,
   file: string,
   out: string,
+  host = HOST,
 ): Promise<Buffer> {
-  const [program = '', ...args] = client.command(port, file, out);
+  const [program = '', ...args] = client.command(host, port, file, out);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.on('data', (text: Buffer) => (output += text.toString()));
