@@ -83,7 +83,9 @@ class Draft {
   constructor(entries: readonly PlacedEntry[], options: PlanOptions) {
     this.#entries = entries;
     this.#mtime = options.mtime;
-    let dotted = 0;
+    const last = entries.at(-1);
+    let dotted = 0; // of the names in the frame that new entries go to
+    let named = 0;
     entries.forEach((entry, at) => {
       this.#nodes.set(entry.path, { kind: 'entry', at, mode: entry.header.mode });
       const places = this.#places.get(entry.path);
@@ -91,7 +93,10 @@ class Draft {
       else places.push(at);
       this.#inodes.add(entry.header.ino);
       this.#nextInode = Math.max(this.#nextInode, entry.header.ino + 1);
-      if (entry.rawName.startsWith('./')) dotted++;
+      if (entry.frame === last?.frame) {
+        named++;
+        if (entry.rawName.startsWith('./')) dotted++;
+      }
       for (let up = parentOf(entry.path); !this.#parents.has(up); up = parentOf(up)) this.#parents.add(up);
       const group = inodeOf(entry);
       if (group === undefined) return;
@@ -99,8 +104,8 @@ class Draft {
       if (members === undefined) this.#groups.set(group, [at]);
       else members.push(at);
     });
-    this.#magic = entries.at(-1)?.header.magic ?? '070701';
-    this.#prefix = dotted * 2 > entries.length ? './' : '';
+    this.#magic = last?.header.magic ?? '070701';
+    this.#prefix = dotted * 2 > named ? './' : '';
   }
 
   apply(edit: Edit): void {
