@@ -63,7 +63,7 @@ async function watch(context: Context, store: Store, range: string | undefined):
 function describeStatuses(statuses: readonly FullStatus[], now: number): string {
   if (statuses.length === 0)
     return 'no node yet; add one with: rackboot node add NAME --mac MAC --ip ADDRESS';
-  return textTable(
+  const table = textTable(
     ['NODE', 'SET TO', 'STAGE', 'PROGRESS', 'SENT', 'TIME', 'LAST EVENT'],
     statuses.map((status) => [
       status.node,
@@ -72,11 +72,22 @@ function describeStatuses(statuses: readonly FullStatus[], now: number): string 
       status.progress === null ? '-' : `${bar(status.progress)} ${Math.round(status.progress * 100)} %`,
       status.bytes === 0 ? '-' : formatBytes(status.bytes),
       status.ms === 0 ? '-' : formatDuration(status.ms),
-      status.at === null
-        ? '-'
-        : `${formatDuration(Math.max(0, Math.round((now - status.at) / 1000) * 1000))} ago`,
+      status.at === null ? '-' : `${formatAge(now - status.at)} ago`,
     ]),
   );
+  const failures = statuses.filter((status) => status.stage === 'failed');
+  if (failures.length === 0) return table;
+  return [
+    table,
+    '',
+    ...failures.map((status) => `${status.node} failed: ${status.detail || 'it gave no reason'}`),
+  ].join('\n');
+}
+
+/** How long ago, in whole seconds at least: `17 s`, `3 min 5 s`. */
+function formatAge(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  return seconds < 60 ? `${seconds} s` : formatDuration(seconds * 1000);
 }
 
 function describeChange(status: FullStatus): string {

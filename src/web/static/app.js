@@ -11,7 +11,7 @@ const search = element('search');
 const show = element('show');
 
 const BUSY = new Set(['dhcp', 'loader', 'script', 'kernel', 'initrd', 'answer', 'tree', 'installing']);
-const RUNNING_FOR = 3000; // ms without news after which a transfer no longer counts as running
+const RUNNING_FOR = 8000; // ms without news after which a transfer no longer counts as running
 
 let scheduled = false;
 let reloadTimer;
@@ -74,18 +74,24 @@ function isShown(status) {
 
 function makeRow(name) {
   const row = document.createElement('tr');
-  const cell = (tag = 'td') => row.appendChild(document.createElement(tag));
-  const node = cell('th');
+  row.role = 'row'; // on a narrow screen the style makes a card of it, which is to stay a row all the same
+  const cell = (name, role = 'cell', tag = 'td') => {
+    const made = row.appendChild(document.createElement(tag));
+    made.className = name;
+    made.role = role;
+    return made;
+  };
+  const node = cell('node', 'rowheader', 'th');
   node.scope = 'row';
   node.textContent = name;
   const made = {
     row,
-    setTo: cell(),
-    stage: cell(),
-    progress: cell(),
-    sent: cell(),
-    time: cell(),
-    last: cell(),
+    setTo: cell('set-to'),
+    stage: cell('stage'),
+    progress: cell('progress'),
+    sent: cell('sent number'),
+    time: cell('took number'),
+    last: cell('last'),
   };
   made.mark = made.stage.appendChild(document.createElement('span'));
   made.mark.className = 'mark';
@@ -96,8 +102,6 @@ function makeRow(name) {
   made.detail = made.last.appendChild(document.createElement('span'));
   made.detail.className = 'detail';
   made.when = made.last.appendChild(document.createElement('time'));
-  made.sent.className = 'number';
-  made.time.className = 'number';
   return made;
 }
 
@@ -136,7 +140,6 @@ function draw(name, now) {
   write(made.sent, status.bytes > 0 ? bytes(status.bytes) : '');
   write(made.time, status.ms > 0 ? duration(status.ms) : '');
   write(made.detail, transfer?.path ?? status.detail);
-  made.detail.title = status.detail;
   write(made.when, status.at === null ? '' : ago(now - status.at));
   if (status.at !== null) made.when.dateTime = new Date(status.at).toISOString();
 }
@@ -153,16 +156,12 @@ function drawSummary() {
   if (counts.busy > 0) parts.push(`${counts.busy} being installed`);
   if (counts.waiting > 0) parts.push(`${counts.waiting} waiting for boot`);
   if (counts.installed > 0) parts.push(`${counts.installed} installed`);
-  if (counts.failed > 0) parts.push(`${counts.failed} failed`);
-  write(element('summary'), parts.join(' · '));
-  const empty = element('empty');
-  empty.hidden = shown > 0;
-  write(
-    empty,
-    statuses.size === 0
-      ? 'No node yet. Add one with: rackboot node add n1 --mac 52:54:00:12:34:56'
-      : 'No node is like that.',
-  );
+  write(element('counts'), parts.join(' · '));
+  write(element('failures'), counts.failed > 0 ? ` · ${counts.failed} failed` : '');
+  const isEmpty = statuses.size === 0;
+  element('start').hidden = !isEmpty;
+  element('filters').hidden = element('list').hidden = isEmpty;
+  element('empty').hidden = isEmpty || shown > 0;
 }
 
 function redraw() {
