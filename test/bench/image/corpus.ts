@@ -20,7 +20,7 @@ export async function makeCorpus(directory: string): Promise<Corpus> {
   await mkdir(root);
   await shell(
     `find /usr -xdev \\( -type f -o -type d -o -type l \\) -printf '%s %P\\0' | LC_ALL=C sort -z -k 2 |
-       awk -v RS='\\0' -v ORS='\\0' '{ size = $1; sub(/^[0-9]+ /, ""); if ($0 == "") next; sum += size; if (sum > ${GB}) exit; print }' |
+       awk -v RS='\\0' -v ORS='\\0' '{ size = $1; sub(/^[0-9]+ /, ""); if ($0 == "") next; sum += size; if (sum <= ${GB}) print }' |
        (cd /usr && cpio -0pdm --quiet ${JSON.stringify(root)})`,
     directory,
   );
