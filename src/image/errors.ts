@@ -11,6 +11,7 @@ export type ImageErrorCode =
   | 'UNSAFE_PATH'
   | 'UNKNOWN_CODEC'
   | 'NO_SUCH_ENTRY'
+  | 'NO_SUCH_PART'
   | 'NOT_A_FILE'
   | 'EDIT_CONFLICT'
   | 'TOO_LARGE'

@@ -11,8 +11,10 @@ import type { Edit } from './edit.js';
 import { planEdits, type EditPlan, type PlannedEntry } from './edit-plan.js';
 import { ImageError } from './errors.js';
 import { KnownSegments } from './known-segments.js';
+import { tailOfPart, type TailPlace } from './parts.js';
 import { Segmenter } from './segmenter.js';
 import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
+import { withWhole } from './whole/compress.js';
 
 /** What an edit works with. */
 export interface SpliceTools {
@@ -24,22 +26,63 @@ export interface SpliceTools {
   readonly earlier: readonly ArchiveDescriptor[];
 }
 
+/** An edit of an archive file: of the one archive in it that `part` counts, from 1, or of all as the node unpacks them. */
+export type ArchiveEdit = Edit & { readonly part?: number };
+
 /**
- * The archive that `edits` make of `base`. Segments that no edit touches are taken over as they are; the result depends
- * only on `base`, the edits and the time given, never on what was built before. Throws what planEdits throws, and
- * ImageError TRUNCATED when content ends before its size.
+ * The archive that `edits` make of `base`. Segments that no edit touches are taken over as they are; streams that are
+ * compressed whole are compressed again. The result depends only on `base`, the edits and the time given, never on what
+ * was built before. Throws what planEdits throws, and ImageError TRUNCATED when content ends before its size.
  */
 export async function spliceArchive(
   base: ArchiveDescriptor,
-  edits: readonly Edit[],
+  edits: readonly ArchiveEdit[],
   tools: SpliceTools,
 ): Promise<ArchiveDescriptor> {
-  const entries = await loadEntries(base, tools.blobs);
-  const newest = entries.reduce((latest, entry) => Math.max(latest, entry.header.mtime), 0);
-  const plan = planEdits(entries, edits, { mtime: tools.mtime ?? newest });
+  let mtime = tools.mtime;
+  let result = base;
+  for (const { part, run } of runsOf(edits)) {
+    if (result !== base) await tools.writer.seal();
+    const entries = await loadEntries(result, tools.blobs);
+    mtime ??= entries.reduce((latest, entry) => Math.max(latest, entry.header.mtime), 0);
+    result = await splicePart(result, entries, part, run, { ...tools, mtime });
+  }
+  const frames: Frame[] = [];
+  for (const [number, frame] of result.frames.entries()) {
+    const changed = frame.segments !== base.frames[number]?.segments;
+    frames.push(
+      changed && frame.whole !== undefined ? await withWhole(frame, frame.whole.codec, tools) : frame,
+    );
+  }
+  return result === base ? base : { frames };
+}
+
+/** `edits` in runs of the same part. */
+function runsOf(
+  edits: readonly ArchiveEdit[],
+): { readonly part: number | undefined; readonly run: Edit[] }[] {
+  const runs: { part: number | undefined; run: Edit[] }[] = [];
+  for (const edit of edits) {
+    const last = runs.at(-1);
+    if (last !== undefined && last.part === edit.part) last.run.push(edit);
+    else runs.push({ part: edit.part, run: [edit] });
+  }
+  return runs;
+}
+
+async function splicePart(
+  base: ArchiveDescriptor,
+  all: readonly PlacedEntry[],
+  part: number | undefined,
+  edits: readonly Edit[],
+  tools: SpliceTools & { readonly mtime: number },
+): Promise<ArchiveDescriptor> {
+  const entries = part === undefined ? all : all.filter(({ archive }) => archive === part - 1);
+  const target = part === undefined ? lastTail(base, all) : tailOfPart(base, part);
+  const plan = planEdits(entries, edits, tools);
   if (plan.changed.size === 0 && plan.added.length === 0) return base;
   const readers = base.frames.map((frame) => new FrameReader(frame, tools.blobs));
-  const splicer = new Splicer(base, entries, plan, readers, tools);
+  const splicer = new Splicer(base, entries, plan, target, readers, tools);
   const frames: Frame[] = [];
   for (let number = 0; number < base.frames.length; number++) frames.push(await splicer.frame(number));
   return { frames };
@@ -52,12 +95,13 @@ class Splicer {
   readonly #readers: readonly FrameReader[];
   readonly #known = new Map<string, KnownSegments>(); // by dialect
   readonly #tools: SpliceTools;
-  readonly #main: number; // the frame that new entries go to: the last that holds an archive
+  readonly #target: TailPlace; // new entries go before it
 
   constructor(
     base: ArchiveDescriptor,
     entries: readonly PlacedEntry[],
     plan: EditPlan,
+    target: TailPlace,
     readers: readonly FrameReader[],
     tools: SpliceTools,
   ) {
@@ -66,16 +110,16 @@ class Splicer {
     this.#plan = plan;
     this.#readers = readers;
     this.#tools = tools;
-    this.#main = entries.at(-1)?.frame ?? 0;
+    this.#target = target;
   }
 
   async frame(number: number): Promise<Frame> {
     const frame = this.#base.frames[number];
     if (frame === undefined) throw new RangeError(`no frame ${number}`);
     const touched = this.#touchedSegments(number);
-    const added = number === this.#main ? this.#plan.added : [];
+    const added = number === this.#target.frame ? this.#plan.added : [];
     if (touched.size === 0 && added.length === 0) return frame;
-    const tail = lastTail(frame);
+    const tail = number === this.#target.frame ? this.#target.segment : lastTailOf(frame);
     const starts = startsOf(frame);
     const segments: Segment[] = [];
     for (let at = 0; at < frame.segments.length; at++) {
@@ -220,9 +264,16 @@ function startsOf(frame: Frame): number[] {
 }
 
 /** The segment with the last archive's trailer. */
-function lastTail(frame: Frame): number {
+function lastTailOf(frame: Frame): number {
   for (let at = frame.segments.length - 1; at >= 0; at--) if (frame.segments[at]?.kind === 'tail') return at;
   return frame.segments.length;
+}
+
+/** The last archive's trailer in the frame of the last entry. */
+function lastTail({ frames }: ArchiveDescriptor, entries: readonly PlacedEntry[]): TailPlace {
+  const number = entries.at(-1)?.frame ?? 0;
+  const frame = frames[number];
+  return { frame: number, segment: frame === undefined ? 0 : lastTailOf(frame) };
 }
 
 /** Writes entries one after another into a segmenter. */

@@ -3,6 +3,7 @@ import { FrameReader, loadEntries, type PlacedEntry } from '../image/archive-ind
 import { isRegular } from '../image/cpio/header.js';
 import { pathFromText, pathToText, type ArchivePath } from '../image/cpio/path.js';
 import { ImageError } from '../image/errors.js';
+import { partsOf, tailOfPart, type Part } from '../image/parts.js';
 import { ArchiveTree } from '../image/tree.js';
 import type { Digest } from '../store/digest.js';
 import { readBlob } from '../store/extents.js';
@@ -30,14 +31,20 @@ export function archiveDigest(manifest: GenerationManifest, path: string): Diges
   );
 }
 
-/** Opens the archive at `path` of a generation. Throws OsimageError when it has none there. */
+/**
+ * Opens the archive at `path` of a generation: all that it is made of, or the one archive in it that `part` counts.
+ * Throws OsimageError when it has none there, ImageError NO_SUCH_PART.
+ */
 export async function openArchive(
   store: Store,
   manifest: GenerationManifest,
   path: string,
+  part?: number,
 ): Promise<OpenArchive> {
   const descriptor = decodeDescriptor(await readBlob(store.blobs, archiveDigest(manifest, path)));
-  const entries = await loadEntries(descriptor, store.blobs);
+  if (part !== undefined) tailOfPart(descriptor, part);
+  const all = await loadEntries(descriptor, store.blobs);
+  const entries = part === undefined ? all : all.filter(({ archive }) => archive === part - 1);
   const tree = new ArchiveTree(entries);
   const frame = (number: number): (typeof descriptor.frames)[number] => {
     const found = descriptor.frames[number];
@@ -60,6 +67,16 @@ export async function openArchive(
       return `${segment?.blob ?? ''}+${holder.at}:${holder.header.size}`;
     },
   };
+}
+
+/** The archives that the archive file at `path` of a generation is made of. Throws OsimageError when it has none there. */
+export async function archiveParts(
+  store: Store,
+  manifest: GenerationManifest,
+  path: string,
+): Promise<readonly Part[]> {
+  const descriptor = decodeDescriptor(await readBlob(store.blobs, archiveDigest(manifest, path)));
+  return partsOf(descriptor, await loadEntries(descriptor, store.blobs));
 }
 
 /** The data of the regular file at `text` (a path from the image's root, links followed). Throws ImageError. */

@@ -71,7 +71,6 @@ export interface GenerationInputs {
  * archives of the file from 1, and without it the change is to what the node sees of all of them.
  */
 export type AdHocEdit = { readonly part?: number } & (
- 
   | {
       readonly op: 'put';
       readonly archive: string;
@@ -81,4 +80,5 @@ export type AdHocEdit = { readonly part?: number } & (
       readonly mode: number; // st_mode, type bits included
     }
   | { readonly op: 'delete'; readonly archive: string; readonly path: string }
-  | { readonly op: 'chmod'; readonly archive: string; readonly path: string; readonly mode: number });
+  | { readonly op: 'chmod'; readonly archive: string; readonly path: string; readonly mode: number }
+);

@@ -5,12 +5,13 @@ import { pathFromText, pathToText } from '../../image/cpio/path.js';
 import { readLocalFile } from '../../image/local-file.js';
 import { addAdHocEdit } from '../../osimage/ad-hoc.js';
 import { OsimageError } from '../../osimage/errors.js';
-import { buildGeneration, mainArchive, type CurrentGeneration } from '../../osimage/build.js';
+import { buildGeneration, type CurrentGeneration } from '../../osimage/build.js';
 import { archiveDigest, openArchive } from '../../osimage/contents.js';
 import type { AdHocEdit, GenerationInputs } from '../../osimage/types.js';
 import type { Store } from '../../store/records.js';
 import type { BlobWriter } from '../../store/types.js';
 import { type Context, UsageError } from '../context.js';
+import { addArchiveOptions, archiveOf, type ArchiveOptions } from './archive-options.js';
 import { sourceDateEpoch } from './epoch.js';
 import { resultJson, resultText, stopwatch } from './result.js';
 
@@ -22,13 +23,7 @@ function modeBits(value: string): number {
 }
 
 export function registerChanges(image: Command, context: Context): void {
-  const archive = [
-    '--archive <file>',
-    'the archive to change; by default the one the default boot entry loads',
-  ] as const;
-
-  image
-    .command('put')
+  addArchiveOptions(image.command('put'))
     .summary('put files into the image')
     .description(
       'Puts local files into the image, each owned by root, and publishes the result as the current generation.',
@@ -36,9 +31,8 @@ export function registerChanges(image: Command, context: Context): void {
     .argument('<osimage>', 'the osimage')
     .argument('<file:path...>', 'a local file and where it goes, from the image’s root: ./motd:/etc/motd')
     .option('--mode <octal>', 'permissions; by default those of the local file', modeBits)
-    .option(...archive)
     .addHelpText('after', '\nExample:\n  rackboot image put d12 ./preseed.cfg:/preseed.cfg')
-    .action(async (name: string, pairs: string[], options: { mode?: number; archive?: string }) => {
+    .action(async (name: string, pairs: string[], options: ArchiveOptions & { mode?: number }) => {
       const files = pairs.map(splitPair);
       await change(
         context,
@@ -46,8 +40,8 @@ export function registerChanges(image: Command, context: Context): void {
         `put ${files.map((file) => pathToText(file.path)).join(' ')}`,
         async (current, writer) => {
           let { edits } = current.manifest.inputs;
-          const into = options.archive ?? mainArchive(current.manifest);
-          archiveDigest(current.manifest, into);
+          const into = archiveOf(current.manifest, options);
+          archiveDigest(current.manifest, into.archive);
           for (const { local, path } of files) {
             edits = addAdHocEdit(edits, await putEdit(local, pathToText(path), into, options.mode, writer));
           }
@@ -56,29 +50,26 @@ export function registerChanges(image: Command, context: Context): void {
       );
     });
 
-  image
-    .command('delete')
+  addArchiveOptions(image.command('delete'))
     .summary('delete files from the image')
     .description(
       'Deletes files, and directories with all they hold, from the image, and publishes the result as the current generation.',
     )
     .argument('<osimage>', 'the osimage')
     .argument('<path...>', 'what to delete, from the image’s root')
-    .option(...archive)
     .addHelpText('after', '\nExample:\n  rackboot image delete d12 /etc/hello')
-    .action(async (name: string, paths: string[], options: { archive?: string }) => {
+    .action(async (name: string, paths: string[], options: ArchiveOptions) => {
       const wanted = paths.map((path) => pathToText(pathFromText(path)));
       await change(context, name, `delete ${wanted.join(' ')}`, (current, _writer, store) =>
-        editEach(current, store, options.archive, wanted, (into, path) => ({
+        editEach(current, store, options, wanted, (into, path) => ({
           op: 'delete',
-          archive: into,
+          ...into,
           path,
         })),
       );
     });
 
-  image
-    .command('chmod')
+  addArchiveOptions(image.command('chmod'))
     .summary('change permissions in the image')
     .description(
       'Changes the permissions of files in the image and publishes the result as the current generation.',
@@ -86,15 +77,14 @@ export function registerChanges(image: Command, context: Context): void {
     .argument('<osimage>', 'the osimage')
     .argument('<mode>', 'permissions in octal, such as 0755', modeBits)
     .argument('<path...>', 'files, from the image’s root')
-    .option(...archive)
     .addHelpText('after', '\nExample:\n  rackboot image chmod d12 0600 /etc/shadow')
-    .action(async (name: string, mode: number, paths: string[], options: { archive?: string }) => {
+    .action(async (name: string, mode: number, paths: string[], options: ArchiveOptions) => {
       const wanted = paths.map((path) => pathToText(pathFromText(path)));
       const note = `chmod ${mode.toString(8).padStart(4, '0')} ${wanted.join(' ')}`;
       await change(context, name, note, (current, _writer, store) =>
-        editEach(current, store, options.archive, wanted, (into, path) => ({
+        editEach(current, store, options, wanted, (into, path) => ({
           op: 'chmod',
-          archive: into,
+          ...into,
           path,
           mode,
         })),
@@ -106,12 +96,12 @@ export function registerChanges(image: Command, context: Context): void {
 async function editEach(
   current: CurrentGeneration,
   store: Store,
-  archive: string | undefined,
+  options: ArchiveOptions,
   paths: readonly string[],
-  edit: (archive: string, path: string) => AdHocEdit,
+  edit: (into: ReturnType<typeof archiveOf>, path: string) => AdHocEdit,
 ): Promise<readonly AdHocEdit[]> {
-  const into = archive ?? mainArchive(current.manifest);
-  const { tree } = await openArchive(store, current.manifest, into);
+  const into = archiveOf(current.manifest, options);
+  const { tree } = await openArchive(store, current.manifest, into.archive, into.part);
   let { edits } = current.manifest.inputs;
   for (const path of paths) {
     tree.reach(pathFromText(path));
@@ -133,7 +123,7 @@ function splitPair(pair: string): { local: string; path: ReturnType<typeof pathF
 async function putEdit(
   local: string,
   path: string,
-  archive: string,
+  into: ReturnType<typeof archiveOf>,
   mode: number | undefined,
   writer: BlobWriter,
 ): Promise<AdHocEdit> {
@@ -150,7 +140,7 @@ async function putEdit(
     );
   }
   const { digest, size } = await writer.putStream(readLocalFile(local));
-  return { op: 'put', archive, path, blob: digest, size, mode: S_IFREG | (mode ?? info.mode & 0o7777) };
+  return { op: 'put', ...into, path, blob: digest, size, mode: S_IFREG | (mode ?? info.mode & 0o7777) };
 }
 
 async function change(

@@ -3,36 +3,31 @@ import type { Command } from 'commander';
 import { isSymlink } from '../../image/cpio/header.js';
 import { pathFromText, pathToText, ROOT } from '../../image/cpio/path.js';
 import { ImageError } from '../../image/errors.js';
-import { mainArchive } from '../../osimage/build.js';
-import { openArchive, readFileOf, type OpenArchive } from '../../osimage/contents.js';
+import { archiveParts, openArchive, readFileOf, type OpenArchive } from '../../osimage/contents.js';
 import { diffGenerations, type GenerationDiff, type PathChange } from '../../osimage/diff.js';
 import { findGeneration, findOsimage, pickGeneration } from '../../osimage/find.js';
 import { manifestOf, shortId } from '../../osimage/manifest.js';
 import type { PlacedEntry } from '../../image/archive-index.js';
 import type { Context } from '../context.js';
-import { foldWords, formatMode, textTable } from '../table.js';
+import { foldWords, formatBytes, formatMode, textTable } from '../table.js';
+import { addArchiveOptions, archiveOf, type ArchiveOptions } from './archive-options.js';
 
 export function registerLooks(image: Command, context: Context): void {
-  const archive = [
-    '--archive <file>',
-    'the archive to look into; by default the one the default boot entry loads',
-  ] as const;
-  const open = async (reference: string, file: string | undefined): Promise<OpenArchive> => {
+  const open = async (reference: string, options: ArchiveOptions): Promise<OpenArchive> => {
     const { store } = await context.openStore();
     const manifest = manifestOf(await findGeneration(store, reference));
-    return openArchive(store, manifest, file ?? mainArchive(manifest));
+    const { archive, part } = archiveOf(manifest, options);
+    return openArchive(store, manifest, archive, part);
   };
 
-  image
-    .command('files')
+  addArchiveOptions(image.command('files'))
     .summary('list the files in the image')
     .description('Lists what the image holds, or what it holds below a path.')
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
     .argument('[path]', 'a path from the image’s root', '/')
-    .option(...archive)
     .addHelpText('after', '\nExample:\n  rackboot image files d12 /etc')
-    .action(async (reference: string, path: string, options: { archive?: string }) => {
-      const opened = await open(reference, options.archive);
+    .action(async (reference: string, path: string, options: ArchiveOptions) => {
+      const opened = await open(reference, options);
       const wanted = pathFromText(path);
       const below = wanted === ROOT ? wanted : opened.tree.find(wanted).path;
       const entries = opened.tree.below(below);
@@ -42,17 +37,50 @@ export function registerLooks(image: Command, context: Context): void {
       );
     });
 
-  image
-    .command('cat')
+  addArchiveOptions(image.command('cat'))
     .summary('print a file of the image')
     .description('Writes a file of the image to standard output, byte for byte.')
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
     .argument('<path>', 'a file, from the image’s root')
-    .option(...archive)
     .addHelpText('after', '\nExample:\n  rackboot image cat d12 /etc/hello')
-    .action(async (reference: string, path: string, options: { archive?: string }) => {
-      const opened = await open(reference, options.archive);
+    .action(async (reference: string, path: string, options: ArchiveOptions) => {
+      const opened = await open(reference, options);
       await pipeline(readFileOf(opened, path).data, context.stdout, { end: false });
+    });
+
+  image
+    .command('parts')
+    .summary('list the archives that the archive file is made of')
+    .description(
+      'Lists the archives that the archive file is made of, one after another, such as early microcode and what follows it. put, delete, chmod, files and cat take one of them with --part.',
+    )
+    .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
+    .option('--archive <file>', 'the archive file; by default the one the default boot entry loads')
+    .addHelpText('after', '\nExample:\n  rackboot image parts d12')
+    .action(async (reference: string, options: { archive?: string }) => {
+      const { store } = await context.openStore();
+      const manifest = manifestOf(await findGeneration(store, reference));
+      const parts = await archiveParts(store, manifest, archiveOf(manifest, options).archive);
+      context.print(
+        parts.map(({ part, codec, format, entries, plain }) => ({
+          part,
+          codec,
+          format,
+          entries,
+          bytes: plain,
+        })),
+        () =>
+          textTable(
+            ['PART', 'CODEC', 'FORMAT', 'ENTRIES', 'UNPACKED'],
+            parts.map(({ part, codec, format, entries, plain }) => [
+              String(part),
+              codec,
+              format,
+              String(entries),
+              formatBytes(plain),
+            ]),
+          ),
+      );
     });
 
   image

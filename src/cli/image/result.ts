@@ -21,6 +21,7 @@ export function resultJson(
     parent: record.parent,
     files: manifest.files.map(({ path, size, sha256 }) => ({ path, size, sha256 })),
     compressedBytes: counts.compressed,
+    compressedWhole: counts.wholes.map(({ codec, plain }) => ({ codec, bytes: plain })),
     ms: Math.round(ms),
   };
 }
@@ -30,7 +31,11 @@ export function resultText(result: BuildResult, ms: number): string {
   const { record, built, counts } = result;
   const name = `${record.osimage} generation ${record.number} (${shortId(record.id)})`;
   if (!built) return `${name} has just these inputs already; it is current now`;
-  return `${name}: recompressed ${formatBytes(counts.compressed)} in ${formatDuration(ms)}`;
+  const wholes = counts.wholes.map(
+    ({ codec, plain }) =>
+      `, and all ${formatBytes(plain)} of the archive with ${codec}, which is one stream,`,
+  );
+  return `${name}: recompressed ${formatBytes(counts.compressed)}${wholes.join('')} in ${formatDuration(ms)}`;
 }
 
 /** A clock that was started now; calling it gives the milliseconds since. */
