@@ -73,6 +73,40 @@ test('a size probe is not a failure, and the real request follows', async (t) =>
   await serving.server.close();
 });
 
+for (const [name, leave] of [
+  ['asks for the file without it', async () => undefined],
+  [
+    'says so, and asks the same again at once',
+    async (client: RawClient, from: number) =>
+      client.send({ kind: 'error', code: 0, message: 'that was all' }, from),
+  ],
+] as const) {
+  test(`a size probe is not a failure when the client ${name}`, async (t) => {
+    const serving = await serve(files());
+    const client = await RawClient.open();
+    const asked = { tsize: '0', blksize: '1468' };
+    client.request(serving.server.port, 'small', asked);
+    const probe = await client.next();
+    await leave(client, probe.from);
+    const again = name.includes('same') ? asked : { blksize: '1468' };
+    client.request(serving.server.port, 'small', again);
+    const accepted = await client.next();
+    t.like(accepted, {
+      kind: 'oack',
+      options: new Map(Object.entries({ ...again, ...(again === asked ? { tsize: '1300' } : {}) })),
+    });
+    t.not(accepted.from, probe.from);
+    t.like(await serving.ended(), { outcome: 'probe', bytes: 0 });
+    client.ack(0, accepted.from);
+    const data = await client.next();
+    t.true(data.kind === 'data' && data.data.equals(SMALL));
+    client.ack(1, data.from);
+    t.like(await serving.ended(), { outcome: 'complete', bytes: 1300 });
+    await client.close();
+    await serving.server.close();
+  });
+}
+
 test('the same request again does not start a second transfer', async (t) => {
   const source = files();
   const serving = await serve(source);
@@ -221,6 +255,64 @@ for (const [name, limits, most] of [
     await serving.server.close();
   });
 }
+
+for (const limits of [{ transfers: 3 }, { transfersPerClient: 3 }, { memory: 3 * 210_000 }]) {
+  test(`at ${JSON.stringify(limits)} a transfer whose client took nothing gives way to another, one at work does not`, async (t) => {
+    let now = 0;
+    const source = files();
+    const serving = await serve(source, { limits, now: () => now });
+    const clients = await Promise.all([1, 2, 3].map(() => RawClient.open()));
+    const from: number[] = [];
+    for (const client of clients) {
+      client.request(serving.server.port, 'large');
+      from.push((await client.next()).from);
+    }
+    clients[0]?.ack(1, from[0] ?? 0);
+    await clients[0]?.next();
+    const late = await RawClient.open();
+    late.request(serving.server.port, 'large');
+    t.is(await late.within(200), undefined); // all are young
+    now = 1500;
+    t.deepEqual(await late.fetch(serving.server.port, 'large'), LARGE);
+    const [evicted, complete] = [await serving.ended(), await serving.ended()];
+    t.like(evicted, { outcome: 'aborted', client: { port: clients[1]?.port }, bytes: 0 });
+    t.like(complete, { outcome: 'complete' });
+    await Promise.all([...clients, late].map((client) => client.close()));
+    await serving.server.close();
+    t.is(source.unclosed, 0);
+  });
+}
+
+test('quirks cap what a client gets, by its address and by its MAC address', async (t) => {
+  const serving = await serve(files(), {
+    quirks: [
+      { network: '127.0.0.0/8', blksize: 1024 },
+      { network: '10.0.0.0/8', blksize: 512 },
+      { mac: '52:54:00', windowsize: 2 },
+    ],
+    macsOf: async (address) => (address === HOST ? ['52:54:00:00:00:01'] : []),
+  });
+  const client = await RawClient.open();
+  client.request(serving.server.port, 'large', { blksize: '1468', windowsize: '16' });
+  t.like(await client.next(), {
+    kind: 'oack',
+    options: new Map([
+      ['blksize', '1024'],
+      ['windowsize', '2'],
+    ]),
+  });
+  await client.close();
+  await serving.server.close();
+});
+
+test('a client whose options are ignored gets plain blocks', async (t) => {
+  const serving = await serve(files(), { quirks: [{ network: '127.0.0.1/32', options: 'ignore' }] });
+  const client = await RawClient.open();
+  client.request(serving.server.port, 'small', { blksize: '1468', tsize: '0' });
+  t.like(await client.next(), { kind: 'data', block: 1, data: SMALL.subarray(0, 512) });
+  await client.close();
+  await serving.server.close();
+});
 
 test('progress is told while a transfer runs', async (t) => {
   const progress: TftpProgressEvent[] = [];

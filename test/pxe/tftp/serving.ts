@@ -110,6 +110,10 @@ export class RawClient {
     return new RawClient(socket);
   }
 
+  get port(): number {
+    return this.#socket.address().port;
+  }
+
   send(packet: TftpPacket | Buffer, port: number): void {
     this.#socket.send(Buffer.isBuffer(packet) ? packet : encodeTftp(packet), port, HOST);
   }
