@@ -1,22 +1,30 @@
-import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../errors.js';
 import type { BlobWriter } from '../store/types.js';
-import { isDirectory, isRegular, isSymlink } from './cpio/header.js';
 import { pathFromText } from './cpio/path.js';
 import { ImageError } from './errors.js';
-import type { LayerFile, LayerSnapshot } from './layer.js';
+import { readExlist, type Exlist } from './exlist.js';
+import type { LayerSnapshot } from './layer.js';
+import { readOverlay } from './layer-overlay.js';
 import type { LayerDirectory } from './layer-path.js';
-import { readLocalFile, unreadable } from './local-file.js';
+import { parseMtree, type MtreeEntry } from './mtree.js';
 
 /** What a layer's directory may hold, and what it is for. Names that begin with a dot are left alone. */
-const KNOWN = ['INCLUDE', 'overlay', 'removals', 'bootargs', 'answerfile.liquid'];
+const KNOWN = ['INCLUDE', 'overlay', 'removals', 'exlist', 'mtree', 'bootargs', 'answerfile.liquid'];
+
+/** Told of what is odd but no error, a line at a time. */
+export type LayerNotes = (line: string) => void;
 
 /**
  * Reads a layer's directory and stores its files. Throws ImageError BAD_LAYER for what a layer cannot hold, naming it
  * and the mend.
  */
-export async function readLayer(layer: LayerDirectory, writer: BlobWriter): Promise<LayerSnapshot> {
+export async function readLayer(
+  layer: LayerDirectory,
+  writer: BlobWriter,
+  note: LayerNotes = () => undefined,
+): Promise<LayerSnapshot> {
   const names = (await readdir(layer.dir)).filter((name) => !name.startsWith('.') && !/^README/i.test(name));
   const stranger = names.find((name) => !KNOWN.includes(name));
   if (stranger !== undefined) {
@@ -30,6 +38,8 @@ export async function readLayer(layer: LayerDirectory, writer: BlobWriter): Prom
     version: 1,
     files: names.includes('overlay') ? await readOverlay(path.join(layer.dir, 'overlay'), writer) : [],
     removals: withoutComments((await readText(layer, 'removals')) ?? '').map((line) => pathFromText(line)),
+    ...(names.includes('exlist') ? { exlist: await readLayerExlist(layer, note) } : {}),
+    ...(names.includes('mtree') ? { mtree: await readMtree(layer) } : {}),
     bootargs: withoutComments((await readText(layer, 'bootargs')) ?? '').join(' '),
     ...(answer === undefined
       ? {}
@@ -40,6 +50,18 @@ export async function readLayer(layer: LayerDirectory, writer: BlobWriter): Prom
           },
         }),
   };
+}
+
+function readLayerExlist(layer: LayerDirectory, note: LayerNotes): Promise<Exlist> {
+  return readExlist(path.join(layer.dir, 'exlist'), {
+    read: (file) => readFile(file, 'latin1'),
+    onIdle: ({ file, line, why }) => note(`${file}:${line}: ${why}`),
+  });
+}
+
+async function readMtree(layer: LayerDirectory): Promise<MtreeEntry[]> {
+  const file = path.join(layer.dir, 'mtree');
+  return parseMtree(await readFile(file, 'latin1'), file);
 }
 
 async function readText(layer: LayerDirectory, name: string): Promise<string | undefined> {
@@ -55,44 +77,4 @@ function withoutComments(text: string): string[] {
     .split('\n')
     .map((line) => line.replace(/(^|\s)#.*$/, '').trim())
     .filter((line) => line !== '');
-}
-
-async function readOverlay(root: string, writer: BlobWriter): Promise<LayerFile[]> {
-  const files: LayerFile[] = [];
-  const walk = async (dir: Buffer, below: string): Promise<void> => {
-    const names = await readdir(dir, { encoding: 'buffer' }).catch((error: unknown) => {
-      throw unreadable(dir, error);
-    });
-    for (const name of names) {
-      const onDisk = Buffer.concat([dir, Buffer.from('/'), name]);
-      const inArchive = below + name.toString('latin1');
-      const file = await readOverlayFile(onDisk, inArchive, writer);
-      files.push(file);
-      if (isDirectory(file.mode)) await walk(onDisk, `${inArchive}/`);
-    }
-  };
-  await walk(Buffer.from(root), '');
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
-async function readOverlayFile(onDisk: Buffer, inArchive: string, writer: BlobWriter): Promise<LayerFile> {
-  const { mode, size } = await lstat(onDisk);
-  if (isDirectory(mode)) return { path: inArchive, mode, size: 0 };
-  if (isSymlink(mode)) {
-    return {
-      path: inArchive,
-      mode,
-      size: 0,
-      target: (await readlink(onDisk, { encoding: 'buffer' })).toString('latin1'),
-    };
-  }
-  if (!isRegular(mode)) {
-    throw new ImageError(
-      'BAD_LAYER',
-      `${onDisk.toString()}: an overlay holds files, directories and symbolic links; remove this device, pipe or socket`,
-    );
-  }
-  if (size === 0) return { path: inArchive, mode, size };
-  const stored = await writer.putStream(readLocalFile(onDisk));
-  return { path: inArchive, mode, size: stored.size, blob: stored.digest };
 }

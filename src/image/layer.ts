@@ -4,6 +4,8 @@ import type { BlobReader } from '../store/types.js';
 import { isDirectory, isSymlink } from './cpio/header.js';
 import { canonicalPath } from './cpio/path.js';
 import { contentOf, type Content, type Edit } from './edit.js';
+import { exlistKeeps, type Exlist } from './exlist.js';
+import { mtreeEdits, type MtreeEntry } from './mtree.js';
 
 /** A file of a layer's overlay. `path` and `target` are latin-1, so that names that are not UTF-8 survive. */
 export interface LayerFile {
@@ -12,6 +14,7 @@ export interface LayerFile {
   readonly size: number; // bytes of a regular file
   readonly blob?: Digest; // content of a regular file that is not empty
   readonly target?: string; // of a symbolic link
+  readonly sameAs?: string; // of a hard link: the path of the file that it is another name of, earlier in the list
 }
 
 /**
@@ -22,6 +25,8 @@ export interface LayerSnapshot {
   readonly version: 1;
   readonly files: readonly LayerFile[]; // in order of their paths' bytes
   readonly removals: readonly string[]; // canonical paths, latin-1
+  readonly exlist?: Exlist;
+  readonly mtree?: readonly MtreeEntry[];
   readonly bootargs: string; // words of the kernel line, may hold Liquid expressions
   readonly answer?: { readonly name: string; readonly template: Digest };
 }
@@ -48,32 +53,37 @@ export function blobContent(blob: Digest, size: number, blobs: BlobReader): Cont
   return { size, read: () => readRange(map, blobs, 0, size) };
 }
 
-/** What a layer changes in an archive: first its removals, then its overlay, owned by root. `name` is for messages. */
+/**
+ * What a layer changes in an archive: first its removals and its exlist, then its overlay, owned by root, then what its
+ * mtree file says. `name` is for messages.
+ */
 export function layerEdits(name: string, snapshot: LayerSnapshot, blobs: BlobReader): Edit[] {
+  const from = `layer ${name}`;
   const removals = snapshot.removals.map((path): Edit => ({
     op: 'delete',
     path: canonicalPath(path),
     required: false,
-    from: `layer ${name}`,
+    from,
   }));
-  const overlay = snapshot.files.map((file): Edit => {
-    const shared = {
-      op: 'put',
-      path: canonicalPath(file.path),
-      mode: file.mode,
-      uid: 0,
-      gid: 0,
-      from: `layer ${name}`,
-    } as const;
-    if (isSymlink(file.mode)) {
-      const target = file.target ?? '';
-      return { ...shared, content: contentOf(Buffer.from(target, 'latin1')), target };
-    }
-    const empty = isDirectory(file.mode) || file.blob === undefined;
-    return {
-      ...shared,
-      content: empty ? contentOf(Buffer.alloc(0)) : blobContent(file.blob, file.size, blobs),
-    };
-  });
-  return [...removals, ...overlay];
+  const thin: Edit[] =
+    snapshot.exlist === undefined ? [] : [{ op: 'thin', keeps: exlistKeeps(snapshot.exlist), from }];
+  const overlay = snapshot.files.map((file) => overlayEdit(file, from, blobs));
+  const held = new Set(snapshot.files.map((file) => canonicalPath(file.path)));
+  const mtree = mtreeEdits(snapshot.mtree ?? [], held, `${from}: mtree`);
+  return [...removals, ...thin, ...overlay, ...mtree];
+}
+
+function overlayEdit(file: LayerFile, from: string, blobs: BlobReader): Edit {
+  const path = canonicalPath(file.path);
+  if (file.sameAs !== undefined) return { op: 'link', path, to: canonicalPath(file.sameAs), from };
+  const shared = { op: 'put', path, mode: file.mode, uid: 0, gid: 0, from } as const;
+  if (isSymlink(file.mode)) {
+    const target = file.target ?? '';
+    return { ...shared, content: contentOf(Buffer.from(target, 'latin1')), target };
+  }
+  const empty = isDirectory(file.mode) || file.blob === undefined;
+  return {
+    ...shared,
+    content: empty ? contentOf(Buffer.alloc(0)) : blobContent(file.blob, file.size, blobs),
+  };
 }

@@ -10,7 +10,10 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-const PACKAGES: Readonly<Record<string, string>> = { bsdcpio: 'libarchive-tools' };
+const PACKAGES: Readonly<Record<string, string>> = {
+  bsdcpio: 'libarchive-tools',
+  bsdtar: 'libarchive-tools',
+};
 
 /** Runs a program of Debian's with `input`, for at most a minute. Fails naming the package when it is not installed. */
 export async function run(
