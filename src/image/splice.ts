@@ -78,7 +78,7 @@ async function splicePart(
   tools: SpliceTools & { readonly mtime: number },
 ): Promise<ArchiveDescriptor> {
   const entries = part === undefined ? all : all.filter(({ archive }) => archive === part - 1);
-  const target = part === undefined ? lastTail(base, all) : tailOfPart(base, part);
+  const target = part === undefined ? lastTail(base) : tailOfPart(base, part);
   const plan = planEdits(entries, edits, tools);
   if (plan.changed.size === 0 && plan.added.length === 0) return base;
   const readers = base.frames.map((frame) => new FrameReader(frame, tools.blobs));
@@ -269,9 +269,9 @@ function lastTailOf(frame: Frame): number {
   return frame.segments.length;
 }
 
-/** The last archive's trailer in the frame of the last entry. */
-function lastTail({ frames }: ArchiveDescriptor, entries: readonly PlacedEntry[]): TailPlace {
-  const number = entries.at(-1)?.frame ?? 0;
+/** The last archive's trailer, though that archive may hold no entry yet. */
+function lastTail({ frames }: ArchiveDescriptor): TailPlace {
+  const number = frames.findLastIndex(({ segments }) => segments.some(({ kind }) => kind === 'tail'));
   const frame = frames[number];
   return { frame: number, segment: frame === undefined ? 0 : lastTailOf(frame) };
 }
