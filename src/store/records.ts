@@ -49,7 +49,7 @@ export interface EventRecord {
   readonly id: number; // grows
   readonly at: Timestamp;
   readonly node: string | null; // null: a client no node is known for
-  readonly stage: string; // node/stages.ts: nodeset, dhcp, loader, script, kernel, initrd, answer, tree, installing, installed, failed …
+  readonly stage: string; // node/stages.ts: nodeset, dhcp, loader, script, local, kernel, initrd, answer, tree, installing, installed, failed …
   readonly detail: string; // one line, no secrets
   readonly bytes: number | null;
   readonly ms: number | null; // how long it took
@@ -115,6 +115,8 @@ export interface EventState {
   since(after: number, limit: number): Promise<EventRecord[]>;
   /** The latest events of a node, newest first. */
   ofNode(node: string, limit: number): Promise<EventRecord[]>;
+  /** The latest event of a node that is of `stage`. */
+  latest(node: string, stage: string): Promise<EventRecord | undefined>;
   lastId(): Promise<number>;
 }
 

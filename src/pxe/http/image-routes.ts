@@ -1,6 +1,6 @@
 import { matchesGlob } from '../../node/glob.js';
 import { endInstall, oneLine } from '../../node/report.js';
-import type { NodeRecord } from '../../store/records.js';
+import type { AssignmentRecord, NodeRecord } from '../../store/records.js';
 import type { Artifact } from '../../osimage/types.js';
 import { encodePath } from '../boot/arguments.js';
 import { stageOf } from '../boot/artifact-stage.js';
@@ -79,6 +79,11 @@ async function sendArtifact(
   branch: 'files' | 'tree',
 ): Promise<void> {
   const node = await nodeAt(service, request.client);
+  // Looked up before the first byte: a transfer must not end an assignment made while it ran.
+  const ended =
+    node !== undefined && branch === 'tree'
+      ? await installEndedBy(service, node, generation, artifact.path)
+      : undefined;
   const release = await service.holds.during(generation.osimage, generation.id);
   const transfer = service.transfers.begin({
     node: node?.name ?? null,
@@ -105,27 +110,40 @@ async function sendArtifact(
     transfer.end(result);
     release();
   }
-  if (node !== undefined && result.isWhole)
-    await endWhenFetched(service, node, generation, artifact.path, request.client);
+  if (ended !== undefined && result.isWhole)
+    await endFetched(service, ended, generation, artifact.path, request.client);
 }
 
-/** With `install.done: fetched`, the last file of the tree ends the node's install. */
-async function endWhenFetched(
+/**
+ * The install that ends, with `install.done: fetched`, when the node has fetched `path` of the tree whole: the one the
+ * node is set to and has a boot script of this generation for.
+ */
+async function installEndedBy(
   service: BootService,
   node: NodeRecord,
   generation: ServedGeneration,
   path: string,
+): Promise<AssignmentRecord | undefined> {
+  const { done, lastFile } = service.config.install;
+  if (done !== 'fetched' || lastFile === undefined || !matchesGlob(lastFile, path)) return undefined;
+  const assignment = await service.store.nodes.assignment(node.name);
+  if (assignment?.state !== 'osimage' || assignment.osimage !== generation.osimage) return undefined;
+  const script = await service.store.events.latest(node.name, 'script');
+  const isOfScript = script?.generation === generation.id && script.at >= assignment.since;
+  return isOfScript ? assignment : undefined;
+}
+
+async function endFetched(
+  service: BootService,
+  assignment: AssignmentRecord,
+  generation: ServedGeneration,
+  path: string,
   client: string,
 ): Promise<void> {
-  const { done, lastFile } = service.config.install;
-  if (done !== 'fetched' || lastFile === undefined || !matchesGlob(lastFile, path)) return;
-  const assignment = await service.store.nodes.assignment(node.name);
-  if (assignment?.osimage !== generation.osimage) return;
-  if (assignment.generation !== null && assignment.generation !== generation.id) return;
   if (!(await endInstall(service.store, assignment, assignment.since, service.now()))) return;
   await service.store.events.append({
     at: service.now(),
-    node: node.name,
+    node: assignment.node,
     stage: 'installed',
     detail: oneLine(`fetched ${path}`),
     bytes: null,

@@ -36,6 +36,19 @@ export class EventRows implements EventState {
     );
   }
 
+  async latest(node: string, stage: string): Promise<EventRecord | undefined> {
+    return this.#database.read((db) =>
+      db
+        .selectFrom('event')
+        .selectAll()
+        .where('node', '=', node)
+        .where('stage', '=', stage)
+        .orderBy('id', 'desc')
+        .limit(1)
+        .executeTakeFirst(),
+    );
+  }
+
   async lastId(): Promise<number> {
     const row = await this.#database.read((db) =>
       db.selectFrom('event').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst(),

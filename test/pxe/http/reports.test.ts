@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { ask, runSite, type RunningSite } from './running-site.js';
@@ -127,18 +130,56 @@ test('with install.done: fetched, the last file ends the install', async (t) => 
   const site = await installing(t, { install: { done: 'fetched', lastFile: '**/last_*.udeb' } });
   const tree = `/images/d12@${site.id}/tree/pool`;
   const state = async (): Promise<string | undefined> => (await site.store.nodes.assignment('n1'))?.state;
+  await ask(site, `${tree}/last_1.udeb`, own);
+  t.is(await state(), 'osimage', 'a node that was handed no script since installs nothing');
+  await reportUrl(site);
   await ask(site, `${tree}/other`, own);
   await ask(site, `${tree}/last_1.udeb`, { from: '127.0.0.12' });
   await ask(site, `${tree}/last_1.udeb`, { ...own, method: 'HEAD' });
-  const other = await site.publish({ name: 'd12', answer: 'y' });
-  await site.assign('n1', { generation: other });
-  await ask(site, `${tree}/last_1.udeb`, own);
   t.is(await state(), 'osimage');
-  await site.assign('n1', {});
   await ask(site, `${tree}/last_1.udeb`, own);
   t.is(await state(), 'boot');
   const [event] = await site.store.events.ofNode('n1', 1);
   t.like(event, { stage: 'installed', detail: 'fetched pool/last_1.udeb' });
+});
+
+test('a boot file never is the last file, whatever the pattern', async (t) => {
+  const site = await installing(t, { install: { done: 'fetched', lastFile: '**/*.gz' } });
+  await reportUrl(site);
+  await ask(site, `/images/d12@${site.id}/files/initrd.gz`, own);
+  t.is((await site.store.nodes.assignment('n1'))?.state, 'osimage');
+});
+
+test('a file of an older generation does not end the install of a newer one', async (t) => {
+  const site = await installing(t, { install: { done: 'fetched', lastFile: '**/last_*.udeb' } });
+  await reportUrl(site);
+  await site.publish({ name: 'd12', tree: { 'pool/last_1.udeb': Buffer.from('newer') } });
+  site.clock.now += 1000;
+  await site.assign('n1', {});
+  const old = `/images/d12@${site.id}/tree/pool/last_1.udeb`;
+  await ask(site, old, own);
+  t.is((await site.store.nodes.assignment('n1'))?.state, 'osimage', 'before its new script');
+  await reportUrl(site);
+  await ask(site, old, own);
+  t.is((await site.store.nodes.assignment('n1'))?.state, 'osimage', 'after it');
+});
+
+test('a transfer that outlasts its assignment does not end the next one', async (t) => {
+  const site = await installing(t, { install: { done: 'fetched', lastFile: 'last' } });
+  const id = await site.publish({ name: 'd12', tree: { last: randomBytes(40_000_000) } });
+  await reportUrl(site);
+  const slow = connect({ host: '127.0.0.1', port: site.port, localAddress: '127.0.0.11' });
+  t.teardown(() => slow.destroy());
+  slow.write(`GET /images/d12@${id}/tree/last HTTP/1.0\r\nHost: x\r\n\r\n`);
+  await once(slow, 'readable');
+  site.clock.now += 1000;
+  const newer = await site.assign('n1', {});
+  await reportUrl(site);
+  slow.resume();
+  await once(slow, 'close');
+  await site.servers.service.transfers.flush();
+  t.true((await site.stages('n1')).includes('tree'), 'the file arrived');
+  t.deepEqual(await site.store.nodes.assignment('n1'), newer);
 });
 
 test('with install.done: report, fetching ends nothing', async (t) => {
