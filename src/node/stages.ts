@@ -14,6 +14,7 @@ export const stages: readonly Stage[] = [
   { name: 'dhcp', progress: 0.05, meaning: 'got its address' },
   { name: 'loader', progress: 0.1, meaning: 'fetched its boot loader' },
   { name: 'script', progress: 0.15, meaning: 'fetched its boot script' },
+  { name: 'local', progress: 0.15, meaning: 'was told to boot from its local disk' },
   { name: 'kernel', progress: 0.25, meaning: 'fetched the kernel' },
   { name: 'initrd', progress: 0.4, meaning: 'fetched the initial RAM disk' },
   { name: 'answer', progress: 0.5, meaning: 'fetched its answer file' },
@@ -40,9 +41,13 @@ export interface NodeStatus {
   readonly ms: number; // from the first event of this boot to the last
 }
 
+/** What an installed node goes through whenever it boots from its disk by way of the network. */
+const LOCAL_BOOT = new Set(['dhcp', 'loader', 'local']);
+
 /**
  * The status that `events` (of this node, in any order) come to. A boot begins with its loader or its script; within
- * one, the stage only moves forward, so the installer's own DHCP does not undo it.
+ * one, the stage only moves forward, so the installer's own DHCP does not undo it. An installed node stays installed
+ * while all it does is boot from its disk.
  */
 export function deriveStatus(
   node: Pick<NodeRecord, 'name'>,
@@ -94,10 +99,11 @@ const emptyBoot: Boot = {
 function advance(boot: Boot, event: EventRecord): Boot {
   // A free stage stands where `installing` does: the installer's own words for what it is doing.
   const rank = ranks.get(event.stage) ?? INSTALLING;
+  const staysInstalled = boot.stage === 'installed' && LOCAL_BOOT.has(event.stage);
   const begins =
     event.stage === 'nodeset' ||
-    event.stage === 'loader' ||
-    (event.stage === 'script' && boot.rank >= rank) ||
+    (event.stage === 'loader' && !staysInstalled) ||
+    ((event.stage === 'script' || event.stage === 'local') && !staysInstalled && boot.rank >= rank) ||
     boot.stage === null;
   if (begins) {
     return {
@@ -114,7 +120,7 @@ function advance(boot: Boot, event: EventRecord): Boot {
   return {
     stage: moves ? event.stage : boot.stage,
     rank: moves ? rank : boot.rank,
-    detail: moves ? event.detail : boot.detail,
+    detail: moves || (staysInstalled && event.stage === 'local') ? event.detail : boot.detail,
     generation: event.generation ?? boot.generation,
     bytes: boot.bytes + (event.bytes ?? 0),
     begin: boot.begin ?? event.at - (event.ms ?? 0),
@@ -129,10 +135,12 @@ function progressOf(state: AssignmentRecord['state'], stage: string | null): num
   return stages[ranks.get(stage) ?? INSTALLING]?.progress ?? null;
 }
 
+/** The stages that only rackboot itself sees, which no node may report. */
+const OURS = new Set(['nodeset', 'dhcp', 'loader', 'script', 'local', 'kernel', 'initrd', 'answer', 'tree']);
+
 /** `text` as the name of a stage a node may report. Throws NodeError BAD_STAGE. */
 export function parseStage(text: string): string {
-  const isOurs = ['nodeset', 'dhcp', 'loader', 'script', 'kernel', 'initrd', 'answer', 'tree'].includes(text);
-  if (isOurs || !/^[a-z0-9][a-z0-9-]{0,31}$/.test(text)) {
+  if (OURS.has(text) || !/^[a-z0-9][a-z0-9-]{0,31}$/.test(text)) {
     throw new NodeError(
       'BAD_STAGE',
       `stage '${text.slice(0, 40)}': report installing, installed, failed, or a word of your own of a-z, 0-9 and '-', at most 32 long`,

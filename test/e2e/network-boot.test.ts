@@ -56,7 +56,7 @@ test.serial('a node that is set to its local disk gets no installer', async (t) 
     machine.waitFor(/rackboot: n1\b.*disk/, { withinMs: 120_000 }),
   );
   const events = (await site.store.events.since(after, 100)).filter((event) => event.node === 'n1');
-  t.true(events.some((event) => event.stage === 'script'));
+  t.true(events.some((event) => event.stage === 'local'));
   t.deepEqual(orderOf(events, ['kernel', 'initrd', 'answer']), []);
 });
 

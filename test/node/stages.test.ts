@@ -78,6 +78,23 @@ test('an installed node that boots from its disk stays installed until it is see
   });
 });
 
+test('the next boots from the disk leave an installed node installed', (t) => {
+  const local: AssignmentRecord = { ...assigned, state: 'boot', since: 1025 };
+  const events = ['script', 'installing', 'installed', 'dhcp', 'loader:7', 'local', 'local', 'dhcp'];
+  t.like(deriveStatus({ name: 'n1' }, local, happened(...events)), {
+    stage: 'installed',
+    progress: 1,
+    detail: 'local 6',
+    bytes: 7,
+  });
+  t.like(deriveStatus({ name: 'n1' }, undefined, happened('loader', 'local')), {
+    stage: 'local',
+    progress: null,
+  });
+  t.like(deriveStatus({ name: 'n1' }, local, happened('installed', 'nodeset', 'local')), { stage: 'local' });
+  t.like(deriveStatus({ name: 'n1' }, assigned, happened('script', 'kernel', 'local')), { stage: 'local' });
+});
+
 test('the order of the rows does not matter', (t) => {
   const names = stages.map((stage) => stage.name);
   fc.assert(
@@ -96,7 +113,7 @@ for (const text of ['installing', 'installed', 'failed', 'late-command', '1st'])
     t.is(parseStage(text), text);
   });
 }
-for (const text of ['', 'nodeset', 'kernel', 'tree', 'UPPER', 'a b', 'x'.repeat(33), '-x', 'a\n']) {
+for (const text of ['', 'nodeset', 'kernel', 'local', 'tree', 'UPPER', 'a b', 'x'.repeat(33), '-x', 'a\n']) {
   test(`a node may not report ${JSON.stringify(text)}`, (t) => {
     t.throws(() => parseStage(text), { name: 'NodeError', message: /stage/ });
   });

@@ -2,51 +2,62 @@ import { messageOf, RackbootError } from '../../errors.js';
 import { nodeVariables, type BootVariables } from '../../node/boot-variables.js';
 import { signRun, type Run } from '../../node/run-token.js';
 import { shortId } from '../../osimage/manifest.js';
-import type { AssignmentRecord, NodeRecord } from '../../store/records.js';
+import type { AssignmentRecord, EventRecord, NodeRecord } from '../../store/records.js';
+import { BootError } from './errors.js';
 import type { ServedGeneration } from './generations.js';
-import { planLinux, type BootPlan } from './plan.js';
+import { planLinux, type BootPlan, type LinuxBoot } from './plan.js';
 import type { BootService } from './service.js';
 
-/** Who asks for a node's boot script, and what may be given away for it. */
+/** Who asks for a node's boot script, and in which loader's language. */
 export interface BootRequest {
   readonly node: NodeRecord;
   readonly client: string; // address
+  readonly render: (plan: BootPlan) => string; // throws BootError for what the loader cannot be told
 }
 
 /**
- * What the node is to do now, ready to be rendered. Only its own address is given tokens, and asking changes nothing
- * but what lets the boot go on: the one-time token, the lease on its generation, an event. A boot that cannot be
- * described falls back to the local disk and says why.
+ * The boot script of what the node is to do now. Only its own address is given tokens, and asking changes nothing but
+ * what lets the boot go on: the one-time token, the lease on its generation, an event. A boot that cannot be described,
+ * or not in this loader's language, falls back to the local disk and says why.
  */
-export async function decideBoot(service: BootService, request: BootRequest): Promise<BootPlan> {
-  const { node } = request;
+export async function bootScript(service: BootService, request: BootRequest): Promise<string> {
+  const { node, render } = request;
   const assignment = await service.store.nodes.assignment(node.name);
-  let plan: BootPlan;
-  let generation: ServedGeneration | undefined;
   try {
-    generation = await generationFor(service, assignment);
-    plan =
-      assignment === undefined || generation === undefined
-        ? { kind: 'local', node: node.name, reason: reasonFor(assignment) }
-        : await planInstall(service, request, assignment, generation);
+    const generation = await generationFor(service, assignment);
+    if (assignment === undefined || generation === undefined)
+      return await bootLocally(service, request, reasonFor(assignment));
+    const plan = await planInstall(service, request, assignment, generation);
+    const script = render(plan);
+    await record(service, request, { stage: 'script', detail: plan.what, generation: generation.id });
+    return script;
   } catch (error) {
     if (!(error instanceof RackbootError)) throw error;
     service.log.error({ node: node.name }, `no boot script: ${messageOf(error)}`);
-    plan = { kind: 'local', node: node.name, reason: messageOf(error) };
+    return bootLocally(service, request, messageOf(error));
   }
-  if (isFromNode(node, request.client) || node.ip === null) {
-    await service.store.events.append({
-      at: service.now(),
-      node: node.name,
-      stage: 'script',
-      detail: plan.kind === 'linux' ? plan.what : `local disk: ${plan.reason}`,
-      bytes: null,
-      ms: null,
-      generation: plan.kind === 'linux' ? (generation?.id ?? null) : null,
-      client: request.client,
-    });
-  }
-  return plan;
+}
+
+async function bootLocally(service: BootService, request: BootRequest, reason: string): Promise<string> {
+  const script = request.render({ kind: 'local', node: request.node.name, reason });
+  await record(service, request, { stage: 'local', detail: `local disk: ${reason}`, generation: null });
+  return script;
+}
+
+async function record(
+  service: BootService,
+  { node, client }: BootRequest,
+  event: Pick<EventRecord, 'stage' | 'detail' | 'generation'>,
+): Promise<void> {
+  if (!isFromNode(node, client) && node.ip !== null) return;
+  await service.store.events.append({
+    ...event,
+    at: service.now(),
+    node: node.name,
+    bytes: null,
+    ms: null,
+    client,
+  });
 }
 
 /** Whether `client` is the address reserved for `node`; nobody else speaks for it. */
@@ -82,13 +93,15 @@ async function planInstall(
   request: BootRequest,
   assignment: AssignmentRecord,
   generation: ServedGeneration,
-): Promise<BootPlan> {
-  const { node, client } = request;
+): Promise<LinuxBoot> {
+  const { node, client, render } = request;
   const { boot, answer } = generation.manifest;
   const entry = assignment.entry === null ? boot[0] : boot.find(({ label }) => label === assignment.entry);
   if (entry === undefined) {
-    const reason = `osimage ${generation.osimage} has no boot entry ${assignment.entry ?? ''}`.trimEnd();
-    return { kind: 'local', node: node.name, reason };
+    throw new BootError(
+      'NO_ENTRY',
+      `osimage ${generation.osimage} has no boot entry${assignment.entry === null ? '' : ` ${assignment.entry}`}; set the node again with: rackboot nodeset`,
+    );
   }
   const expiresAt = service.now() + service.config.serve.holdGenerations * 1000;
   await service.store.leases.holdGeneration({
@@ -107,23 +120,27 @@ async function planInstall(
     since: assignment.since,
     generation: generation.id,
   });
-  // Rendered once without a token, so that a faulty entry does not use up the token of the script before.
-  planLinux(entry, variables);
-  const token =
-    answer === undefined
-      ? undefined
-      : await service.store.tokens.issue({
-          node: node.name,
-          generation: generation.id,
-          client,
-          expiresAt: service.now() + service.config.install.tokenTtl * 1000,
-        });
-  return planLinux(entry, {
-    ...variables,
-    report: `${variables.report}?run=${run}`,
-    ...(token === undefined ? {} : { answerfile: `${variables.answerfile}?token=${token}.${run}` }),
+  const report = `${variables.report}?run=${run}`;
+  if (answer === undefined) return planLinux(entry, { ...variables, report });
+  const planWith = (token: string): LinuxBoot =>
+    planLinux(entry, {
+      ...variables,
+      report,
+      answerfile: `${variables.answerfile}?token=${token}.${run}`,
+    });
+  // Rendered once with a token of nobody's: a boot that cannot be described must not use up the token before.
+  render(planWith('0'.repeat(TOKEN_LENGTH)));
+  const token = await service.store.tokens.issue({
+    node: node.name,
+    generation: generation.id,
+    client,
+    expiresAt: service.now() + service.config.install.tokenTtl * 1000,
   });
+  return planWith(token);
 }
+
+/** As TokenState issues them, in characters. */
+const TOKEN_LENGTH = 32;
 
 /** The variables of `node` booting `entry` of `generation`, with URLs that carry no token. */
 export function bootVariables(

@@ -2,7 +2,7 @@ import type { NodeRecord } from '../../store/records.js';
 import { openDiskFile } from '../tftp/disk-file.js';
 import type { TftpClient, TftpFile, TftpFiles } from '../tftp/files.js';
 import { stageOf } from './artifact-stage.js';
-import { decideBoot } from './decide-boot.js';
+import { bootScript } from './decide-boot.js';
 import { loaderFile } from './loader-files.js';
 import { findMachine } from './machines.js';
 import { renderGrub, renderPxelinux } from './render.js';
@@ -64,8 +64,12 @@ async function openConfig(
 ): Promise<TftpFile | undefined> {
   const config = await configNode(service, path, client);
   if (config === undefined) return undefined;
-  const plan = await decideBoot(service, { node: config.node, client: client.address });
-  const text = Buffer.from(config.loader === 'grub' ? renderGrub(plan, 'tftp') : renderPxelinux(plan));
+  const script = await bootScript(service, {
+    node: config.node,
+    client: client.address,
+    render: (plan) => (config.loader === 'grub' ? renderGrub(plan, 'tftp') : renderPxelinux(plan)),
+  });
+  const text = Buffer.from(script);
   return {
     size: text.length,
     async *read(start, end) {

@@ -1,5 +1,5 @@
 import type { NodeRecord } from '../../store/records.js';
-import { decideBoot, isFromNode } from '../boot/decide-boot.js';
+import { bootScript, isFromNode } from '../boot/decide-boot.js';
 import { describeMachine, findMachine } from '../boot/machines.js';
 import type { BootPlan } from '../boot/plan.js';
 import { renderGrub, renderIpxe, renderIpxeEntry, renderPxelinux } from '../boot/render.js';
@@ -39,8 +39,12 @@ export function bootScriptRoutes(service: BootService): Route[] {
         request.res.writeHead(200, { 'Content-Type': TEXT, 'Cache-Control': 'no-store' }).end();
         return;
       }
-      const plan = await decideBoot(service, { node, client: request.client });
-      sendText(request, TEXT, render(plan, node, request));
+      const script = await bootScript(service, {
+        node,
+        client: request.client,
+        render: (plan) => render(plan, node, request),
+      });
+      sendText(request, TEXT, script);
     },
   });
   const ipxe = (plan: BootPlan, node: NodeRecord): string =>
@@ -83,7 +87,8 @@ export function bootScriptRoutes(service: BootService): Route[] {
           request.res.writeHead(200, { 'Content-Type': TEXT, 'Cache-Control': 'no-store' }).end();
           return;
         }
-        sendText(request, TEXT, ipxe(await decideBoot(service, { node, client }), node));
+        const script = await bootScript(service, { node, client, render: (plan) => ipxe(plan, node) });
+        sendText(request, TEXT, script);
       },
     },
     scriptFor('/nodes/{node}/boot.ipxe', 'What the node does now, as an iPXE script', ipxe),

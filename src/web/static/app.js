@@ -10,7 +10,17 @@ const body = element('nodes');
 const search = element('search');
 const show = element('show');
 
-const BUSY = new Set(['dhcp', 'loader', 'script', 'kernel', 'initrd', 'answer', 'tree', 'installing']);
+const BUSY = new Set([
+  'dhcp',
+  'loader',
+  'script',
+  'local',
+  'kernel',
+  'initrd',
+  'answer',
+  'tree',
+  'installing',
+]);
 const RUNNING_FOR = 8000; // ms without news after which a transfer no longer counts as running
 
 let scheduled = false;

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { readRun } from '../../../src/node/run-token.js';
+import { readStatuses } from '../../../src/node/status.js';
 import { loadRunKey } from '../../../src/node/run-token.js';
 import { ask, installEntry, runSite, type RunningSite } from './running-site.js';
 
@@ -169,4 +170,48 @@ test('a node that does not exist has no script', async (t) => {
   for (const name of ['nope', 'n1%00', 'N1', '..', '%2e%2e', 'n1%2f..']) {
     t.is((await ask(site, `/nodes/${name}/boot.ipxe`)).status, 404, name);
   }
+});
+
+for (const [argument, loader, culprit] of [
+  ['console=x || shell', 'boot.ipxe', '||'],
+  ['a && b', 'boot.ipxe', '&&'],
+  ['${net0/ip}', 'boot.ipxe', '${'],
+  ["a='b'", 'grub.cfg', "'"],
+] as const) {
+  test(`what ${loader} cannot pass on (${culprit}) is a boot from the disk with the reason`, async (t) => {
+    const site = await runSite(t);
+    await site.addNode({ ...n1, attributes: { console: argument } });
+    await site.publish({
+      name: 'd12',
+      answer: 'x',
+      boot: [{ ...installEntry, args: '{{ node.attributes.console }} url={{ answerfile }}' }],
+    });
+    await site.assign('n1', {});
+    const usable = (await ask(site, '/nodes/n1/pxelinux.cfg', own)).text;
+    const token = /answerfile\?token=\S+/.exec(usable)?.[0] ?? '';
+    const { status, text } = await ask(site, `/nodes/n1/${loader}`, own);
+    t.is(status, 200);
+    t.regex(text, /boots from local disk: boot argument /);
+    t.notRegex(text, /linux|initrd/);
+    const [event] = await site.store.events.ofNode('n1', 1);
+    t.is(event?.stage, 'local');
+    t.true(event?.detail.includes(`cannot pass '${culprit}'`), event?.detail);
+    const [status1] = await readStatuses(site.store, await site.store.nodes.getMany(['n1']));
+    t.is(status1?.detail, event?.detail);
+    t.true(site.log.some((line) => line.includes('no boot script') && line.includes('cannot pass')));
+    t.is((await ask(site, `/nodes/n1/${token}`, own)).status, 200, 'the token before still works');
+  });
+}
+
+test('a kernel line that the token makes too long uses up no token', async (t) => {
+  const site = await siteWithNode(t);
+  const args = (length: number): string => `${'x'.repeat(length)} url={{ answerfile }}`;
+  await site.publish({ name: 'd12', answer: 'x', boot: [{ ...installEntry, args: args(10) }] });
+  await site.assign('n1', {});
+  const usable = (await ask(site, '/nodes/n1/boot.ipxe', own)).text;
+  const token = /answerfile\?token=\S+/.exec(usable)?.[0] ?? '';
+  const long = { name: 'd12', answer: 'x', boot: [{ ...installEntry, args: args(1960) }] };
+  await site.publish(long);
+  t.regex((await ask(site, '/nodes/n1/boot.ipxe', own)).text, /boots from local disk: boot arguments are/);
+  t.is((await ask(site, `/nodes/n1/${token}`, own)).status, 200);
 });
