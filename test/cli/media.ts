@@ -14,11 +14,11 @@ export interface Ended {
   readonly err: string;
 }
 
-/** Runs the real program, below `wrapper` (another command line) when one is given, for a minute at most. */
+/** Runs the real program, below `wrapper` (another command line) when one is given, for two minutes at most. */
 export async function runProgram(words: readonly string[], wrapper: readonly string[] = []): Promise<Ended> {
   const [file = '', ...rest] = [...wrapper, process.execPath, program, ...words];
   const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const limit = setTimeout(() => child.kill('SIGKILL'), 60_000);
+  const limit = setTimeout(() => child.kill('SIGKILL'), 120_000);
   let [out, err] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));

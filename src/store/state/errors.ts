@@ -18,7 +18,8 @@ const rules: readonly Rule[] = [
     ' is read-only: make it and its directory writable, or use a copy of the site.',
   ],
   [/^SQLITE_CANTOPEN/, 'READ_ONLY', ' cannot be opened: make it and its directory readable and writable.'],
-  [/^SQLITE_FULL/, 'DISK_FULL', ': no space left; free some on that disk.'],
+  // SHMSIZE: the file beside the database that its processes share could not be made as large as it has to be.
+  [/^SQLITE_(?:FULL|IOERR_SHMSIZE)/, 'DISK_FULL', ': no space left; free some on that disk.'],
   [
     /^SQLITE_(?:CORRUPT|NOTADB)/,
     'DATABASE_DAMAGED',

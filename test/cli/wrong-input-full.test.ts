@@ -1,0 +1,47 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import test from 'ava';
+import { noise } from '../store/temporary-site.js';
+import { makeMedia } from './media.js';
+
+test('on a full disk every command says so, leaves what was there, and works when there is room', async (t) => {
+  t.timeout(120_000);
+  const work = await mkdtemp(join(tmpdir(), 'rackboot-full-'));
+  t.teardown(() => rm(work, { recursive: true, force: true }));
+  await mkdir(join(work, 'disk'));
+  for (const name of ['media', 'large']) await makeMedia(join(work, name), 400_000);
+  await writeFile(join(work, 'large', 'linux'), noise(1, 12_000_000));
+  await mkdir(join(work, 'layer', 'overlay'), { recursive: true });
+  await writeFile(join(work, 'layer', 'overlay', 'large'), noise(2, 12_000_000));
+
+  const script = fileURLToPath(new URL('children/full-site.js', import.meta.url));
+  const rights = process.getuid?.() === 0 ? [] : ['--map-root-user'];
+  const { stdout } = await promisify(execFile)(
+    'unshare',
+    ['--mount', ...rights, process.execPath, script, work, join(work, 'disk')],
+    { timeout: 100_000 },
+  );
+  const whole = { status: 1, out: '', osimages: 1, same: true, verified: 0, temporary: 0, beside: ['site'] };
+  const full = 'rackboot: DISK/site/store: no space left; free some on that disk, or run: rackboot gc\n';
+  t.deepEqual(JSON.parse(stdout), {
+    import: { ...whole, err: full },
+    put: { ...whole, err: full },
+    build: { ...whole, err: full },
+    iso: {
+      ...whole,
+      err: 'rackboot: DISK/d12.iso: cannot be written: that disk is full; nothing was left there, choose another place\n',
+    },
+    full: {
+      status: 1,
+      out: '',
+      err: 'rackboot: DISK/site/state.db: no space left; free some on that disk.\n',
+    },
+    freed: 0,
+    kept: 100_000,
+    verify: 0,
+  });
+});
