@@ -1,12 +1,13 @@
 import type { BlobWriter } from '../store/types.js';
 import type { Frame } from './archive.js';
-import { MAGIC_LENGTH, type SegmentCodec } from './codec.js';
+import { MAGIC_LENGTH, type PackedSegment, type SegmentCodec } from './codec.js';
 import { CpioConverter } from './cpio/converter.js';
 import { padding4 } from './cpio/header.js';
 import { OLD_LAYOUTS, oldFormatOf } from './cpio/old-header.js';
 import { CpioScanner } from './cpio/scanner.js';
-import { CutPlanner, PIECE } from './cuts.js';
-import { Segmenter } from './segmenter.js';
+import { CutPlanner, PIECE, SEGMENT_MIN } from './cuts.js';
+import { PackedRuns } from './packed-runs.js';
+import { Segmenter, type CutRule } from './segmenter.js';
 import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
 import type { Growth } from './unpack-limits.js';
 
@@ -32,10 +33,14 @@ export function leadingZeros(chunk: Buffer): number {
   return count;
 }
 
+/** Segments end where runs that were compressed already do, and nowhere else. */
+export const RUN_ENDS: CutRule = { entry: () => [], restart: () => undefined };
+
 /** Feeds plain bytes to scanners, one archive after another, and to the segmenter. */
 export class ArchiveFeed {
   readonly #segmenter: Segmenter;
   readonly #sink: SegmentWriter;
+  readonly #runs: PackedRuns;
   #scanner: CpioScanner | undefined;
   #trailerOffset: number | undefined;
   #between: 'tail' | 'zeros' = 'zeros'; // what is gathered outside of an archive
@@ -46,11 +51,16 @@ export class ArchiveFeed {
   #converted = false;
   readonly #note: (line: string) => void;
 
-  /** Segments go to `tools.writer`, compressed by `codec`. */
-  constructor(codec: SegmentCodec, { writer, counts, note }: FrameTools) {
+  /** Segments go to `tools.writer`, compressed by `codec`, and are cut by `rule`. */
+  constructor(
+    codec: SegmentCodec,
+    { writer, counts, note }: FrameTools,
+    rule: CutRule = new CutPlanner(codec.sizes),
+  ) {
     this.#note = note;
     this.#sink = new SegmentWriter(codec, writer, counts);
-    this.#segmenter = new Segmenter(this.#sink, new CutPlanner(codec.sizes));
+    this.#runs = new PackedRuns(this.#sink);
+    this.#segmenter = new Segmenter(this.#runs, rule);
   }
 
   /** Whether an archive has begun and its trailer has not been read. */
@@ -76,6 +86,25 @@ export class ArchiveFeed {
       rest = rest.subarray(zeros);
       if (rest.length > 0) rest = rest.subarray(await this.archive(rest));
     }
+  }
+
+  /**
+   * Takes a run of plain bytes of a compressed stream, as `plain` does. When a segment turns out to consist of whole
+   * runs, it is stored as what is in `packed`, without being compressed.
+   */
+  async run(chunks: readonly Buffer[], packed: PackedSegment | undefined): Promise<void> {
+    const start = this.#asRead;
+    for (const chunk of chunks) await this.plain(chunk);
+    const end = this.#asRead;
+    if (packed !== undefined && start !== undefined && end !== undefined)
+      this.#runs.place(packed, start, end);
+    if (this.#scanner?.finished === false && this.#segmenter.gathered >= SEGMENT_MIN) this.#segmenter.cut();
+  }
+
+  /** The offset past the last byte taken, while all bytes went on to the segmenter as they were read. */
+  get #asRead(): number | undefined {
+    const { position } = this.#segmenter;
+    return this.#start.length > 0 || position !== this.#read ? undefined : position;
   }
 
   /** Takes bytes up to the end of the archive's trailer; gives back how many. */
@@ -148,7 +177,7 @@ export class ArchiveFeed {
 
   async #scan(chunk: Buffer, scanner: CpioScanner): Promise<number> {
     const taken = scanner.push(chunk);
-    await this.#segmenter.push(chunk.subarray(0, taken));
+    await this.#segmenter.push(chunk.subarray(0, taken), scanner.settled);
     if (this.#trailerOffset !== undefined) {
       await this.#segmenter.flush('entries', this.#trailerOffset);
       this.#between = 'tail';

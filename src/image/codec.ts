@@ -1,5 +1,7 @@
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
+import { bzip2 } from './bzip2/codec.js';
+import { BZIP2_MAGIC } from './bzip2/stream.js';
 import { OLD_LAYOUTS } from './cpio/old-header.js';
 import { DEFAULT_SIZES, type CutSizes } from './cuts.js';
 import { combineCrc32 } from './gzip/crc32.js';
@@ -10,7 +12,7 @@ const deflateRaw = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.deflateRaw);
 const inflateRaw = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.inflateRaw);
 
 /** The compressions whose segments can be replaced one by one. */
-export type CodecName = 'gzip' | 'none';
+export type CodecName = 'gzip' | 'bzip2' | 'none';
 
 /** What a codec needs to know of a segment to end a stream of them. */
 export interface SegmentSum {
@@ -95,17 +97,22 @@ const none: SegmentCodec = {
   epilogue: () => Buffer.alloc(0),
 };
 
-const CODECS: Readonly<Record<CodecName, SegmentCodec>> = { gzip, none };
-
 /** The codec of a stream that begins with `prologue`. */
-export function codecOf({ codec }: { readonly codec: CodecName; readonly prologue: Buffer }): SegmentCodec {
-  return CODECS[codec];
+export function codecOf(frame: { readonly codec: CodecName; readonly prologue: Buffer }): SegmentCodec {
+  switch (frame.codec) {
+    case 'gzip':
+      return gzip;
+    case 'bzip2':
+      return bzip2(frame.prologue);
+    case 'none':
+      return none;
+  }
 }
 
 const MAGICS: readonly { readonly name: string; readonly magic: Buffer }[] = [
   { name: 'gzip', magic: GZIP_MAGIC },
   { name: 'cpio', magic: Buffer.from('07070') },
-  { name: 'bzip2', magic: Buffer.from('BZh') },
+  { name: 'bzip2', magic: BZIP2_MAGIC },
   { name: 'xz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) },
   { name: 'zstd', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
   { name: 'lz4', magic: Buffer.from([0x02, 0x21, 0x4c, 0x18]) },

@@ -1,4 +1,7 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { codeOf } from '../errors.js';
 import { ImageError } from './errors.js';
@@ -71,6 +74,37 @@ export function startFilter({ program, args, package: debian }: FilterProgram): 
   };
 }
 
+/** The first of `programs` that is installed; the last when none is. */
+export async function firstInstalled(
+  first: FilterProgram,
+  ...others: readonly FilterProgram[]
+): Promise<FilterProgram> {
+  const directories = (process.env['PATH'] ?? '').split(delimiter);
+  for (const one of [first, ...others]) {
+    for (const directory of directories) {
+      const found = await access(join(directory, one.program), constants.X_OK).then(
+        () => true,
+        () => false,
+      );
+      if (found) return one;
+    }
+  }
+  return others.at(-1) ?? first;
+}
+
+/** Gives `filter` bytes, and waits while it has enough to do. Says whether it still takes any. */
+export async function writeTo({ input }: Filter, bytes: Buffer): Promise<boolean> {
+  if (!input.writable) return false;
+  if (!input.write(bytes)) {
+    const waiting = new AbortController();
+    const { signal } = waiting;
+    const heard = (event: string): Promise<unknown> => once(input, event, { signal }).catch(() => undefined);
+    if (!input.destroyed) await Promise.race([heard('drain'), heard('close')]);
+    waiting.abort();
+  }
+  return input.writable;
+}
+
 /**
  * What a filter makes of `input`, which is small. Throws ImageError MISSING_TOOL, TOOL_FAILED, or TOO_LARGE for more
  * than `maxOutput` bytes.
@@ -88,7 +122,10 @@ export async function filterBytes(
     for await (const chunk of filter.output as AsyncIterable<Buffer>) {
       size += chunk.length;
       if (size > maxOutput) {
-        throw new ImageError('TOO_LARGE', `${program.program} gives more than the ${maxOutput} bytes expected`);
+        throw new ImageError(
+          'TOO_LARGE',
+          `${program.program} gives more than the ${maxOutput} bytes expected`,
+        );
       }
       chunks.push(chunk);
     }

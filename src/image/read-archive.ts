@@ -1,6 +1,7 @@
 import type { BlobWriter } from '../store/types.js';
 import type { ArchiveDescriptor, Frame } from './archive.js';
 import { ArchiveFeed, leadingZeros, type FrameTools, type ReadFrame } from './archive-feed.js';
+import { readBzip2Frames } from './bzip2/read.js';
 import { ChunkReader } from './chunks.js';
 import { codecOf, MAGIC_LENGTH, sniff } from './codec.js';
 import { padding4 } from './cpio/header.js';
@@ -37,6 +38,7 @@ export async function readArchive(
       if (start.length === 0) break;
       const format = sniff(start);
       if (format === 'gzip') add(await readGzipFrame(reader, tools));
+      else if (format === 'bzip2') for await (const frame of readBzip2Frames(reader, tools)) add(frame);
       else if (isWholeFormat(format)) add(await readWholeFrame(format, reader, tools));
       else if (format === 'cpio' || (start[0] === 0 && reader.position > 0)) {
         add(await readPlainFrame(reader, tools));

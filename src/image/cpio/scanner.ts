@@ -62,6 +62,11 @@ export class CpioScanner {
     return this.#state === 'trailer-padding';
   }
 
+  /** The offset before which nothing is left to be read of any entry's header, or of a symbolic link. */
+  get settled(): number {
+    return this.#target === undefined ? this.#position : (this.#current?.offset ?? this.#position);
+  }
+
   /**
    * Reads `chunk` and gives back how many of its bytes belong to the archive: all of them, until the trailer ends
    * inside it. Throws ImageError BAD_MAGIC, BAD_HEADER, BAD_CHECKSUM.

@@ -1,7 +1,4 @@
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
-import path from 'node:path';
-import type { FilterProgram } from '../filter.js';
+import { firstInstalled, type FilterProgram } from '../filter.js';
 import type { WholeFormat } from './framing.js';
 import { withoutTime } from './lzop-header.js';
 import { filterThrough } from './filtering.js';
@@ -50,24 +47,6 @@ export async function* compressWhole(
   codec: WholeCodec,
   plain: AsyncIterable<Buffer>,
 ): AsyncGenerator<Buffer> {
-  const stream = filterThrough(await firstInstalled(WRITERS[codec]), plain);
+  const stream = filterThrough(await firstInstalled(...WRITERS[codec]), plain);
   yield* codec === 'lzo' ? withoutTime(stream) : stream;
-}
-
-async function firstInstalled(
-  programs: readonly [FilterProgram, ...FilterProgram[]],
-): Promise<FilterProgram> {
-  for (const one of programs) if (await isInstalled(one.program)) return one;
-  return programs.at(-1) ?? programs[0];
-}
-
-async function isInstalled(name: string): Promise<boolean> {
-  for (const directory of (process.env['PATH'] ?? '').split(path.delimiter)) {
-    const found = await access(path.join(directory, name), constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found) return true;
-  }
-  return false;
 }

@@ -1,18 +1,4 @@
-import { once } from 'node:events';
-import { startFilter, type Filter, type FilterProgram } from '../filter.js';
-
-/** Gives `filter` bytes, and waits while it has enough to do. Says whether it still takes any. */
-export async function writeTo({ input }: Filter, bytes: Buffer): Promise<boolean> {
-  if (!input.writable) return false;
-  if (!input.write(bytes)) {
-    const waiting = new AbortController();
-    const { signal } = waiting;
-    const heard = (event: string): Promise<unknown> => once(input, event, { signal }).catch(() => undefined);
-    if (!input.destroyed) await Promise.race([heard('drain'), heard('close')]);
-    waiting.abort();
-  }
-  return input.writable;
-}
+import { startFilter, writeTo, type FilterProgram } from '../filter.js';
 
 /** What `program` makes of `source`. Throws ImageError MISSING_TOOL, TOOL_FAILED, and whatever `source` throws. */
 export async function* filterThrough(

@@ -4,10 +4,9 @@ import { ArchiveFeed, type FrameTools, type ReadFrame } from '../archive-feed.js
 import type { ChunkReader } from '../chunks.js';
 import { codecOf, MAGIC_LENGTH, sniff } from '../codec.js';
 import { ImageError } from '../errors.js';
-import { startFilter, type Filter } from '../filter.js';
+import { startFilter, writeTo, type Filter } from '../filter.js';
 import { PLAIN_HEADER } from '../gzip/member.js';
 import { readerOf } from './codecs.js';
-import { writeTo } from './filtering.js';
 import { streamBytes, WHOLE_FORMATS, type WholeFormat } from './framing.js';
 
 /** Whether `format`, as `sniff` names it, is read whole. */
