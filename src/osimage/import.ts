@@ -31,6 +31,7 @@ export interface ImportResult {
   readonly record: GenerationRecord;
   readonly manifest: GenerationManifest;
   readonly counts: SegmentCounts;
+  readonly notes: readonly string[]; // what did not stay as the vendor made it, a line each
 }
 
 /**
@@ -91,7 +92,7 @@ async function importSource(
       },
       { create: true },
     );
-    return { record, manifest, counts: imported.counts };
+    return { record, manifest, counts: imported.counts, notes: imported.notes };
   });
 }
 
@@ -101,6 +102,7 @@ interface ImportedFiles {
   readonly archive: StoredArtifact & { readonly descriptor: Digest };
   readonly tree: readonly StoredArtifact[];
   readonly counts: SegmentCounts;
+  readonly notes: readonly string[];
 }
 
 /** A lone archive's kernel is a file beside it; any other's is inside the media. */
@@ -122,6 +124,7 @@ async function importFiles(
   request: ImportRequest,
 ): Promise<ImportedFiles> {
   const counts = zeroCounts();
+  const notes: string[] = [];
   const digests: { path: string; sha256: Digest }[] = [];
   const rest = files.filter((file) => file !== layout.kernel && file !== layout.archive);
   const boot = layout.kernel === undefined ? [] : [layout.kernel];
@@ -146,6 +149,7 @@ async function importFiles(
     writer,
     counts,
     request.limits ?? DEFAULT_LIMITS,
+    (line) => notes.push(`${layout.archive.where}: ${line}`),
   ).catch((error: unknown) => {
     if (error instanceof ImageError && error.code !== 'UNREADABLE')
       throw new ImageError(error.code, `${layout.archive.where}: ${error.message}`, { cause: error });
@@ -161,7 +165,7 @@ async function importFiles(
     writer,
     store.blobs,
   );
-  return { media: mediaDigest(digests), kernel, archive, tree, counts };
+  return { media: mediaDigest(digests), kernel, archive, tree, counts, notes };
 }
 
 function taken(name: string): OsimageError {

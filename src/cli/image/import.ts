@@ -79,6 +79,7 @@ Examples:
         onProgress: (file, done, total) => progress.update(`of ${formatBytes(total)}: ${file}`, done, total),
       }).finally(() => progress.end());
       const ms = elapsed();
+      for (const line of result.notes) context.note(line);
       context.print(resultJson(result, ms), () => {
         const { record, manifest } = result;
         const bytes = [...manifest.files, ...manifest.tree].reduce((sum, file) => sum + file.size, 0);
