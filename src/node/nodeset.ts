@@ -1,5 +1,12 @@
 import { shortId } from '../osimage/manifest.js';
-import type { AssignmentRecord, NodeRecord, Store, Timestamp } from '../store/records.js';
+import type {
+  AssignmentRecord,
+  NewEvent,
+  NodeRecord,
+  Reassignment,
+  Store,
+  Timestamp,
+} from '../store/records.js';
 import { foldNames } from './fold.js';
 import type { ResolvedTarget } from './target.js';
 
@@ -84,23 +91,38 @@ export function summarizePlan(plan: NodesetPlan): string[] {
 
 /** Makes the plan true, every node or none, and writes it into the nodes' history. */
 export async function applyNodeset(
-  store: Store,
+  store: Pick<Store, 'nodes'>,
   plan: NodesetPlan,
   now: Timestamp,
   client: string | null,
 ): Promise<void> {
   if (plan.assignments.length === 0) return;
-  await store.nodes.assign(plan.assignments);
-  for (const assignment of plan.assignments) {
-    await store.events.append({
-      at: now,
-      node: assignment.node,
-      stage: 'nodeset',
-      detail: describeAssignment(assignment),
-      bytes: null,
-      ms: null,
-      generation: assignment.state === 'osimage' ? assignment.generation : null,
-      client,
-    });
-  }
+  await store.nodes.assign(plan.assignments, nodesetEvents(plan.assignments, now, client));
+}
+
+/** What sets `users` of something that is removed to boot from their disks, and tells their history. */
+export function bootFromDisk(users: readonly AssignmentRecord[], now: Timestamp): Reassignment {
+  const assignments = users.map((user) => ({
+    ...user,
+    state: 'boot' as const,
+    since: Math.max(now, user.since + 1),
+  }));
+  return { assignments, events: nodesetEvents(assignments, now, null) };
+}
+
+function nodesetEvents(
+  assignments: readonly AssignmentRecord[],
+  now: Timestamp,
+  client: string | null,
+): NewEvent[] {
+  return assignments.map((assignment) => ({
+    at: now,
+    node: assignment.node,
+    stage: 'nodeset',
+    detail: describeAssignment(assignment),
+    bytes: null,
+    ms: null,
+    generation: assignment.state === 'osimage' ? assignment.generation : null,
+    client,
+  }));
 }

@@ -8,7 +8,6 @@ export type OsimageErrorCode =
   | 'BAD_NAME'
   | 'BAD_SOURCE'
   | 'UNKNOWN_FAMILY'
-  | 'IN_USE'
   | 'BAD_MANIFEST';
 
 /** An osimage that cannot be imported, built or found, and the mend. */

@@ -57,6 +57,15 @@ export interface EventRecord {
   readonly client: string | null; // address or MAC it came from
 }
 
+/** An event that is yet to be written. */
+export type NewEvent = Omit<EventRecord, 'id'>;
+
+/** Assignments, and what they put into the nodes' history. */
+export interface Reassignment {
+  readonly assignments: readonly AssignmentRecord[];
+  readonly events: readonly NewEvent[];
+}
+
 export interface PublishRequest {
   readonly osimage: string;
   readonly family: string;
@@ -67,6 +76,9 @@ export interface PublishRequest {
   /** Every blob the generation needs, at any depth; gc keeps exactly these. */
   readonly blobs: Iterable<Digest>;
 }
+
+/** What becomes of the nodes that are set to something that goes; pure. */
+export type Reassign = (users: readonly AssignmentRecord[]) => Reassignment;
 
 export interface OsimageState {
   list(): Promise<OsimageRecord[]>; // by name
@@ -83,10 +95,13 @@ export interface OsimageState {
   /** History, newest first. */
   history(name: string): Promise<GenerationRecord[]>;
   generation(name: string, id: string): Promise<GenerationRecord | undefined>;
-  /** Removes the osimage and its history. Its blobs go with the next gc. */
-  remove(name: string): Promise<void>;
-  /** Removes one generation that is not current. */
-  removeGeneration(name: string, id: string): Promise<void>;
+  /**
+   * Removes the osimage and its history; its blobs go with the next gc. Nodes that are set to it are what `reassign`
+   * says, in the same transaction, and are given back; without `reassign` they are StoreError OSIMAGE_IN_USE.
+   */
+  remove(name: string, reassign?: Reassign): Promise<readonly AssignmentRecord[]>;
+  /** Removes one generation that is not current, as `remove` does; StoreError GENERATION_IN_USE. */
+  removeGeneration(name: string, id: string, reassign?: Reassign): Promise<readonly AssignmentRecord[]>;
 }
 
 export interface NodeState {
@@ -103,14 +118,14 @@ export interface NodeState {
 
   assignment(node: string): Promise<AssignmentRecord | undefined>;
   assignments(nodes?: readonly string[]): Promise<AssignmentRecord[]>;
-  /** Sets all of them in one transaction: every node or none. */
-  assign(assignments: readonly AssignmentRecord[]): Promise<void>;
+  /** Sets all of them and writes `events`, in one transaction: every node with its history, or none. */
+  assign(assignments: readonly AssignmentRecord[], events?: readonly NewEvent[]): Promise<void>;
   /** Sets `next` only while the node's assignment still is `osimage` with since === `since`; says whether it did. */
   assignIf(node: string, since: Timestamp, next: AssignmentRecord): Promise<boolean>;
 }
 
 export interface EventState {
-  append(event: Omit<EventRecord, 'id'>): Promise<EventRecord>;
+  append(event: NewEvent): Promise<EventRecord>;
   /** Events with an id greater than `after`, oldest first, at most `limit`. */
   since(after: number, limit: number): Promise<EventRecord[]>;
   /** The latest events of a node, newest first. */

@@ -43,6 +43,16 @@ test('set, show, and set back', async (t) => {
   t.is((await rackboot('nodeset', 'n2', 'boot')).out, 'n2: unchanged\n');
 });
 
+test('removing an osimage with --force tells the history of the nodes that booted it', async (t) => {
+  const { rackboot, json } = await siteWithNodes(t, 2);
+  await rackboot('nodeset', 'rack1', 'osimage=d12');
+  const refused = await rackboot('image', 'rm', 'd12');
+  t.is(refused.status, 1);
+  t.regex(refused.err, /osimage d12: n1, n2 will boot it; set them .* or use --force/);
+  t.deepEqual(await json('image', 'rm', 'd12', '--force'), { removed: 'd12', nodes: ['n1', 'n2'] });
+  t.like(await json('status', 'n1'), [{ state: 'boot', stage: 'nodeset', detail: 'boot' }]);
+});
+
 test('a dry run changes nothing', async (t) => {
   const { rackboot, json } = await siteWithNodes(t, 2);
   t.is(

@@ -1,9 +1,13 @@
 import type { Command } from 'commander';
+import { bootFromDisk } from '../../node/nodeset.js';
 import { OsimageError } from '../../osimage/errors.js';
 import { findGeneration, findOsimage, pickGeneration } from '../../osimage/find.js';
 import { shortId } from '../../osimage/manifest.js';
+import type { Reassign } from '../../store/records.js';
 import type { Context } from '../context.js';
 import { briefJson } from './list.js';
+
+const bootAll: Reassign = (users) => bootFromDisk(users, Date.now());
 
 export function registerHistory(image: Command, context: Context): void {
   image
@@ -46,31 +50,10 @@ export function registerHistory(image: Command, context: Context): void {
     .action(async (reference: string, options: { force?: boolean }) => {
       const { store } = await context.openStore();
       const [name = ''] = reference.split('@', 1);
-      const osimage = await findOsimage(store, name);
-      const one = reference.includes('@') ? await findGeneration(store, reference) : undefined;
-      if (one?.id === osimage.current) {
-        throw new OsimageError(
-          'IN_USE',
-          `${reference} is the current generation; make another one current first: rackboot image rollback ${name}`,
-        );
-      }
-      const users = (await store.nodes.assignments()).filter(
-        (assignment) =>
-          assignment.state === 'osimage' &&
-          assignment.osimage === name &&
-          (one === undefined || assignment.generation === one.id),
-      );
-      if (users.length > 0 && options.force !== true) {
-        const nodes = users.map((user) => user.node);
-        throw new OsimageError(
-          'IN_USE',
-          `${reference} is what ${nodes.slice(0, 8).join(', ')}${nodes.length > 8 ? ` and ${nodes.length - 8} more` : ''} will boot; set them to something else with nodeset, or use --force`,
-        );
-      }
-      const since = Date.now();
-      await store.nodes.assign(users.map((user) => ({ ...user, state: 'boot', since })));
-      if (one === undefined) await store.osimages.remove(name);
-      else await store.osimages.removeGeneration(name, one.id);
+      const reassign = options.force === true ? bootAll : undefined;
+      const users = reference.includes('@')
+        ? await store.osimages.removeGeneration(name, (await findGeneration(store, reference)).id, reassign)
+        : await store.osimages.remove((await findOsimage(store, name)).name, reassign);
       context.print(
         { removed: reference, nodes: users.map((user) => user.node) },
         () => `removed ${reference}; free its space with: rackboot gc`,

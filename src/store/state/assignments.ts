@@ -1,7 +1,8 @@
 import { StoreError } from '../errors.js';
-import type { AssignmentRecord, AssignmentState, Timestamp } from '../records.js';
+import type { AssignmentRecord, AssignmentState, NewEvent, Reassignment, Timestamp } from '../records.js';
 import type { StateDatabase } from './database.js';
-import { requireGeneration, requireOsimage } from './osimages.js';
+import { insertEvent } from './events.js';
+import { requireGeneration, requireOsimage } from './generations.js';
 import { groupsOf } from './rows.js';
 import type { AssignmentTable, Queries, Row } from './tables.js';
 
@@ -32,11 +33,8 @@ export class AssignmentRows {
   }
 
   /** Besides what NodeState says: throws StoreError NO_SUCH_NODE, NO_SUCH_OSIMAGE or NO_SUCH_GENERATION. */
-  async assign(assignments: readonly AssignmentRecord[]): Promise<void> {
-    await this.database.write(async (trx) => {
-      await requireTargets(trx, assignments);
-      for (const next of assignments) await replace(trx, next);
-    });
+  async assign(assignments: readonly AssignmentRecord[], events: readonly NewEvent[] = []): Promise<void> {
+    await this.database.write((trx) => reassign(trx, { assignments, events }));
   }
 
   async assignIf(node: string, since: Timestamp, next: AssignmentRecord): Promise<boolean> {
@@ -54,6 +52,30 @@ export class AssignmentRows {
       return true;
     });
   }
+}
+
+/** Makes `change` true in the transaction `trx`. Throws as `assign`. */
+export async function reassign(trx: Queries, { assignments, events }: Reassignment): Promise<void> {
+  await requireTargets(trx, assignments);
+  for (const next of assignments) await replace(trx, next);
+  for (const event of events) await insertEvent(trx, event);
+}
+
+/** The assignments of nodes that are set to `osimage`, or to its `generation`, by node. */
+export async function usersOf(
+  trx: Queries,
+  osimage: string,
+  generation?: string,
+): Promise<AssignmentRecord[]> {
+  const rows = await trx
+    .selectFrom('assignment')
+    .selectAll()
+    .where('state', '=', 'osimage')
+    .where('osimage', '=', osimage)
+    .$if(generation !== undefined, (query) => query.where('generation', '=', generation ?? ''))
+    .orderBy('node')
+    .execute();
+  return rows.map(assignmentOf);
 }
 
 async function replace(trx: Queries, next: AssignmentRecord): Promise<void> {

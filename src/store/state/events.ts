@@ -1,5 +1,6 @@
-import type { EventRecord, EventState } from '../records.js';
+import type { EventRecord, EventState, NewEvent } from '../records.js';
 import type { StateDatabase } from './database.js';
+import type { Queries } from './tables.js';
 
 /** What happened to nodes, in the database. The last events may be lost in a power cut, never in a crash. */
 export class EventRows implements EventState {
@@ -9,13 +10,8 @@ export class EventRows implements EventState {
     this.#database = database;
   }
 
-  async append(event: Omit<EventRecord, 'id'>): Promise<EventRecord> {
-    const { at, node, stage, detail, bytes, ms, generation, client } = event;
-    const values = { at, node, stage, detail, bytes, ms, generation, client };
-    return this.#database.write(
-      (trx) => trx.insertInto('event').values(values).returningAll().executeTakeFirstOrThrow(),
-      { durable: false },
-    );
+  async append(event: NewEvent): Promise<EventRecord> {
+    return this.#database.write((trx) => insertEvent(trx, event), { durable: false });
   }
 
   async since(after: number, limit: number): Promise<EventRecord[]> {
@@ -55,4 +51,11 @@ export class EventRows implements EventState {
     );
     return row?.id ?? 0;
   }
+}
+
+/** Writes `event` in the transaction `trx`. */
+export async function insertEvent(trx: Queries, event: NewEvent): Promise<EventRecord> {
+  const { at, node, stage, detail, bytes, ms, generation, client } = event;
+  const values = { at, node, stage, detail, bytes, ms, generation, client };
+  return trx.insertInto('event').values(values).returningAll().executeTakeFirstOrThrow();
 }

@@ -1,6 +1,6 @@
 import type { LeaseState, Timestamp } from '../records.js';
 import type { StateDatabase } from './database.js';
-import { requireGeneration } from './osimages.js';
+import { requireGeneration } from './generations.js';
 
 /** Leases that keep a generation's blobs, in the database. One that was taken outlives the generation's row. */
 export class LeaseRows implements LeaseState {

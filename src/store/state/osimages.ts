@@ -1,6 +1,23 @@
 import { StoreError } from '../errors.js';
-import type { GenerationRecord, OsimageRecord, OsimageState, PublishRequest, Timestamp } from '../records.js';
+import type {
+  AssignmentRecord,
+  GenerationRecord,
+  OsimageRecord,
+  OsimageState,
+  PublishRequest,
+  Reassign,
+  Timestamp,
+} from '../records.js';
+import { reassign, usersOf } from './assignments.js';
 import type { StateDatabase } from './database.js';
+import {
+  findGeneration,
+  findOsimage,
+  noSuchOsimage,
+  requireGeneration,
+  requireOsimage,
+  short,
+} from './generations.js';
 import { insertReferences } from './references.js';
 import type { GenerationTable, OsimageTable, Queries, Row } from './tables.js';
 
@@ -79,22 +96,23 @@ export class OsimageRows implements OsimageState {
     return row && generationOf(row);
   }
 
-  async remove(name: string): Promise<void> {
-    await this.#database.write(async (trx) => {
-      if ((await findOsimage(trx, name)) === undefined) throw noSuchOsimage(name);
-      const node = await assignedNode(trx, name);
-      if (node !== undefined) {
-        throw new StoreError(
-          'OSIMAGE_IN_USE',
-          `osimage ${name}: node ${node} is set to it; first run: rackboot nodeset ${node} boot`,
-        );
-      }
+  async remove(name: string, reassigned?: Reassign): Promise<readonly AssignmentRecord[]> {
+    return this.#database.write(async (trx) => {
+      await requireOsimage(trx, name);
+      const users = await usersOf(trx, name);
+      if (reassigned !== undefined) await reassign(trx, reassigned(users));
+      else if (users.length > 0) throw inUse('OSIMAGE_IN_USE', `osimage ${name}`, users);
       await trx.deleteFrom('osimage').where('name', '=', name).execute();
+      return users;
     });
   }
 
-  async removeGeneration(name: string, id: string): Promise<void> {
-    await this.#database.write(async (trx) => {
+  async removeGeneration(
+    name: string,
+    id: string,
+    reassigned?: Reassign,
+  ): Promise<readonly AssignmentRecord[]> {
+    return this.#database.write(async (trx) => {
       await requireGeneration(trx, name, id);
       const osimage = await findOsimage(trx, name);
       if (osimage?.current === id) {
@@ -103,36 +121,27 @@ export class OsimageRows implements OsimageState {
           `osimage ${name}: generation ${short(id)} is the current one; first run: rackboot image rollback ${name}`,
         );
       }
-      const node = await assignedNode(trx, name, id);
-      if (node !== undefined) {
-        throw new StoreError(
-          'GENERATION_IN_USE',
-          `osimage ${name}: node ${node} is set to generation ${short(id)}; first run: rackboot nodeset ${node} boot`,
-        );
-      }
+      const users = await usersOf(trx, name, id);
+      if (reassigned !== undefined) await reassign(trx, reassigned(users));
+      else if (users.length > 0)
+        throw inUse('GENERATION_IN_USE', `osimage ${name} generation ${short(id)}`, users);
       await trx.deleteFrom('generation').where('osimage', '=', name).where('id', '=', id).execute();
+      return users;
     });
   }
 }
 
-/** Throws StoreError NO_SUCH_OSIMAGE or NO_SUCH_GENERATION when the history of osimage `name` does not hold `id`. */
-export async function requireGeneration(
-  db: Queries,
-  name: string,
-  id: string,
-): Promise<Row<GenerationTable>> {
-  const row = await findGeneration(db, name, id);
-  if (row !== undefined) return row;
-  if ((await findOsimage(db, name)) === undefined) throw noSuchOsimage(name);
-  throw new StoreError(
-    'NO_SUCH_GENERATION',
-    `osimage ${name}: there is no generation ${short(id)}; see: rackboot image history ${name}`,
+function inUse(
+  code: 'OSIMAGE_IN_USE' | 'GENERATION_IN_USE',
+  what: string,
+  users: readonly AssignmentRecord[],
+): StoreError {
+  const shown = users.slice(0, 8).map(({ node }) => node);
+  const more = users.length > shown.length ? ` and ${users.length - shown.length} more` : '';
+  return new StoreError(
+    code,
+    `${what}: ${shown.join(', ')}${more} will boot it; set them to something else with nodeset, or use --force`,
   );
-}
-
-/** Throws StoreError NO_SUCH_OSIMAGE when there is no osimage `name`. */
-export async function requireOsimage(db: Queries, name: string): Promise<void> {
-  if ((await findOsimage(db, name)) === undefined) throw noSuchOsimage(name);
 }
 
 function checkParent(request: PublishRequest, osimage: Row<OsimageTable> | undefined, create: boolean): void {
@@ -151,42 +160,6 @@ function checkParent(request: PublishRequest, osimage: Row<OsimageTable> | undef
       `osimage ${name}: generation ${short(osimage.current)} became current meanwhile; run the command again to build on it.`,
     );
   }
-}
-
-function noSuchOsimage(name: string): StoreError {
-  return new StoreError(
-    'NO_SUCH_OSIMAGE',
-    `osimage ${name}: there is none of that name; see: rackboot image ls`,
-  );
-}
-
-function short(id: string): string {
-  return id.slice(0, 12);
-}
-
-async function assignedNode(db: Queries, osimage: string, generation?: string): Promise<string | undefined> {
-  const row = await db
-    .selectFrom('assignment')
-    .select('node')
-    .where('state', '=', 'osimage')
-    .where('osimage', '=', osimage)
-    .$if(generation !== undefined, (query) => query.where('generation', '=', generation ?? ''))
-    .orderBy('node')
-    .executeTakeFirst();
-  return row?.node;
-}
-
-function findOsimage(db: Queries, name: string): Promise<Row<OsimageTable> | undefined> {
-  return db.selectFrom('osimage').selectAll().where('name', '=', name).executeTakeFirst();
-}
-
-function findGeneration(db: Queries, name: string, id: string): Promise<Row<GenerationTable> | undefined> {
-  return db
-    .selectFrom('generation')
-    .selectAll()
-    .where('osimage', '=', name)
-    .where('id', '=', id)
-    .executeTakeFirst();
 }
 
 async function makeCurrent(db: Queries, name: string, id: string): Promise<void> {

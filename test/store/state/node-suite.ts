@@ -144,6 +144,23 @@ export function nodeFacts(open: OpenTestStore): void {
     }
   });
 
+  test('assignments come with their history, or not at all', async (t) => {
+    const { store } = await open(t);
+    await store.osimages.publish(request(await putAll(store, ['x']), 'a', null), { create: true });
+    await store.nodes.put(n1);
+    const broken = { ...event, stage: null as unknown as string };
+    await t.throwsAsync(store.nodes.assign([set], [event, broken]));
+    t.is(await store.nodes.assignment('n1'), undefined);
+    t.is(await store.events.lastId(), 0);
+    await t.throwsAsync(store.nodes.assign([set, { ...set, node: 'n3' }], [event]), { code: 'NO_SUCH_NODE' });
+    t.deepEqual(await store.events.ofNode('n1', 9), []);
+    await store.nodes.assign([set], [event]);
+    t.deepEqual(await store.nodes.assignment('n1'), set);
+    t.like(await store.events.ofNode('n1', 9), [event]);
+    t.like(await store.events.latest('n1', 'kernel'), event);
+    t.is(await store.events.latest('n1', 'script'), undefined);
+  });
+
   test('an assignment is ended only by the install that it began', async (t) => {
     const { store } = await open(t);
     await store.osimages.publish(request(await putAll(store, ['x']), 'a', null), { create: true });

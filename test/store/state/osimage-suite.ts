@@ -1,5 +1,7 @@
 import test from 'ava';
+import { bootFromDisk } from '../../../src/node/nodeset.js';
 import { sha256 } from '../../../src/store/digest.js';
+import type { Reassign } from '../../../src/store/records.js';
 import { putAll, request } from '../temporary-site.js';
 import type { OpenTestStore } from './open-test-store.js';
 
@@ -140,14 +142,49 @@ export function osimageFacts(open: OpenTestStore): void {
     await store.nodes.assign([set]);
     await t.throwsAsync(store.osimages.removeGeneration('d12', a), {
       code: 'GENERATION_IN_USE',
-      message: /node n1/,
+      message: /generation [0-9a-f]{12}: n1 will boot it/,
     });
-    await t.throwsAsync(store.osimages.remove('d12'), { code: 'OSIMAGE_IN_USE', message: /node n1/ });
+    await t.throwsAsync(store.osimages.remove('d12'), {
+      code: 'OSIMAGE_IN_USE',
+      message: /osimage d12: n1 will boot it/,
+    });
     await store.nodes.assign([{ ...set, state: 'boot' }]);
     await store.osimages.removeGeneration('d12', a);
     await store.osimages.remove('d12');
     await t.throwsAsync(store.osimages.remove('d12'), { code: 'NO_SUCH_OSIMAGE' });
     t.deepEqual(await store.osimages.history('d12'), []);
+  });
+
+  test('what goes takes its nodes and their history along, or stays whole', async (t) => {
+    const { store } = await open(t);
+    const blobs = await putAll(store, ['x']);
+    await store.osimages.publish(request(blobs, 'a', null), { create: true });
+    await store.osimages.publish(request(blobs, 'b', a), { create: false });
+    const node = { name: 'n1', macs: [], ip: null, uuid: null, serial: null, groups: [], attributes: {} };
+    await store.nodes.put(node);
+    const other = { ...node, name: 'n2' };
+    await store.nodes.put(other);
+    const set = { node: 'n1', state: 'osimage', osimage: 'd12', entry: null, since: 1 } as const;
+    const users = [
+      { ...set, generation: a },
+      { ...set, node: 'n2', generation: null },
+    ];
+    await store.nodes.assign(users);
+    const refused: Reassign = () => ({
+      assignments: [{ ...set, node: 'nobody', state: 'boot', generation: null }],
+      events: [],
+    });
+    await t.throwsAsync(store.osimages.remove('d12', refused), { code: 'NO_SUCH_NODE' });
+    t.deepEqual(await store.nodes.assignments(), users);
+    t.is((await store.osimages.history('d12')).length, 2);
+
+    const toDisk: Reassign = (rows) => bootFromDisk(rows, 50);
+    t.deepEqual(await store.osimages.removeGeneration('d12', a, toDisk), users.slice(0, 1));
+    t.deepEqual(await store.osimages.remove('d12', toDisk), users.slice(1));
+    for (const name of ['n1', 'n2']) {
+      t.like(await store.nodes.assignment(name), { state: 'boot', osimage: 'd12', since: 50 });
+      t.like(await store.events.ofNode(name, 9), [{ stage: 'nodeset', detail: 'boot', at: 50 }]);
+    }
   });
 
   test('names sort by their bytes', async (t) => {
