@@ -132,7 +132,7 @@ const wrong: readonly {
     name: 'no such image',
     words: () => ['inspect', '/nonexistent.iso'],
     status: 1,
-    stderr: /^rackboot: \/nonexistent\.iso cannot be opened: .*Name an ISO image\.\n$/,
+    stderr: /^rackboot: \/nonexistent\.iso cannot be opened \(ENOENT\)\. Name an ISO image\.\n$/,
   },
   { name: 'a directory', words: () => ['ls', '/'], status: 1, stderr: /\/ is not a regular file/ },
   {
