@@ -2,19 +2,13 @@ import { createSocket } from 'node:dgram';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { TftpServerOptions } from '../../../src/pxe/tftp/server.js';
 import { REAL_CLIENTS, fetchWith } from './clients.js';
-import { HOST, MemoryFiles, RawClient, bytesOf, serve } from './serving.js';
+import { HOST, MemoryFiles, RawClient, bytesOf, serve, settled } from './serving.js';
 
 const FILE = bytesOf(300_001);
 const files = (): MemoryFiles => new MemoryFiles({ file: FILE });
-
-/** Waits until no transfer runs. */
-async function idle(serving: Awaited<ReturnType<typeof serve>>): Promise<void> {
-  for (let tries = 0; serving.server.active() > 0 && tries < 500; tries += 1) await sleep(10);
-}
 
 let nextRange = 20_000 + (process.pid % 5_000);
 
@@ -54,7 +48,7 @@ test('transfers stay in the range, and no port is used twice at once', async (t)
   t.is(source.unclosed, 3);
   for (const [index, client] of clients.entries())
     client.send({ kind: 'error', code: 0, message: 'stop' }, first[index]?.from ?? 0);
-  await idle(serving);
+  await settled(serving);
   for (let round = 0; round < 7; round += 1)
     t.true((await fourth.fetch(serving.server.port, 'file')).equals(FILE));
   await Promise.all([...clients, fourth].map((client) => client.close()));
@@ -70,7 +64,7 @@ test('a port of the range that another program has is passed over', async (t) =>
   const client = await RawClient.open();
   for (let round = 0; round < 3; round += 1) {
     t.true((await client.fetch(serving.server.port, 'file')).equals(FILE));
-    await idle(serving);
+    await settled(serving);
   }
   await client.close();
   await serving.server.close();
@@ -96,7 +90,7 @@ test('on a single port everything comes from it, and strangers change nothing', 
   client.send({ kind: 'error', code: 8, message: '' }, port);
   t.like(await serving.ended(), { outcome: 'probe' });
   t.true((await client.fetch(port, 'file')).equals(FILE));
-  await idle(serving);
+  await settled(serving);
 
   client.request(port, 'file');
   await client.next();

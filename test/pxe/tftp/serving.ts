@@ -1,4 +1,5 @@
 import { type Socket, createSocket } from 'node:dgram';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { type TftpPacket, decodeTftp, encodeTftp } from '../../../src/pxe/tftp/packet.js';
 import type { TftpFile, TftpFiles } from '../../../src/pxe/tftp/files.js';
@@ -80,6 +81,15 @@ export async function serve(files: TftpFiles, options: Partial<TftpServerOptions
       return event === undefined ? new Promise((resolve) => takers.push(resolve)) : Promise.resolve(event);
     },
   };
+}
+
+/** Waits until the server has nothing left to do; whether it has, and let go of every file. */
+export async function settled(
+  serving: Serving,
+  from: { readonly unclosed: number } = { unclosed: 0 },
+): Promise<boolean> {
+  for (let tries = 0; serving.server.active() > 0 && tries < 1500; tries += 1) await sleep(10);
+  return serving.server.active() === 0 && from.unclosed === 0;
 }
 
 /** What a packet came with. */
@@ -171,7 +181,9 @@ export class RawClient {
     throw new Error(`${filename}: no answer in 20 seconds`);
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => this.#socket.close(() => resolve()));
+  /** Closes the socket, once what was sent last has left it. */
+  async close(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
   }
 }
