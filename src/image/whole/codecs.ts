@@ -28,7 +28,7 @@ const WRITERS: Readonly<Record<WholeCodec, readonly [FilterProgram, ...FilterPro
   ],
   zstd: [{ program: 'zstd', args: ['-cq', '-9', '-T4', '--no-progress'], package: 'zstd' }],
   lz4: [{ program: 'lz4', args: ['-lcq', '-9'], package: 'lz4' }],
-  lzo: [{ program: 'lzop', args: ['-cq', '-9'], package: 'lzop' }],
+  lzo: [{ program: 'lzop', args: ['-cq'], package: 'lzop' }],
   gzip: [{ program: 'gzip', args: ['-cn', '-6'], package: 'gzip' }],
   pigz: [{ program: 'pigz', args: ['-cn', '-6', '-p', '4'], package: 'pigz' }],
   bzip2: [

@@ -113,7 +113,8 @@ function checkXzFilters(source: Source, block: Buffer): void {
   let id = 0;
   for (let filter = 0; filter <= (flags & 3); filter++) {
     id = number();
-    at += number();
+    const properties = number();
+    at += properties;
   }
   if (id !== LZMA2) throw source.broken('has a block without LZMA2');
 }
