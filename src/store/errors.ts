@@ -5,6 +5,7 @@ export type StoreErrorCode =
   | 'MISSING_BLOB' // a digest the store does not hold
   | 'PACK_GONE' // a pack that was rewritten or removed since its blobs were located: locate again
   | 'PACK_DAMAGED' // a pack that is shorter than its index says, or whose index cannot be read
+  | 'STORE_MISMATCH' // the store directory and the database do not belong together
   | 'LEASE_LOST' // this write was taken for dead; nothing of it became visible
   | 'DISK_FULL'
   | 'READ_ONLY'

@@ -43,6 +43,11 @@ export class StoreLayout {
     return join(this.temporary, name);
   }
 
+  /** The names of the finished packs on disk. */
+  async listFinishedPacks(): Promise<string[]> {
+    return (await readdir(this.packs)).filter((name) => packName.test(name));
+  }
+
   /** The paths of all packs on disk, finished or not, by name. Files of other names are not ours. */
   async listPacks(): Promise<Map<string, string[]>> {
     const found = new Map<string, string[]>();

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import type { Site } from '../site/site.js';
 import { fileError } from './errors.js';
 import { collectGarbage } from './gc.js';
+import { requireDatabaseOf, requireSameStore } from './identity.js';
 import { StoreLayout } from './layout.js';
 import { WriteLease } from './lease.js';
 import { OpenFiles } from './open-files.js';
@@ -27,13 +28,22 @@ export interface StoreOptions {
 
 /**
  * Opens the store of a site, making the database and directories that are missing. Any number of processes may have it
- * open. Throws StoreError READ_ONLY, DISK_FULL, DATABASE_NEWER, DATABASE_DAMAGED, DATABASE_UNREACHABLE.
+ * open. Throws StoreError READ_ONLY, DISK_FULL, DATABASE_NEWER, DATABASE_DAMAGED, DATABASE_UNREACHABLE,
+ * STORE_MISMATCH.
  */
 export async function openStore(site: Site, options: StoreOptions = {}): Promise<Store> {
   const layout = new StoreLayout(site.paths.store);
   await requireWritable(site.dir);
   await layout.prepare();
-  const database = await StateDatabase.open(addressOf(site));
+  const address = addressOf(site);
+  if (address.kind === 'sqlite') await requireDatabaseOf(layout, address.path);
+  const database = await StateDatabase.open(address);
+  try {
+    await requireSameStore(layout, database);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
   return new SiteStore(database, layout, options.now ?? Date.now, options.limits ?? defaultLimits);
 }
 

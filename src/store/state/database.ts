@@ -19,13 +19,13 @@ export type DatabaseAddress =
  */
 export class StateDatabase {
   readonly kind: DatabaseKind;
-  readonly #name: string;
+  readonly name: string; // what errors call it: the file, or the URL without its user
   readonly #db: Kysely<Tables>;
   readonly #reader: Kysely<Tables>;
 
   private constructor(kind: DatabaseKind, name: string, db: Kysely<Tables>, reader: Kysely<Tables>) {
     this.kind = kind;
-    this.#name = name;
+    this.name = name;
     this.#db = db;
     this.#reader = reader;
   }
@@ -41,7 +41,7 @@ export class StateDatabase {
       await opened.#migrate();
     } catch (error) {
       await opened.close().catch(() => undefined);
-      throw databaseError(error, opened.#name);
+      throw databaseError(error, opened.name);
     }
     return opened;
   }
@@ -63,7 +63,7 @@ export class StateDatabase {
     try {
       return await body(this.#reader);
     } catch (error) {
-      throw databaseError(error, this.#name);
+      throw databaseError(error, this.name);
     }
   }
 
@@ -81,7 +81,7 @@ export class StateDatabase {
         ? this.#writeSqlite(body, options)
         : this.#writePostgres(body, options));
     } catch (error) {
-      throw databaseError(error, this.#name);
+      throw databaseError(error, this.name);
     }
   }
 
@@ -120,7 +120,7 @@ export class StateDatabase {
     if (unknown !== undefined) {
       throw new StoreError(
         'DATABASE_NEWER',
-        `${this.#name}: written by a newer rackboot (it has '${unknown}'); use that version, or a backup from before it.`,
+        `${this.name}: written by a newer rackboot (it has '${unknown}'); use that version, or a backup from before it.`,
       );
     }
     if (applied.length === Object.keys(migrations).length) return;
@@ -129,7 +129,7 @@ export class StateDatabase {
       const { error } = await migrator.migrateToLatest();
       if (error === undefined) return;
       // Several processes making the migrator's own tables at once can trip each other up.
-      if (attempt === migrationAttempts || !isRace(error)) throw databaseError(error, this.#name);
+      if (attempt === migrationAttempts || !isRace(error)) throw databaseError(error, this.name);
     }
   }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { sql, type ColumnDataType, type Kysely, type Migration, type RawBuilder } from 'kysely';
 
 /** The two databases that state can be kept in. */
@@ -14,7 +15,10 @@ function typesOf(kind: DatabaseKind): { readonly text: ColumnType; readonly byte
 
 /** Every migration, by name, in the order of their names. One that was released is never changed. */
 export function migrationsFor(kind: DatabaseKind): Record<string, Migration> {
-  return { '0001-first': { up: (db: Kysely<unknown>) => createFirst(db, kind) } };
+  return {
+    '0001-first': { up: (db: Kysely<unknown>) => createFirst(db, kind) },
+    '0002-store-identity': { up: (db: Kysely<unknown>) => createStoreIdentity(db, kind) },
+  };
 }
 
 async function createFirst(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
@@ -23,6 +27,15 @@ async function createFirst(db: Kysely<unknown>, kind: DatabaseKind): Promise<voi
   await createNodes(db, text, bytes);
   await createEvents(db, kind, text);
   await createBlobs(db, kind, text, bytes);
+}
+
+async function createStoreIdentity(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
+  const { text } = typesOf(kind);
+  await db.schema
+    .createTable('store_identity')
+    .addColumn('id', text, (column) => column.primaryKey())
+    .execute();
+  await sql`insert into store_identity (id) values (${randomBytes(16).toString('hex')})`.execute(db);
 }
 
 async function createOsimages(db: Kysely<unknown>, text: ColumnType, bytes: ColumnType): Promise<void> {

@@ -2,6 +2,7 @@ import type { Generated, Kysely, Selectable, Transaction } from 'kysely';
 
 /** The database as kysely sees it. Digests are 32 bytes; times are milliseconds since the epoch; sizes are bytes. */
 export interface Tables {
+  readonly store_identity: StoreIdentityTable;
   readonly osimage: OsimageTable;
   readonly generation: GenerationTable;
   readonly reference_list: ReferenceListTable;
@@ -14,6 +15,11 @@ export interface Tables {
   readonly blob: BlobTable;
   readonly lease: LeaseTable;
   readonly lease_blob: LeaseBlobTable;
+}
+
+/** One row: the id that the store directory of this database carries too. */
+export interface StoreIdentityTable {
+  id: string;
 }
 
 export interface OsimageTable {

@@ -3,7 +3,7 @@ import { siteConfigSchema } from '../../../src/site/config.js';
 import { siteAt, type Site } from '../../../src/site/site.js';
 import type { Store } from '../../../src/store/records.js';
 import { openStore, type StoreOptions } from '../../../src/store/store.js';
-import { temporaryDirectory } from '../temporary-site.js';
+import { putAll, temporaryDirectory } from '../temporary-site.js';
 import { gcFacts } from './gc-suite.js';
 import { nodeFacts } from './node-suite.js';
 import { osimageFacts } from './osimage-suite.js';
@@ -37,6 +37,20 @@ test('many stores of one site may be opened at once, the first time too', async 
   const stores = await Promise.all(Array.from({ length: 8 }, () => openStore(site)));
   t.deepEqual(await stores[3]!.osimages.list(), []);
   for (const store of stores) await store.close();
+});
+
+test('a store is refused by another database, and a database by another store', async (t) => {
+  const site = await newSite(t);
+  const store = await openStore(site);
+  await putAll(store, ['precious']);
+  await store.close();
+  const emptied = siteAt(site.dir, (await newSite(t)).config);
+  await t.throwsAsync(openStore(emptied), {
+    code: 'STORE_MISMATCH',
+    message: /store: belongs to another database than postgres:\/\/localhost\//,
+  });
+  const unmounted = siteAt(await temporaryDirectory(t), site.config);
+  await t.throwsAsync(openStore(unmounted), { code: 'STORE_MISMATCH', message: /holds none of the packs/ });
 });
 
 test('a database that is not there is one line, without the password', async (t) => {
