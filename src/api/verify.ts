@@ -42,7 +42,9 @@ export async function verifyImage(request: VerifyRequest): Promise<VerifyResult>
     if (image !== undefined) sources.push(await isoSource(await readIso(image.file, image.source), record));
     const server = await reachServer(site, store);
     try {
-      const artifacts = await verifyGeneration(record, [...sources, httpSource(server.url, record)]);
+      const artifacts = await store.read('image verify', [record], () =>
+        verifyGeneration(record, [...sources, httpSource(server.url, record)]),
+      );
       return { artifacts, http: server.says };
     } finally {
       await server.close();

@@ -1,6 +1,9 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { StoreError } from '../store/errors.js';
+import { foldNames } from '../node/fold.js';
+import type { HeldGarbage } from '../store/records.js';
 import type { Context } from './context.js';
+import { formatTime } from './table.js';
 
 /** `store verify` and `gc`: proves and cleans what the site keeps. */
 export function registerStore(program: Command, context: Context): void {
@@ -56,11 +59,33 @@ async function collect(context: Context, options: { dryRun?: boolean; keep?: num
   const { store } = await context.openStore();
   const result = await store.gc({ ...options, dryRun });
   const verb = dryRun ? 'would remove' : 'removed';
-  context.print(
-    { ...result, dryRun },
-    () =>
+  context.print({ ...result, dryRun }, () =>
+    [
       `${verb} ${result.generations} generations, ${result.blobs} blobs and ${result.files} files: ${size(result.bytes)}`,
+      ...result.held.map(describeHeld),
+    ].join('\n'),
   );
+}
+
+function describeHeld({ osimage, id, bytes, holders }: HeldGarbage): string {
+  const named = (kind: HeldGarbage['holders'][number]['kind']): string[] =>
+    holders.filter((lease) => lease.kind === kind).map((lease) => lease.holder);
+  const commands = holders.filter((lease) => lease.kind === 'read');
+  const nodes = named('boot');
+  const servers = named('transfer');
+  const who = [
+    ...commands.map(({ holder, pid }) => (pid === null ? holder : `${holder} (process ${pid})`)),
+    ...(nodes.length === 0 ? [] : [`${foldNames(nodes)} (booting)`]),
+    ...servers.map((server) => `the server ${server} (sending)`),
+  ];
+  const timed = holders.filter((lease) => lease.kind !== 'read');
+  const when = [
+    ...(commands.length === 0 ? [] : ['once that command has ended']),
+    ...(timed.length === 0
+      ? []
+      : [`after ${formatTime(Math.max(...timed.map((lease) => lease.expiresAt)))}`]),
+  ];
+  return `kept ${size(bytes)} of ${osimage}@${id.slice(0, 12)} that ${who.join(', ')} still reads; it is free ${when.join(' and ')}`;
 }
 
 function parseCount(text: string): number {

@@ -28,8 +28,8 @@ export class BlobTally {
     this.#count++;
   }
 
-  /** Marks a blob as live; one that was not added is let be. */
-  markLive(digest: Buffer): void {
+  /** Marks a blob as live and says its size, or 0 when it was live already or never added. */
+  markLive(digest: Buffer): number {
     let low = 0;
     let high = this.#count;
     while (low < high) {
@@ -42,12 +42,14 @@ export class BlobTally {
         (middle + 1) * digestBytes,
       );
       if (order === 0) {
+        const size = this.#live[middle] === 1 ? 0 : (this.#sizes[middle] ?? 0);
         this.#live[middle] = 1;
-        return;
+        return size;
       }
       if (order < 0) low = middle + 1;
       else high = middle;
     }
+    return 0;
   }
 
   /** The digests of all blobs that were not marked. */

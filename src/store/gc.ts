@@ -1,7 +1,7 @@
 import { rm, stat } from 'node:fs/promises';
 import { fileError } from './errors.js';
 import type { StoreLayout } from './layout.js';
-import { WriteLease } from './lease.js';
+import { ProcessLease } from './lease.js';
 import type { OpenFiles } from './open-files.js';
 import { isRunning } from './process.js';
 import type { GcResult, Timestamp } from './records.js';
@@ -53,6 +53,7 @@ export async function collectGarbage(
     blobs: collection.deadBlobs,
     files: freed.files + rewritten.files,
     bytes: freed.bytes + rewritten.bytes,
+    held: collection.held,
   };
 }
 
@@ -114,7 +115,7 @@ function expectRewrites(half: readonly KeptPack[]): Freed {
 
 async function rewriteAll(parts: GcParts, half: readonly KeptPack[]): Promise<Freed> {
   if (half.length === 0) return { files: 0, bytes: 0 };
-  const lease = await WriteLease.take(parts.index, 'gc', parts.now);
+  const lease = await ProcessLease.forWrite(parts.index, 'gc', parts.now);
   try {
     return await rewritePacks({ ...parts, lease }, half);
   } finally {

@@ -11,6 +11,12 @@ export interface OsimageRecord {
   readonly createdAt: Timestamp;
 }
 
+/** Which generation of which osimage. */
+export interface GenerationName {
+  readonly osimage: string;
+  readonly id: string;
+}
+
 /** One row of an osimage's history. The same id may stand in the history of several osimages, once in each. */
 export interface GenerationRecord {
   readonly osimage: string;
@@ -162,11 +168,23 @@ export interface VerifyProblem {
   readonly problem: string;
 }
 
+/** What gc would have removed, had nobody still been reading it. */
+export interface HeldGarbage extends GenerationName {
+  readonly bytes: number; // that only these holders keep
+  readonly holders: readonly {
+    readonly kind: 'boot' | 'transfer' | 'read';
+    readonly holder: string; // a node, a server, or what a command does
+    readonly pid: number | null; // of a command: its lease ends with it
+    readonly expiresAt: Timestamp; // unless it is renewed
+  }[];
+}
+
 export interface GcResult {
   readonly generations: number; // rows removed
   readonly blobs: number;
   readonly files: number;
   readonly bytes: number;
+  readonly held: readonly HeldGarbage[];
 }
 
 /** An open store: blobs on disk, state in the database. */
@@ -182,6 +200,11 @@ export interface Store {
    * throws, what was not sealed is discarded.
    */
   write<T>(purpose: string, body: (writer: BlobWriter) => Promise<T>): Promise<T>;
+  /**
+   * Runs `body` under read leases: what `generations` hold is not collected until it returns, whatever becomes of their
+   * rows. `purpose` is how gc calls it. Throws StoreError NO_SUCH_OSIMAGE or NO_SUCH_GENERATION when one is gone already.
+   */
+  read<T>(purpose: string, generations: readonly GenerationName[], body: () => Promise<T>): Promise<T>;
   /** Re-reads every blob and compares it with its name. `checked` counts blobs and bytes. */
   verify(
     progress?: (done: number, total: number) => void,

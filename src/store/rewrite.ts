@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { StoreError } from './errors.js';
 import type { StoreLayout } from './layout.js';
-import type { WriteLease } from './lease.js';
+import type { ProcessLease } from './lease.js';
 import type { OpenFiles } from './open-files.js';
 import { packSize, type PackEntry } from './pack-format.js';
 import { PackWriter } from './pack-writer.js';
@@ -16,7 +16,7 @@ export interface RewriteParts {
   readonly index: BlobIndex;
   readonly layout: StoreLayout;
   readonly files: OpenFiles;
-  readonly lease: WriteLease;
+  readonly lease: ProcessLease;
 }
 
 interface Freed {

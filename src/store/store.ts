@@ -5,10 +5,10 @@ import { fileError } from './errors.js';
 import { collectGarbage } from './gc.js';
 import { requireDatabaseOf, requireSameStore } from './identity.js';
 import { StoreLayout } from './layout.js';
-import { WriteLease } from './lease.js';
+import { ProcessLease } from './lease.js';
 import { OpenFiles } from './open-files.js';
 import { PackReader } from './pack-reader.js';
-import type { GcResult, Store, Timestamp, VerifyProblem } from './records.js';
+import type { GcResult, GenerationName, Store, Timestamp, VerifyProblem } from './records.js';
 import { BlobIndex } from './state/blob-index.js';
 import { StateDatabase, type DatabaseAddress } from './state/database.js';
 import { EventRows } from './state/events.js';
@@ -91,7 +91,7 @@ class SiteStore implements Store {
   }
 
   async write<T>(purpose: string, body: (writer: BlobWriter) => Promise<T>): Promise<T> {
-    const lease = await WriteLease.take(this.#index, purpose, this.#now);
+    const lease = await ProcessLease.forWrite(this.#index, purpose, this.#now);
     const session = new WriteSession({
       index: this.#index,
       layout: this.#layout,
@@ -105,6 +105,17 @@ class SiteStore implements Store {
     } finally {
       await session.discard();
       await lease.end();
+    }
+  }
+
+  async read<T>(purpose: string, generations: readonly GenerationName[], body: () => Promise<T>): Promise<T> {
+    const leases: ProcessLease[] = [];
+    try {
+      for (const generation of generations)
+        leases.push(await ProcessLease.forRead(this.#index, purpose, generation, this.#now));
+      return await body();
+    } finally {
+      for (const lease of leases) await lease.end();
     }
   }
 

@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { asDigest, sha256, type Digest } from './digest.js';
 import { fileError, StoreError } from './errors.js';
 import type { StoreLayout } from './layout.js';
-import type { WriteLease } from './lease.js';
+import type { ProcessLease } from './lease.js';
 import { packHeader } from './pack-format.js';
 import { PackWriter } from './pack-writer.js';
 import type { BlobIndex, FinishedPack } from './state/blob-index.js';
@@ -27,7 +27,7 @@ export const defaultLimits: PackLimits = {
 export interface SessionParts {
   readonly index: BlobIndex;
   readonly layout: StoreLayout;
-  readonly lease: WriteLease;
+  readonly lease: ProcessLease;
   readonly limits: PackLimits;
 }
 

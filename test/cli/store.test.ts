@@ -68,13 +68,20 @@ test('store verify proves a whole store and names the damage in another', async 
 
 test('gc says what it would remove, then removes it', async (t) => {
   const dir = await siteWithGarbage(t);
-  const expected = { generations: 0, blobs: 1, files: 1, bytes: 2048 + 8 + 48 + 56 };
+  const expected = { generations: 0, held: [], blobs: 1, files: 1, bytes: 2048 + 8 + 48 + 56 };
   const dry = await rackboot('--site', dir, '--json', 'gc', '--dry-run');
   t.deepEqual(JSON.parse(dry.out), { ...expected, dryRun: true });
   const real = await rackboot('--site', dir, 'gc', '--keep', '1');
   t.is(real.out, 'removed 0 generations, 1 blobs and 1 files: 2.1 KiB\n');
   const again = await rackboot('--site', dir, '--json', 'gc');
-  t.deepEqual(JSON.parse(again.out), { generations: 0, blobs: 0, files: 0, bytes: 0, dryRun: false });
+  t.deepEqual(JSON.parse(again.out), {
+    generations: 0,
+    held: [],
+    blobs: 0,
+    files: 0,
+    bytes: 0,
+    dryRun: false,
+  });
 });
 
 test('gc refuses a count that is none, as wrong usage', async (t) => {

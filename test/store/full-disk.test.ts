@@ -23,7 +23,7 @@ test('a full disk and a read-only one are one clear line each, and lose nothing'
     swallowed: full,
     temporary: [],
     packs: 1,
-    gc: { generations: 0, blobs: 0, files: 0, bytes: 0 },
+    gc: { generations: 0, blobs: 0, files: 0, bytes: 0, held: [] },
     problems: [],
     current: sha256('a'),
     again: 1,

@@ -86,12 +86,18 @@ test.serial('a writer killed at any moment leaves the state whole, and gc reclai
       await store.gc({ dryRun: false });
       t.deepEqual(await readdir(join(site.paths.store, 'tmp')), []);
       for (const number of [0, published]) {
-        if (number < 0) continue;
+        if (number < 0 || number > published) continue; // a slow machine has published none yet
         for (const seed of [number, 1000 + number, 2000 + number]) {
           t.true(await holds(store, sha256(noise(seed, 150_000))));
         }
       }
-      t.deepEqual(await store.gc({ dryRun: false }), { generations: 0, blobs: 0, files: 0, bytes: 0 });
+      t.deepEqual(await store.gc({ dryRun: false }), {
+        generations: 0,
+        blobs: 0,
+        files: 0,
+        bytes: 0,
+        held: [],
+      });
     }
     await store.close();
   }

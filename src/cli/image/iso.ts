@@ -49,38 +49,41 @@ export function registerImageIso(image: Command, context: Context): void {
         );
       }
       const elapsed = stopwatch();
-      const map = await isoImage(
-        {
-          store,
-          config: site.config,
-          runKey: await loadRunKey(site.dir),
-          serverUrl: httpUrl(site.config),
-          now: Date.now,
-        },
-        record,
-        {
-          netinstall: options.netinstall === true,
-          ...(node === undefined ? {} : { node }),
-          ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
-        },
-      );
-      const laidOut = elapsed();
-      const progress = new Progress(context.stderr, { quiet: context.json });
-      await writeWhole(options.output, map, store.blobs, (done) =>
-        progress.update(options.output, done, map.size),
-      ).finally(() => progress.end());
+      const { laidOut, size } = await store.read('image iso', [record], async () => {
+        const map = await isoImage(
+          {
+            store,
+            config: site.config,
+            runKey: await loadRunKey(site.dir),
+            serverUrl: httpUrl(site.config),
+            now: Date.now,
+          },
+          record,
+          {
+            netinstall: options.netinstall === true,
+            ...(node === undefined ? {} : { node }),
+            ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
+          },
+        );
+        const laidOut = elapsed();
+        const progress = new Progress(context.stderr, { quiet: context.json });
+        await writeWhole(options.output, map, store.blobs, (done) =>
+          progress.update(options.output, done, map.size),
+        ).finally(() => progress.end());
+        return { laidOut, size: map.size };
+      });
       const ms = elapsed();
       context.print(
         {
           osimage: record.osimage,
           generation: record.id,
           file: options.output,
-          size: map.size,
+          size,
           layoutMs: Math.round(laidOut),
           ms: Math.round(ms),
         },
         () =>
-          `${options.output}: ${formatBytes(map.size)} of ${record.osimage} generation ${record.number} (${shortId(record.id)}) in ${formatDuration(ms)}`,
+          `${options.output}: ${formatBytes(size)} of ${record.osimage} generation ${record.number} (${shortId(record.id)}) in ${formatDuration(ms)}`,
       );
     });
 

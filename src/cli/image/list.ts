@@ -60,10 +60,12 @@ export function registerLists(image: Command, context: Context): void {
       const record = await findGeneration(store, reference);
       const manifest = manifestOf(record);
       const stored: { path: string; referenced: number }[] = [];
-      for (const file of manifest.files) {
-        const map = await artifactMap(store.blobs, file);
-        stored.push({ path: file.path, referenced: map.parts.length });
-      }
+      await store.read('image show', [record], async () => {
+        for (const file of manifest.files) {
+          const map = await artifactMap(store.blobs, file);
+          stored.push({ path: file.path, referenced: map.parts.length });
+        }
+      });
       context.print({ ...briefJson(record), ...manifestJson(manifest) }, () =>
         describe(record, manifest, stored),
       );

@@ -13,11 +13,19 @@ import { foldWords, formatBytes, formatMode, textTable } from '../table.js';
 import { addArchiveOptions, archiveOf, type ArchiveOptions } from './archive-options.js';
 
 export function registerLooks(image: Command, context: Context): void {
-  const open = async (reference: string, options: ArchiveOptions): Promise<OpenArchive> => {
+  const lookInto = async (
+    command: string,
+    reference: string,
+    options: ArchiveOptions,
+    look: (opened: OpenArchive) => Promise<void>,
+  ): Promise<void> => {
     const { store } = await context.openStore();
-    const manifest = manifestOf(await findGeneration(store, reference));
+    const record = await findGeneration(store, reference);
+    const manifest = manifestOf(record);
     const { archive, part } = archiveOf(manifest, options);
-    return openArchive(store, manifest, archive, part);
+    await store.read(`image ${command}`, [record], async () =>
+      look(await openArchive(store, manifest, archive, part)),
+    );
   };
 
   addArchiveOptions(image.command('files'))
@@ -26,16 +34,17 @@ export function registerLooks(image: Command, context: Context): void {
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
     .argument('[path]', 'a path from the image’s root', '/')
     .addHelpText('after', '\nExample:\n  rackboot image files d12 /etc')
-    .action(async (reference: string, path: string, options: ArchiveOptions) => {
-      const opened = await open(reference, options);
-      const wanted = pathFromText(path);
-      const below = wanted === ROOT ? wanted : opened.tree.find(wanted).path;
-      const entries = opened.tree.below(below);
-      context.print(
-        entries.map((entry) => entryJson(opened, entry)),
-        () => listing(opened, entries),
-      );
-    });
+    .action((reference: string, path: string, options: ArchiveOptions) =>
+      lookInto('files', reference, options, async (opened) => {
+        const wanted = pathFromText(path);
+        const below = wanted === ROOT ? wanted : opened.tree.find(wanted).path;
+        const entries = opened.tree.below(below);
+        context.print(
+          entries.map((entry) => entryJson(opened, entry)),
+          () => listing(opened, entries),
+        );
+      }),
+    );
 
   addArchiveOptions(image.command('cat'))
     .summary('print a file of the image')
@@ -43,10 +52,11 @@ export function registerLooks(image: Command, context: Context): void {
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
     .argument('<path>', 'a file, from the image’s root')
     .addHelpText('after', '\nExample:\n  rackboot image cat d12 /etc/hello')
-    .action(async (reference: string, path: string, options: ArchiveOptions) => {
-      const opened = await open(reference, options);
-      await pipeline(readFileOf(opened, path).data, context.stdout, { end: false });
-    });
+    .action((reference: string, path: string, options: ArchiveOptions) =>
+      lookInto('cat', reference, options, (opened) =>
+        pipeline(readFileOf(opened, path).data, context.stdout, { end: false }),
+      ),
+    );
 
   image
     .command('parts')
@@ -59,8 +69,10 @@ export function registerLooks(image: Command, context: Context): void {
     .addHelpText('after', '\nExample:\n  rackboot image parts d12')
     .action(async (reference: string, options: { archive?: string }) => {
       const { store } = await context.openStore();
-      const manifest = manifestOf(await findGeneration(store, reference));
-      const parts = await archiveParts(store, manifest, archiveOf(manifest, options).archive);
+      const record = await findGeneration(store, reference);
+      const manifest = manifestOf(record);
+      const { archive } = archiveOf(manifest, options);
+      const parts = await store.read('image parts', [record], () => archiveParts(store, manifest, archive));
       context.print(
         parts.map(({ part, codec, format, entries, plain }) => ({
           part,
@@ -106,7 +118,9 @@ export function registerLooks(image: Command, context: Context): void {
         );
       }
       const from = pickGeneration(name, history, left);
-      const diff = await diffGenerations(store, manifestOf(from), manifestOf(right));
+      const diff = await store.read('image diff', [from, right], () =>
+        diffGenerations(store, manifestOf(from), manifestOf(right)),
+      );
       context.print({ before: from.id, after: right.id, ...diff }, () => {
         const title = `${name}: generation ${from.number} (${shortId(from.id)}) → ${right.number} (${shortId(right.id)})`;
         const lines = describeDiff(diff);

@@ -3,7 +3,9 @@ import type { Digest } from '../digest.js';
 import { StoreError } from '../errors.js';
 import type { PackEntry } from '../pack-format.js';
 import type { ProcessIdentity } from '../process.js';
+import type { GenerationName } from '../records.js';
 import type { StateDatabase } from './database.js';
+import { requireGeneration } from './generations.js';
 import { digestBytes, digestOf, groupsOf, isOneOf } from './rows.js';
 import type { Queries } from './tables.js';
 
@@ -53,12 +55,33 @@ export class BlobIndex {
     return found;
   }
 
-  /** Takes a write lease; gives back its id. */
-  async takeLease(lease: { purpose: string; process: ProcessIdentity; expiresAt: number }): Promise<string> {
+  /** Takes a write lease, or one to read `generation`; gives back its id. */
+  async takeLease(lease: {
+    readonly purpose: string;
+    readonly process: ProcessIdentity;
+    readonly expiresAt: number;
+    readonly generation?: GenerationName;
+  }): Promise<string> {
     const id = randomUUID();
-    const { purpose, process, expiresAt } = lease;
-    const values = { id, kind: 'write', holder: purpose, ...process, expires_at: expiresAt } as const;
-    await this.#database.write((trx) => trx.insertInto('lease').values(values).execute(), { durable: false });
+    const { purpose, process, expiresAt, generation } = lease;
+    const values = { id, holder: purpose, ...process, expires_at: expiresAt };
+    await this.#database.write(
+      async (trx) => {
+        if (generation === undefined) {
+          await trx
+            .insertInto('lease')
+            .values({ ...values, kind: 'write' })
+            .execute();
+          return;
+        }
+        const { osimage, id: name, refs } = await requireGeneration(trx, generation.osimage, generation.id);
+        await trx
+          .insertInto('lease')
+          .values({ ...values, kind: 'read', osimage, generation: name, refs })
+          .execute();
+      },
+      { durable: false },
+    );
     return id;
   }
 

@@ -1,5 +1,5 @@
 import { BlobTally, type PackTally } from '../blob-tally.js';
-import type { Timestamp } from '../records.js';
+import type { HeldGarbage, Timestamp } from '../records.js';
 import { decodeReferences } from './references.js';
 import { groupsOf } from './rows.js';
 import type { LeaseTable, Queries, Row } from './tables.js';
@@ -29,6 +29,7 @@ export interface Collection {
   readonly deadBlobs: number;
   readonly removedPacks: readonly number[];
   readonly keptPacks: readonly KeptPack[];
+  readonly held: readonly HeldGarbage[];
 }
 
 /** Whether a lease has ended: its time is over, or its process is known to be gone. */
@@ -57,13 +58,24 @@ export async function planCollection(trx: Queries, rules: CollectionRules): Prom
     rules.keep === undefined ? [] : await planDrops(trx, generations, held, rules.keep),
   );
 
-  const needed = new Map<string, Buffer>();
-  for (const { refs } of [...generations.filter((generation) => !dropped.has(generation)), ...held]) {
-    if (refs !== null) needed.set(refs.toString('hex'), refs);
-  }
   const blobs = await tallyBlobs(trx);
-  for (const refs of needed.values()) await markReferences(trx, refs, blobs);
+  const needed = new Set<string>();
+  for (const { refs } of generations.filter((generation) => !dropped.has(generation))) {
+    const key = refs.toString('hex');
+    if (needed.has(key)) continue;
+    needed.add(key);
+    await markReferences(trx, refs, blobs);
+  }
   await markLeased(trx, held, blobs);
+  const heldGarbage: HeldGarbage[] = [];
+  for (const holders of byReferences(held)) {
+    const [{ refs }] = holders;
+    const key = refs.toString('hex');
+    if (needed.has(key)) continue;
+    needed.add(key);
+    const bytes = await markReferences(trx, refs, blobs);
+    if (bytes > 0) heldGarbage.push(heldBy(holders, bytes));
+  }
 
   const lists = await trx.selectFrom('reference_list').select('digest').execute();
   const packs = await planPacks(trx, held, blobs);
@@ -72,6 +84,7 @@ export async function planCollection(trx: Queries, rules: CollectionRules): Prom
     generations: [...dropped],
     references: lists.map((list) => list.digest).filter((digest) => !needed.has(digest.toString('hex'))),
     blobs,
+    held: heldGarbage,
     deadBlobs: [...blobs.packs().values()].reduce((sum, pack) => sum + pack.deadBlobs, 0),
     ...packs,
   };
@@ -142,13 +155,51 @@ async function tallyBlobs(trx: Queries): Promise<BlobTally> {
   }
 }
 
-async function markReferences(trx: Queries, refs: Buffer, blobs: BlobTally): Promise<void> {
+/** A lease that holds the blobs of a generation. */
+type HoldingLease = Row<LeaseTable> & {
+  readonly refs: Buffer;
+  readonly kind: 'read' | 'boot' | 'transfer';
+  readonly osimage: string;
+  readonly generation: string;
+};
+
+function isHolding(lease: Row<LeaseTable>): lease is HoldingLease {
+  return lease.refs !== null && lease.osimage !== null && lease.generation !== null && lease.kind !== 'write';
+}
+
+/** The leases that hold generations, those of the same blobs together. */
+function byReferences(leases: readonly Row<LeaseTable>[]): (readonly [HoldingLease, ...HoldingLease[]])[] {
+  const groups = new Map<string, [HoldingLease, ...HoldingLease[]]>();
+  for (const lease of leases.filter(isHolding)) {
+    const key = lease.refs.toString('hex');
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [lease]);
+    else group.push(lease);
+  }
+  return [...groups.values()];
+}
+
+function heldBy(leases: readonly [HoldingLease, ...HoldingLease[]], bytes: number): HeldGarbage {
+  const [{ osimage, generation }] = leases;
+  const holders = leases.map(({ kind, holder, pid, expires_at: expiresAt }) => ({
+    kind,
+    holder,
+    pid,
+    expiresAt,
+  }));
+  return { osimage, id: generation, bytes, holders };
+}
+
+/** Marks the blobs of a reference list as live and counts the bytes that were not yet. */
+async function markReferences(trx: Queries, refs: Buffer, blobs: BlobTally): Promise<number> {
   const list = await trx
     .selectFrom('reference_list')
     .select('digests')
     .where('digest', '=', refs)
     .executeTakeFirstOrThrow();
-  for (const digest of decodeReferences(list.digests)) blobs.markLive(digest);
+  let bytes = 0;
+  for (const digest of decodeReferences(list.digests)) bytes += blobs.markLive(digest);
+  return bytes;
 }
 
 async function markLeased(trx: Queries, held: readonly Row<LeaseTable>[], blobs: BlobTally): Promise<void> {

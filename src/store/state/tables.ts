@@ -111,9 +111,9 @@ export interface BlobTable {
 /** What gc must leave alone: a running write's packs and blobs, or a generation that a node still fetches. */
 export interface LeaseTable {
   id: string;
-  kind: 'write' | 'boot' | 'transfer';
-  holder: string; // for `write`: what it is for
-  host: string | null; // for `write`: process.ts
+  kind: 'write' | 'read' | 'boot' | 'transfer';
+  holder: string; // for `write` and `read`: what it is for
+  host: string | null; // for `write` and `read`: process.ts
   pid: number | null;
   started: string | null;
   osimage: string | null;

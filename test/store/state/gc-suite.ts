@@ -9,7 +9,7 @@ import type { Site } from '../../../src/site/site.js';
 import { holds, noise, putAll, request } from '../temporary-site.js';
 import type { OpenTestStore } from './open-test-store.js';
 
-const nothing: GcResult = { generations: 0, blobs: 0, files: 0, bytes: 0 };
+const nothing: GcResult = { generations: 0, blobs: 0, files: 0, bytes: 0, held: [] };
 const run = { dryRun: false };
 const a = sha256('a');
 const b = sha256('b');
@@ -93,11 +93,53 @@ export function gcFacts(open: OpenTestStore): void {
     await store.leases.holdGeneration({ ...lease, expiresAt: 9500 });
     await t.throwsAsync(store.leases.holdGeneration({ ...lease, holder: 'n2' }), { code: 'NO_SUCH_OSIMAGE' });
     clock = 9499;
-    t.deepEqual(await store.gc(run), nothing);
+    const holders = [{ kind: 'boot', holder: 'n1', pid: null, expiresAt: 9500 }] as const;
+    t.deepEqual(await store.gc(run), { ...nothing, held: [{ osimage: 'd12', id: a, bytes: 5, holders }] });
     t.true(await holds(store, blob!));
     clock = 9500;
     t.is((await store.gc(run)).blobs, 1);
     t.false(await holds(store, blob!));
+  });
+
+  test('what is being read stays until the read ends, however it ends', async (t) => {
+    const { store } = await open(t);
+    const [shared, only] = await putAll(store, ['shared', 'only a']);
+    await store.osimages.publish(request([shared!, only!], 'a', null), { create: true });
+    await store.osimages.publish(request([shared!], 'b', a), { create: false });
+    const one = { osimage: 'd12', id: a };
+    for (const end of ['returns', 'throws']) {
+      const reading = store.read('image cat', [one, one], async () => {
+        await store.osimages.removeGeneration('d12', a);
+        t.like(await store.gc(run), {
+          ...nothing,
+          held: [
+            {
+              ...one,
+              bytes: 6,
+              holders: [
+                { kind: 'read', holder: 'image cat', pid: process.pid },
+                { kind: 'read', holder: 'image cat', pid: process.pid },
+              ],
+            },
+          ],
+        });
+        t.true(await holds(store, only!));
+        if (end === 'throws') throw new Error('broken off');
+        return 'read';
+      });
+      if (end === 'throws') await t.throwsAsync(reading, { message: 'broken off' });
+      else t.is(await reading, 'read');
+      t.like(await store.gc(run), { blobs: 1, held: [] });
+      t.false(await holds(store, only!));
+      const gone = { code: 'NO_SUCH_GENERATION' };
+      await t.throwsAsync(
+        store.read('image cat', [{ osimage: 'd12', id: b }, one], async () => 0),
+        gone,
+      );
+      await putAll(store, ['only a']);
+      await store.osimages.publish(request([only!], 'a', b), { create: false });
+      await store.osimages.publish(request([shared!], 'b', a), { create: false });
+    }
   });
 
   test('--keep drops old generations, but none that is current, set or held', async (t) => {
