@@ -59,7 +59,9 @@ export async function buildGeneration(store: Store, request: BuildRequest): Prom
     const record = await findGeneration(store, request.osimage);
     const current = { record, manifest: manifestOf(record) };
     try {
-      return await store.write(request.note, (writer) => buildOnce(store, writer, request, current));
+      return await store.read(request.note, [record], () =>
+        store.write(request.note, (writer) => buildOnce(store, writer, request, current)),
+      );
     } catch (error) {
       if (codeOf(error) !== 'STALE_PARENT' || attempt === MAX_ATTEMPTS) throw error;
     }
