@@ -1,3 +1,6 @@
+import type { Digest } from '../store/digest.js';
+import { readRange } from '../store/extents.js';
+import type { BlobReader } from '../store/types.js';
 import type { ArchivePath } from './cpio/path.js';
 
 /** Bytes to put into an archive: their number, and a way to read them, from the start each time. */
@@ -14,6 +17,12 @@ export function contentOf(bytes: Buffer): Content {
       if (bytes.length > 0) yield bytes;
     },
   };
+}
+
+/** The bytes of a stored blob as content of an archive's entry. */
+export function blobContent(blob: Digest, size: number, blobs: BlobReader): Content {
+  const map = { size, parts: [{ kind: 'blob', blob, offset: 0, length: size }] } as const;
+  return { size, read: () => readRange(map, blobs, 0, size) };
 }
 
 /** A change to an archive, as layers and ad-hoc commands express it. Paths go through the archive's symbolic links. */

@@ -21,6 +21,7 @@ export type ImageErrorCode =
   | 'TOOL_FAILED'
   | 'NO_SUCH_LAYER'
   | 'BAD_LAYER'
+  | 'WRONG_KERNEL'
   | 'BAD_ISO_REQUEST'
   | 'EXTRACT_FAILED'
   | 'UNREADABLE';

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { codeOf } from '../errors.js';
 import type { BlobWriter } from '../store/types.js';
 import { pathFromText } from './cpio/path.js';
+import { readDrivers } from './drivers/read-drivers.js';
 import { ImageError } from './errors.js';
 import { readExlist, type Exlist } from './exlist.js';
 import type { LayerSnapshot } from './layer.js';
@@ -11,7 +12,16 @@ import type { LayerDirectory } from './layer-path.js';
 import { parseMtree, type MtreeEntry } from './mtree.js';
 
 /** What a layer's directory may hold, and what it is for. Names that begin with a dot are left alone. */
-const KNOWN = ['INCLUDE', 'overlay', 'removals', 'exlist', 'mtree', 'bootargs', 'answerfile.liquid'];
+const KNOWN = [
+  'INCLUDE',
+  'overlay',
+  'removals',
+  'exlist',
+  'mtree',
+  'drivers',
+  'bootargs',
+  'answerfile.liquid',
+];
 
 /** Told of what is odd but no error, a line at a time. */
 export type LayerNotes = (line: string) => void;
@@ -40,6 +50,9 @@ export async function readLayer(
     removals: withoutComments((await readText(layer, 'removals')) ?? '').map((line) => pathFromText(line)),
     ...(names.includes('exlist') ? { exlist: await readLayerExlist(layer, note) } : {}),
     ...(names.includes('mtree') ? { mtree: await readMtree(layer) } : {}),
+    ...(names.includes('drivers')
+      ? { drivers: await readDrivers(path.join(layer.dir, 'drivers'), writer, note) }
+      : {}),
     bootargs: withoutComments((await readText(layer, 'bootargs')) ?? '').join(' '),
     ...(answer === undefined
       ? {}

@@ -1,9 +1,9 @@
 import type { Digest } from '../store/digest.js';
-import { readRange } from '../store/extents.js';
 import type { BlobReader } from '../store/types.js';
 import { isDirectory, isSymlink } from './cpio/header.js';
 import { canonicalPath } from './cpio/path.js';
-import { contentOf, type Content, type Edit } from './edit.js';
+import { driverBlobs, type DriverSet } from './drivers/driver-set.js';
+import { blobContent, contentOf, type Edit } from './edit.js';
 import { exlistKeeps, type Exlist } from './exlist.js';
 import { mtreeEdits, type MtreeEntry } from './mtree.js';
 
@@ -27,6 +27,7 @@ export interface LayerSnapshot {
   readonly removals: readonly string[]; // canonical paths, latin-1
   readonly exlist?: Exlist;
   readonly mtree?: readonly MtreeEntry[];
+  readonly drivers?: DriverSet;
   readonly bootargs: string; // words of the kernel line, may hold Liquid expressions
   readonly answer?: { readonly name: string; readonly template: Digest };
 }
@@ -44,18 +45,13 @@ export function decodeSnapshot(bytes: Buffer): LayerSnapshot {
 /** Every blob that a snapshot needs besides its own. */
 export function* snapshotBlobs(snapshot: LayerSnapshot): Generator<Digest> {
   for (const { blob } of snapshot.files) if (blob !== undefined) yield blob;
+  if (snapshot.drivers !== undefined) yield* driverBlobs(snapshot.drivers);
   if (snapshot.answer !== undefined) yield snapshot.answer.template;
-}
-
-/** The bytes of a stored blob as content of an archive's entry. */
-export function blobContent(blob: Digest, size: number, blobs: BlobReader): Content {
-  const map = { size, parts: [{ kind: 'blob', blob, offset: 0, length: size }] } as const;
-  return { size, read: () => readRange(map, blobs, 0, size) };
 }
 
 /**
  * What a layer changes in an archive: first its removals and its exlist, then its overlay, owned by root, then what its
- * mtree file says. `name` is for messages.
+ * mtree file says, then its firmware. Its kernel modules depend on the image: see layeredEdits. `name` is for messages.
  */
 export function layerEdits(name: string, snapshot: LayerSnapshot, blobs: BlobReader): Edit[] {
   const from = `layer ${name}`;
@@ -70,7 +66,8 @@ export function layerEdits(name: string, snapshot: LayerSnapshot, blobs: BlobRea
   const overlay = snapshot.files.map((file) => overlayEdit(file, from, blobs));
   const held = new Set(snapshot.files.map((file) => canonicalPath(file.path)));
   const mtree = mtreeEdits(snapshot.mtree ?? [], held, `${from}: mtree`);
-  return [...removals, ...thin, ...overlay, ...mtree];
+  const firmware = (snapshot.drivers?.firmware ?? []).map((file) => overlayEdit(file, from, blobs));
+  return [...removals, ...thin, ...overlay, ...mtree, ...firmware];
 }
 
 function overlayEdit(file: LayerFile, from: string, blobs: BlobReader): Edit {

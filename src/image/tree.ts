@@ -36,12 +36,18 @@ export class ArchiveTree {
     return this.#walk(path, false);
   }
 
+  /** The path that `path` reaches, all links followed, whether or not something stands there. Throws ImageError NO_SUCH_ENTRY for links that go round. */
+  resolve(path: ArchivePath): ArchivePath {
+    return this.#resolve(path, true);
+  }
+
   #walk(path: ArchivePath, followLast: boolean): PlacedEntry {
-    const missing = (): ImageError =>
-      new ImageError(
-        'NO_SUCH_ENTRY',
-        `${pathToText(path)} is not in the image; list what is with: rackboot image files`,
-      );
+    const found = this.#nodes.get(this.#resolve(path, followLast));
+    if (found === undefined) throw missing(path);
+    return found;
+  }
+
+  #resolve(path: ArchivePath, followLast: boolean): ArchivePath {
     let done: ArchivePath = ROOT;
     const ahead: string[] = path === ROOT ? [] : path.split('/').reverse();
     for (let links = 0; ahead.length > 0;) {
@@ -50,7 +56,7 @@ export class ArchiveTree {
       const entry = this.#nodes.get(next);
       const follow = followLast || ahead.length > 0;
       if (follow && entry !== undefined && isSymlink(entry.header.mode) && entry.target !== undefined) {
-        if (++links > MAX_LINKS) throw missing();
+        if (++links > MAX_LINKS) throw missing(path);
         if (entry.target.startsWith('/')) done = ROOT;
         ahead.push(
           ...entry.target
@@ -62,9 +68,7 @@ export class ArchiveTree {
       }
       done = next;
     }
-    const found = this.#nodes.get(done);
-    if (found === undefined) throw missing();
-    return found;
+    return done;
   }
 
   /** The entry that carries the data of `entry`: itself, or the last of its hard links. */
@@ -73,3 +77,9 @@ export class ArchiveTree {
     return (inode === undefined ? undefined : this.#data.get(inode)) ?? entry;
   }
 }
+
+const missing = (path: ArchivePath): ImageError =>
+  new ImageError(
+    'NO_SUCH_ENTRY',
+    `${pathToText(path)} is not in the image; list what is with: rackboot image files`,
+  );

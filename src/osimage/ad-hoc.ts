@@ -1,6 +1,5 @@
-import { blobContent } from '../image/layer.js';
 import { pathFromText } from '../image/cpio/path.js';
-import { contentOf } from '../image/edit.js';
+import { blobContent, contentOf } from '../image/edit.js';
 import type { ArchiveEdit } from '../image/splice.js';
 import type { BlobReader } from '../store/types.js';
 import type { AdHocEdit } from './types.js';

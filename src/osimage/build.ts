@@ -1,15 +1,8 @@
 import { archiveBlobs, decodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
-import type { Edit } from '../image/edit.js';
-import {
-  decodeSnapshot,
-  encodeSnapshot,
-  layerEdits,
-  snapshotBlobs,
-  type LayerSnapshot,
-} from '../image/layer.js';
+import { decodeSnapshot, encodeSnapshot, snapshotBlobs, type LayerSnapshot } from '../image/layer.js';
 import { resolveLayers } from '../image/layer-path.js';
-import { readLayer } from '../image/layer-read.js';
-import { spliceArchive } from '../image/splice.js';
+import { readLayer, type LayerNotes } from '../image/layer-read.js';
+import { spliceArchive, type ArchiveEdit } from '../image/splice.js';
 import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
 import { codeOf } from '../errors.js';
 import type { Digest } from '../store/digest.js';
@@ -21,9 +14,10 @@ import { storeArchiveArtifact, type StoredArtifact } from './artifacts.js';
 import { OsimageError } from './errors.js';
 import { findGeneration } from './find.js';
 import { generationId } from './generation-id.js';
+import { layeredEdits } from './layered-edits.js';
 import { artifactMap, manifestOf } from './manifest.js';
 import { checkTemplate } from './templates.js';
-import type { AnswerTemplate, BootEntry, GenerationInputs, GenerationManifest } from './types.js';
+import type { AnswerTemplate, Artifact, BootEntry, GenerationInputs, GenerationManifest } from './types.js';
 
 /** What a build changes about the inputs of the current generation. */
 export interface BuildRequest {
@@ -168,14 +162,12 @@ async function buildArchives(
   const built = new Map<string, StoredArchive>();
   const main = findMainArchive(manifest);
   for (const [path, digest] of Object.entries(manifest.bases)) {
-    const edits: Edit[] =
-      path === main
-        ? [...layers].reverse().flatMap((layer) => layerEdits(layer.name, layer.snapshot, store.blobs))
-        : [];
-    edits.push(
+    const base = await readDescriptor(store, digest);
+    const edits: ArchiveEdit[] = [
+      ...(path === main ? await layeredEdits(base, layers, bootedKernels(manifest, path), store.blobs) : []),
       ...inputs.edits.filter((edit) => edit.archive === path).map((edit) => adHocToEdit(edit, store.blobs)),
-    );
-    const descriptor = await spliceArchive(await readDescriptor(store, digest), edits, {
+    ];
+    const descriptor = await spliceArchive(base, edits, {
       blobs: store.blobs,
       writer,
       counts,
@@ -185,6 +177,14 @@ async function buildArchives(
     built.set(path, await storeArchiveArtifact(path, descriptor, writer, store.blobs));
   }
   return built;
+}
+
+/** The kernels that are booted with the archive at `path`. */
+function bootedKernels({ files, bootBase }: GenerationManifest, path: string): Artifact[] {
+  const kernels = new Set(
+    bootBase.filter(({ initrds }) => initrds.includes(path)).map(({ kernel }) => kernel),
+  );
+  return files.filter((file) => kernels.has(file.path));
 }
 
 async function currentDescriptors(
@@ -225,15 +225,16 @@ async function blobsNeeded(
   return needed;
 }
 
-/** Reads the layers that `spec` means from disk and stores them, highest first. */
+/** Reads the layers that `spec` means from disk and stores them, highest first. `note` is told what is odd in them. */
 export async function takeLayers(
   spec: string,
   searchDirs: readonly string[],
   writer: BlobWriter,
+  note: LayerNotes = () => undefined,
 ): Promise<GenerationInputs['layers']> {
   const layers: { name: string; digest: Digest }[] = [];
   for (const directory of await resolveLayers(spec, searchDirs)) {
-    const snapshot = await readLayer(directory, writer);
+    const snapshot = await readLayer(directory, writer, note);
     layers.push({ name: directory.name, digest: await writer.put(encodeSnapshot(snapshot)) });
   }
   return layers;

@@ -13,6 +13,10 @@ export interface Outcome {
 const PACKAGES: Readonly<Record<string, string>> = {
   bsdcpio: 'libarchive-tools',
   bsdtar: 'libarchive-tools',
+  rpmbuild: 'rpm',
+  '/usr/sbin/depmod': 'kmod',
+  '/usr/sbin/modprobe': 'kmod',
+  xz: 'xz-utils',
 };
 
 /** Runs a program of Debian's with `input`, for at most a minute. Fails naming the package when it is not installed. */

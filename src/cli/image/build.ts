@@ -51,7 +51,9 @@ export function registerBuild(image: Command, context: Context): void {
               ...inputs,
               ...sourceDateEpoch(),
               layerSpec,
-              layers: await takeLayers(layerSpec, layerSearchDirs(site), writer),
+              layers: await takeLayers(layerSpec, layerSearchDirs(site), writer, (line) =>
+                context.note(line),
+              ),
               settings: { ...inputs.settings, ...options.set },
               edits: options.discardEdits === true ? [] : inputs.edits,
             };

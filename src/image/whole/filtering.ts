@@ -20,6 +20,9 @@ export async function* filterThrough(
     for await (const chunk of filter.output as AsyncIterable<Buffer>) yield chunk;
     await feeding;
     await filter.succeeded();
+  } catch (error) {
+    await feeding; // a source that failed is why the output broke off
+    throw error;
   } finally {
     await filter.stop();
   }
