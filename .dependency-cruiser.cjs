@@ -1,17 +1,28 @@
-/** Imports run downwards only: cli → api, pxe → node, osimage → repo, image → store → site → errors. */
-const layers = [['cli'], ['api', 'web', 'pxe'], ['node', 'osimage'], ['repo', 'image'], ['store'], ['site']];
-const rules = layers.flatMap((names, depth) => {
-  const above = layers.slice(0, depth).flat();
-  if (above.length === 0) return [];
-  return [
-    {
-      name: `${names.join('+')}-imports-nothing-above`,
+/** Imports run downwards only; folders of one row do not import each other either. */
+const rows = [
+  ['cli'],
+  ['demo'],
+  ['api'],
+  ['web'],
+  ['pxe'],
+  ['node'],
+  ['osimage'],
+  ['repo'],
+  ['image', 'template'],
+  ['store'],
+  ['site'],
+];
+const rules = rows.slice(1).flatMap((names, at) =>
+  names.map((name) => {
+    const barred = [...rows.slice(0, at + 1).flat(), ...names.filter((other) => other !== name)];
+    return {
+      name: `${name}-imports-only-below`,
       severity: 'error',
-      from: { path: `^src/(${names.join('|')})/` },
-      to: { path: `^src/(${above.join('|')})/` },
-    },
-  ];
-});
+      from: { path: `^src/${name}/` },
+      to: { path: `^src/(${barred.join('|')})/` },
+    };
+  }),
+);
 
 module.exports = {
   forbidden: [

@@ -1,6 +1,6 @@
 import { RackbootError } from '../errors.js';
 
-/** Everything that can be wrong with a node, a noderange, an assignment, a report or a template. */
+/** Everything that can be wrong with a node, a noderange, an assignment or a report. */
 export type NodeErrorCode =
   | 'BAD_NODERANGE'
   | 'UNKNOWN_NODES'
@@ -18,8 +18,7 @@ export type NodeErrorCode =
   | 'BAD_TARGET'
   | 'NO_SUCH_ENTRY'
   | 'BAD_STAGE'
-  | 'BAD_KEY'
-  | 'BAD_TEMPLATE';
+  | 'BAD_KEY';
 
 /** A node, a noderange or what was asked of it that cannot be taken as given, and why. */
 export class NodeError extends RackbootError<NodeErrorCode> {

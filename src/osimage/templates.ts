@@ -1,5 +1,5 @@
-import { sampleVariables } from '../node/boot-variables.js';
-import { renderTemplate } from '../node/template.js';
+import { sampleVariables } from '../template/variables.js';
+import { renderTemplate } from '../template/render.js';
 
 /** A record that has every key, for variables that only a node's own record can tell. */
 const anything: Readonly<Record<string, string>> = new Proxy<Record<string, string>>(
@@ -17,7 +17,7 @@ const anything: Readonly<Record<string, string>> = new Proxy<Record<string, stri
 
 /**
  * Tries a template with a node that has every attribute, so that a mistake shows when the image is built and not when a
- * node boots. Throws NodeError BAD_TEMPLATE, naming file and line.
+ * node boots. Throws TemplateError BAD_TEMPLATE, naming file and line.
  */
 export function checkTemplate(text: string, name: string, settings: Readonly<Record<string, string>>): void {
   renderTemplate(text, name, { ...sampleVariables(anything), settings });

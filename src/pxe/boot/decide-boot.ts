@@ -1,5 +1,5 @@
 import { messageOf, RackbootError } from '../../errors.js';
-import { nodeVariables, type BootVariables } from '../../node/boot-variables.js';
+import { nodeVariables, type BootVariables } from '../../template/variables.js';
 import { signRun, type Run } from '../../node/run-token.js';
 import { shortId } from '../../osimage/manifest.js';
 import type { AssignmentRecord, EventRecord, NodeRecord } from '../../store/records.js';

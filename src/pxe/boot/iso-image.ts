@@ -1,5 +1,6 @@
-import { nodeVariables, type EntryVariables } from '../../node/boot-variables.js';
-import { ISO_FILES, isoOfGeneration } from '../../osimage/iso.js';
+import { nodeVariables, type EntryVariables } from '../../template/variables.js';
+import { ISO_FILES, isoOfGeneration, type IsoMenus, type IsoOptions } from '../../osimage/iso.js';
+import type { IsoClaims } from '../../osimage/iso-statement.js';
 import { HeldBlobs } from '../../osimage/held-blobs.js';
 import { manifestOf, shortId } from '../../osimage/manifest.js';
 import type { SiteConfig } from '../../site/config.js';
@@ -29,7 +30,7 @@ const MENU_TIMEOUT = 5;
 
 /**
  * The ISO of a generation as an extent map over the store. An ISO for a node carries the right to report for the
- * node's present assignment, and a one-time answer file token for its reserved address. Throws BootError, NodeError
+ * node's present assignment, and a one-time answer file token for its reserved address. Throws BootError, TemplateError
  * BAD_TEMPLATE, ImageError.
  */
 export async function isoImage(
@@ -37,28 +38,63 @@ export async function isoImage(
   record: GenerationRecord,
   options: IsoImageOptions,
 ): Promise<ExtentMap> {
-  const manifest = manifestOf(record);
-  if (manifest.boot.length === 0) {
-    throw new BootError(
-      'NOT_BOOTABLE',
-      `osimage ${record.osimage} has nothing to boot; import its kernel with it (image import --kernel)`,
-    );
-  }
+  requireBootable(record);
   const variables = await isoVariables(tools, record, options.node);
-  const menus = renderIsoConfigs(manifest.boot, variables, {
-    title: `rackboot: ${record.osimage} generation ${record.number} (${shortId(record.id)})${options.node === undefined ? '' : ` for ${options.node.name}`}`,
+  return layOut(tools.store, record, {
+    netinstall: options.netinstall,
+    menus: renderMenus(record, variables, options.node?.name),
+    ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
+    ...(options.node === undefined ? {} : { node: options.node.name }),
+  });
+}
+
+/**
+ * The ISO that `claims` are those of, made anew: the same bytes, if they are true. Issues no token, as a node's menus
+ * are taken from the claims. Throws BootError, TemplateError, ImageError.
+ */
+export async function claimedIsoImage(
+  tools: IsoImageTools,
+  record: GenerationRecord,
+  claims: IsoClaims,
+): Promise<ExtentMap> {
+  const { volumeId, netinstall, own } = claims;
+  const menus = own?.menus ?? renderMenus(record, await isoVariables(tools, record, undefined), undefined);
+  return layOut(tools.store, record, {
+    netinstall,
+    volumeId,
+    menus,
+    ...(own === undefined ? {} : { node: own.node }),
+  });
+}
+
+function renderMenus(record: GenerationRecord, variables: EntryVariables, node: string | undefined): IsoMenus {
+  return renderIsoConfigs(manifestOf(record).boot, variables, {
+    title: `rackboot: ${record.osimage} generation ${record.number} (${shortId(record.id)})${node === undefined ? '' : ` for ${node}`}`,
     base: ISO_FILES,
     timeoutSeconds: MENU_TIMEOUT,
     serial: true,
   });
+}
+
+async function layOut(
+  store: Store,
+  record: GenerationRecord,
+  options: Omit<IsoOptions, 'date'>,
+): Promise<ExtentMap> {
   const held = new HeldBlobs();
-  const iso = await isoOfGeneration(tools.store, held, record, {
-    netinstall: options.netinstall,
-    menus,
+  const iso = await isoOfGeneration(store, held, record, {
+    ...options,
     date: new Date(Math.floor(record.createdAt / 1000) * 1000),
-    ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
   });
   return held.inline(iso.map);
+}
+
+function requireBootable(record: GenerationRecord): void {
+  if (manifestOf(record).boot.length > 0) return;
+  throw new BootError(
+    'NOT_BOOTABLE',
+    `osimage ${record.osimage} has nothing to boot; import its kernel with it (image import --kernel)`,
+  );
 }
 
 async function isoVariables(

@@ -1,5 +1,5 @@
 import type { BootEntry } from '../../osimage/types.js';
-import type { EntryVariables } from '../../node/boot-variables.js';
+import type { EntryVariables } from '../../template/variables.js';
 import { grubArguments, grubQuote, plainLine, plainPath, syslinuxArguments } from './arguments.js';
 import { fillLoaderTemplate } from './loader-templates.js';
 import { planLinux } from './plan.js';
@@ -14,7 +14,7 @@ export interface IsoMenuOptions {
 
 /**
  * The texts of isolinux.cfg and grub.cfg for `entries`, the first being the default, from the same description that
- * network boots are rendered from. Throws NodeError BAD_TEMPLATE and BootError.
+ * network boots are rendered from. Throws TemplateError BAD_TEMPLATE and BootError.
  */
 export function renderIsoConfigs(
   entries: readonly BootEntry[],

@@ -1,7 +1,7 @@
 import { shortId } from '../../osimage/manifest.js';
 import type { BootEntry } from '../../osimage/types.js';
-import type { EntryVariables } from '../../node/boot-variables.js';
-import { renderTemplate } from '../../node/template.js';
+import type { EntryVariables } from '../../template/variables.js';
+import { renderTemplate } from '../../template/render.js';
 import { splitArguments } from './arguments.js';
 
 /** What one machine is to do now, before it is said in a loader's language. */
@@ -26,7 +26,7 @@ export interface LinuxBoot {
   readonly note?: string; // a comment: why there is no token
 }
 
-/** What `entry` comes to for the node of `variables`. Throws NodeError BAD_TEMPLATE and BootError BAD_ARGUMENTS. */
+/** What `entry` comes to for the node of `variables`. Throws TemplateError BAD_TEMPLATE and BootError BAD_ARGUMENTS. */
 export function planLinux(entry: BootEntry, variables: EntryVariables, note?: string): LinuxBoot {
   const { osimage, generation, server } = variables;
   const what = `${osimage}@${shortId(generation)} ${entry.label}`;

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { messageOf } from '../../errors.js';
 import { readRun } from '../../node/run-token.js';
-import { renderTemplate } from '../../node/template.js';
+import { renderTemplate } from '../../template/render.js';
 import type { AssignmentRecord, NodeRecord } from '../../store/records.js';
 import { bootVariables, generationFor, withRun } from '../boot/decide-boot.js';
 import type { ServedGeneration } from '../boot/generations.js';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import fc from 'fast-check';
-import { sampleVariables } from '../../../src/node/boot-variables.js';
+import { sampleVariables } from '../../../src/template/variables.js';
 import { renderIsoConfigs } from '../../../src/pxe/boot/iso.js';
 import { planLinux, type BootPlan } from '../../../src/pxe/boot/plan.js';
 import { renderGrub, renderIpxe, renderIpxeEntry, renderPxelinux } from '../../../src/pxe/boot/render.js';
@@ -122,7 +122,7 @@ test('a note says why there is no token, as a comment', (t) => {
 
 test('an unknown variable in boot arguments names the entry, the line and what there is', (t) => {
   t.throws(() => planLinux({ ...entry, args: 'a {{ node.nope }}' }, variables), {
-    name: 'NodeError',
+    name: 'TemplateError',
     message:
       /^boot arguments of sample@000000000000 install line 1: undefined variable: node\.nope; known are: node, server/,
   });

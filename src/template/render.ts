@@ -1,5 +1,5 @@
 import { Liquid, LiquidError } from 'liquidjs';
-import { NodeError } from './errors.js';
+import { TemplateError } from './errors.js';
 
 const liquid = new Liquid({
   strictVariables: true,
@@ -16,7 +16,7 @@ const liquid = new Liquid({
 
 /**
  * The Liquid template `text` with `variables` filled in. `name` is what errors call it. Unknown variables, filters and
- * tags are NodeError BAD_TEMPLATE naming file, line and the mend; a template cannot read files.
+ * tags are TemplateError BAD_TEMPLATE naming file, line and the mend; a template cannot read files.
  */
 export function renderTemplate(text: string, name: string, variables: object): string {
   try {
@@ -26,9 +26,9 @@ export function renderTemplate(text: string, name: string, variables: object): s
   }
 }
 
-function templateError(error: unknown, name: string, variables: object): NodeError {
+function templateError(error: unknown, name: string, variables: object): TemplateError {
   if (!(error instanceof LiquidError)) {
-    return new NodeError('BAD_TEMPLATE', `${name}: cannot be rendered; check its tags`, { cause: error });
+    return new TemplateError('BAD_TEMPLATE', `${name}: cannot be rendered; check its tags`, { cause: error });
   }
   const where = /, line:(\d+), col:(\d+)/.exec(error.message);
   const what = error.message.replace(/, (?:file|line):.*/s, '').replace(/\s*\n\s*/g, ' ');
@@ -37,7 +37,7 @@ function templateError(error: unknown, name: string, variables: object): NodeErr
     unknown === undefined
       ? 'see the Liquid syntax in docs/templates.md'
       : `known are: ${Object.keys(variables).join(', ')}; for an optional one write {{ ${unknown} | default: '' }}`;
-  return new NodeError(
+  return new TemplateError(
     'BAD_TEMPLATE',
     `${name}${where === null ? '' : ` line ${where[1] ?? '?'}`}: ${what}; ${mend}`,
     { cause: error },

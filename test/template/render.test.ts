@@ -1,6 +1,6 @@
 import test from 'ava';
-import { nodeVariables, sampleVariables } from '../../src/node/boot-variables.js';
-import { renderTemplate } from '../../src/node/template.js';
+import { nodeVariables, sampleVariables } from '../../src/template/variables.js';
+import { renderTemplate } from '../../src/template/render.js';
 
 const variables = {
   ...sampleVariables({ console: 'ttyS0' }),
@@ -46,7 +46,7 @@ for (const [text, message] of wrong) {
   test(`refuses ${JSON.stringify(text).slice(0, 40)}`, (t) => {
     const error = t.throws(() => renderTemplate(text, 'configs/x/a.liquid', variables), {
       message,
-      name: 'NodeError',
+      name: 'TemplateError',
     });
     t.false(error?.message.includes('\n'));
   });
