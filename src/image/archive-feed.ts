@@ -34,7 +34,7 @@ export function leadingZeros(chunk: Buffer): number {
 }
 
 /** Segments end where runs that were compressed already do, and nowhere else. */
-export const RUN_ENDS: CutRule = { entry: () => [], restart: () => undefined };
+export const RUN_ENDS: CutRule = { entry: () => ({ at: [] }), restart: () => undefined };
 
 /** Feeds plain bytes to scanners, one archive after another, and to the segmenter. */
 export class ArchiveFeed {

@@ -1,10 +1,19 @@
 import type { IndexedEntry, Segment } from './archive.js';
+import { ContentCuts } from './content-cuts.js';
 import type { ScannedEntry } from './cpio/scanner.js';
 import type { CutPlanner } from './cuts.js';
 import type { SegmentSink } from './segment-writer.js';
 
 /** What decides where segments end. */
 export type CutRule = Pick<CutPlanner, 'entry' | 'restart'>;
+
+/** Bytes that are cut by their content, and how far they have been looked at. */
+interface ContentRegion {
+  readonly cuts: ContentCuts;
+  readonly start: number;
+  readonly end: number;
+  at: number;
+}
 
 /**
  * Gathers an archive's plain bytes and the entries found in them, and hands them on as segments. Offsets count from
@@ -13,7 +22,8 @@ export type CutRule = Pick<CutPlanner, 'entry' | 'restart'>;
 export class Segmenter {
   readonly #sink: SegmentSink;
   readonly #rule: CutRule;
-  #cuts: number[] = [];
+  #cuts: number[] = []; // ascending
+  #regions: ContentRegion[] = [];
   #entries: ScannedEntry[] = [];
   #held: Buffer[] = [];
   #start = 0; // offset of the first held byte
@@ -36,7 +46,12 @@ export class Segmenter {
 
   /** An entry whose header lies at or after what was cut last; its bytes may be pushed before or after this call. */
   entry(entry: ScannedEntry): void {
-    this.#cuts.push(...this.#rule.entry(entry));
+    const { at, inside } = this.#rule.entry(entry);
+    this.#cuts.push(...at);
+    if (inside !== undefined) {
+      const { start, end, distances } = inside;
+      this.#regions.push({ cuts: new ContentCuts(distances), start, end, at: start });
+    }
     this.#entries.push(entry);
   }
 
@@ -53,6 +68,7 @@ export class Segmenter {
     if (chunk.length === 0) return;
     this.#held.push(chunk);
     this.#end += chunk.length;
+    this.#lookInside(settled);
     for (let cut = this.#cuts[0]; cut !== undefined && cut <= settled; cut = this.#cuts[0]) {
       this.#cuts.shift();
       await this.#cutAt(cut, 'entries');
@@ -62,8 +78,43 @@ export class Segmenter {
   /** Ends the gathered segment at `offset`, or here, as one of `kind`. */
   async flush(kind: Segment['kind'], offset = this.#end): Promise<void> {
     this.#cuts = [];
+    this.#regions = [];
     await this.#cutAt(offset, kind);
     this.#rule.restart(offset);
+  }
+
+  /** Finds the cuts inside the regions that begin before `settled`, as far as their bytes are held. */
+  #lookInside(settled: number): void {
+    let found = false;
+    for (
+      let region = this.#regions[0];
+      region !== undefined && region.at < settled;
+      region = this.#regions[0]
+    ) {
+      const end = Math.min(region.end, settled);
+      for (const bytes of this.#between(region.at, end)) {
+        for (const cut of region.cuts.push(bytes)) {
+          if (region.start + cut >= region.end) continue;
+          this.#cuts.push(region.start + cut);
+          found = true;
+        }
+      }
+      region.at = end;
+      if (end < region.end) break;
+      this.#regions.shift();
+    }
+    if (found) this.#cuts.sort((a, b) => a - b);
+  }
+
+  /** The held bytes from offset `start` to offset `end`. */
+  *#between(start: number, end: number): Generator<Buffer> {
+    let offset = this.#start;
+    for (const chunk of this.#held) {
+      if (offset >= end) return;
+      const from = Math.max(0, start - offset);
+      if (from < chunk.length) yield chunk.subarray(from, Math.min(chunk.length, end - offset));
+      offset += chunk.length;
+    }
   }
 
   async #cutAt(offset: number, kind: Segment['kind']): Promise<void> {

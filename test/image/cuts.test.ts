@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { padding4 } from '../../src/image/cpio/header.js';
-import { CutPlanner, PIECE, SEGMENT_MAX, SEGMENT_MIN } from '../../src/image/cuts.js';
+import { CutPlanner, DEFAULT_SIZES, PIECE, SEGMENT_MAX, SEGMENT_MIN } from '../../src/image/cuts.js';
 
 interface File {
   readonly name: string;
@@ -10,7 +10,7 @@ interface File {
 
 /** The cuts of an archive of `files`, by file and distance from its header; and the sizes of what lies between. */
 function cutsOf(files: readonly File[]): { cuts: string[]; segments: number[]; entries: number[] } {
-  const planner = new CutPlanner();
+  const planner = new CutPlanner({ ...DEFAULT_SIZES, inside: 'distance' });
   const cuts: string[] = [];
   const segments: number[] = [];
   const entries: number[] = [];
@@ -20,7 +20,7 @@ function cutsOf(files: readonly File[]): { cuts: string[]; segments: number[]; e
     const head = 110 + name.length + 1;
     const dataOffset = offset + head + padding4(head);
     const end = dataOffset + size + padding4(size);
-    for (const cut of planner.entry({ rawName: name, offset, dataOffset, end })) {
+    for (const cut of planner.entry({ rawName: name, offset, dataOffset, end }).at) {
       cuts.push(cut === end ? `after ${name}` : `${name}+${cut - offset}`);
       segments.push(cut - last);
       entries.push(number);

@@ -134,6 +134,10 @@ async function changesOf(subject: Subject): Promise<Change[]> {
     }
     changes.push(
       { title: `${title} grows by a byte`, words: await put(Buffer.concat([data, Buffer.of(1)]), entry) },
+      {
+        title: `${title} gets a byte before its first`,
+        words: await put(Buffer.concat([Buffer.of(1), data]), entry),
+      },
       { title: `${title} becomes empty`, words: await put(Buffer.alloc(0), entry) },
       { title: `${title} is deleted`, words: ['delete', 'it', at(entry)] },
       { title: `the permissions of ${title} change`, words: ['chmod', 'it', '0700', at(entry)] },

@@ -17,7 +17,7 @@ export function bzip2(prologue: Buffer): SegmentCodec {
   return {
     name: 'bzip2',
     dialect: `bzip2 -${level}`,
-    sizes: { min: piece / 2, max: piece, piece },
+    sizes: { min: piece / 2, max: piece, piece, inside: 'distance' },
     compress: (plain) => compressSegment(plain, level),
     decompress: decompressSegment,
     epilogue: (segments) => encodeEnd(combineBlocks(segments.flatMap(({ blocks }) => blocks ?? []))),
