@@ -6,7 +6,7 @@ export const MAX_NAMES = 100_000;
  * leading zero keeps its width and ends where the text equals `last` or grows longer than it; otherwise the numbers are
  * unpadded. Descending gives nothing. Undefined when there would be more than MAX_NAMES.
  */
-export function countBetween(first: string, last: string): string[] | undefined {
+function countBetween(first: string, last: string): string[] | undefined {
   const names: string[] = [];
   const padded = first.length > 1 && first.startsWith('0');
   const end = Number(last);

@@ -12,7 +12,7 @@ export interface StoredArtifact {
 }
 
 /** The SHA-256 of the bytes that `map` stands for. */
-export async function mapDigest(map: ExtentMap, blobs: BlobReader): Promise<Digest> {
+async function mapDigest(map: ExtentMap, blobs: BlobReader): Promise<Digest> {
   const hash = createHash('sha256');
   for await (const chunk of readRange(map, blobs, 0, map.size)) hash.update(chunk);
   return hash.digest('hex') as Digest;

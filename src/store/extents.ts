@@ -1,5 +1,5 @@
 import type { Digest } from './digest.js';
-import { partLength, partsOf } from './extent-window.js';
+import { partLength } from './extent-window.js';
 import type { BlobReader } from './types.js';
 
 export { decodeMap, encodeMap } from './extent-codec.js';
@@ -60,16 +60,6 @@ function join(left: Part, right: Part): Part | undefined {
 function oneBuffer(buffers: readonly Buffer[]): Buffer {
   const [first] = buffers;
   return buffers.length === 1 && first !== undefined ? first : Buffer.concat(buffers);
-}
-
-/** The bytes of `maps` one after another. */
-export function concatMaps(maps: Iterable<ExtentMap>): ExtentMap {
-  return coalesce([...maps].flatMap((map) => map.parts));
-}
-
-/** Bytes [start, end) of the artifact as a map of their own. Throws RangeError outside [0, size]. */
-export function sliceMap(map: ExtentMap, start: number, end: number): ExtentMap {
-  return coalesce(partsOf(map, start, end));
 }
 
 /** Every blob the map refers to, each once, in order of first use. */

@@ -54,11 +54,7 @@ async function* entriesOf(index: BlobIndex, pack: number): AsyncGenerator<PackEn
 }
 
 /** What is wrong with a blob, or undefined. */
-export async function checkBlob(
-  files: OpenFiles,
-  path: string,
-  entry: PackEntry,
-): Promise<string | undefined> {
+async function checkBlob(files: OpenFiles, path: string, entry: PackEntry): Promise<string | undefined> {
   const hash = createHash('sha256');
   try {
     for await (const buffer of files.read(path, entry.offset, entry.size)) hash.update(buffer);

@@ -5,13 +5,11 @@ import { StoreError } from '../../src/store/errors.js';
 import {
   blobsOf,
   coalesce,
-  concatMaps,
   decodeMap,
   encodeMap,
   partLength,
   readBlob,
   readRange,
-  sliceMap,
   type ExtentMap,
   type Part,
 } from '../../src/store/extents.js';
@@ -116,9 +114,6 @@ test('every window of every map is that window of its bytes', async (t) => {
       const end = start + (second % (map.size - start + 1));
       const expected = bytes.subarray(start, end);
       t.true(expected.equals(await collect(readRange(map, shelf, start, end))));
-      const slice = sliceMap(map, start, end);
-      t.is(slice.size, end - start);
-      t.true(expected.equals(await collect(readRange(slice, shelf, 0, slice.size))));
     }),
     { numRuns: 300 },
   );
@@ -244,27 +239,6 @@ test('coalesce joins neighbours and keeps the bytes', async (t) => {
   );
 });
 
-test('concatMaps is the bytes one after another', async (t) => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(anyMap, { maxLength: 4 }), async (maps) => {
-      const each = await Promise.all(maps.map((map) => materialise(map, shelf)));
-      const whole = concatMaps(maps);
-      t.true(Buffer.concat(each).equals(await collect(readRange(whole, shelf, 0, whole.size))));
-    }),
-    { numRuns: 50 },
-  );
-});
-
-test('cutting a map anywhere and joining the pieces gives it back', (t) => {
-  fc.assert(
-    fc.property(anyMap, fc.nat(), (any, at) => {
-      const map = coalesce(any.parts);
-      const middle = at % (map.size + 1);
-      t.deepEqual(concatMaps([sliceMap(map, 0, middle), sliceMap(map, middle, map.size)]), map);
-    }),
-  );
-});
-
 test('blobsOf names each blob once, in order of first use', (t) => {
   const [a, b] = shelfBlobs as [Digest, Digest];
   const map = mapOf([
@@ -287,7 +261,6 @@ for (const [start, end] of [
   test(`bytes ${start} to ${end} of 10 are a RangeError`, (t) => {
     const map = mapOf([{ kind: 'zero', length: 10 }]);
     t.throws(() => readRange(map, shelf, start, end), { instanceOf: RangeError });
-    t.throws(() => sliceMap(map, start, end), { instanceOf: RangeError });
   });
 }
 

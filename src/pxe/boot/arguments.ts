@@ -1,7 +1,7 @@
 import { BootError } from './errors.js';
 
 /** Longest kernel command line Linux takes on x86 (COMMAND_LINE_SIZE less its NUL), in bytes. */
-export const MAX_COMMAND_LINE = 2047;
+const MAX_COMMAND_LINE = 2047;
 
 /**
  * The words of a kernel line, split where the kernel splits (lib/cmdline.c: next_arg): white space outside of double

@@ -7,7 +7,7 @@ const DIRECTORY = '/usr/lib/ipxe';
 const SHIPPED = ['undionly.kpxe', 'undionly.kkpxe', 'ipxe.pxe', 'ipxe.lkrn', 'snponly.efi', 'ipxe.efi'];
 
 /** The names of the loaders that are published: the usual ones and those rackboot.yaml names. */
-export function loaderNames(config: SiteConfig): string[] {
+function loaderNames(config: SiteConfig): string[] {
   const configured = Object.values(config.dhcp.loaders ?? {}).filter((name) => name !== undefined);
   return [...new Set([...SHIPPED, ...configured])];
 }

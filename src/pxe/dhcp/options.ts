@@ -102,15 +102,6 @@ export function readArchitectures(packet: DhcpPacket): readonly number[] {
   return Array.from({ length: data.length / 2 }, (_, index) => data.readUInt16BE(index * 2));
 }
 
-/** The network interface identifier of option 94: type (1 is UNDI) and revision. */
-export function readNetworkInterface(
-  packet: DhcpPacket,
-): { readonly type: number; readonly major: number; readonly minor: number } | undefined {
-  const data = findOption(packet, OPTION.clientNetworkInterface);
-  if (data?.length !== 3) return undefined;
-  return { type: data.readUInt8(0), major: data.readUInt8(1), minor: data.readUInt8(2) };
-}
-
 /**
  * Option 97 as the SMBIOS UUID that dmidecode prints, lower case: its first three fields are little-endian. Undefined
  * when the machine has none, which it says by all zeros or all ones (SMBIOS 3.6 §7.2.1).

@@ -32,7 +32,7 @@ const END = 255;
 export const MAX_MESSAGE = 4096;
 
 /** The shortest message written, in bytes: BOOTP's fixed size (RFC 1542 §2.1), below which ROMs and relays drop it. */
-export const MIN_MESSAGE = 300;
+const MIN_MESSAGE = 300;
 
 /** The values of the `op` field. */
 export const BOOTREQUEST = 1;

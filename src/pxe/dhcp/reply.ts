@@ -123,7 +123,7 @@ export function maxReplySize(request: DhcpPacket): number {
 }
 
 /** `options` without as many of the last as it takes to fit `maxSize` bytes of message; essential ones stay. */
-export function fitOptions(options: readonly DhcpOption[], maxSize: number): readonly DhcpOption[] {
+function fitOptions(options: readonly DhcpOption[], maxSize: number): readonly DhcpOption[] {
   const fitting = [...options];
   for (let last = fitting.length - 1; last >= 0 && encodedSize(fitting) > maxSize; last -= 1) {
     const option = fitting[last];

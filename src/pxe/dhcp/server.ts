@@ -18,7 +18,7 @@ import { type DhcpMode, type InterfaceAddresses, servedSubnets } from './served-
 import { type Arrival, type DhcpSockets, openDhcpSockets } from './sockets.js';
 
 /** Messages whose node is being looked up at one time; those above are dropped, and their clients ask again. */
-export const MAX_PENDING = 256;
+const MAX_PENDING = 256;
 
 const ETHERNET = 1;
 const MAC_BYTES = 6;

@@ -4,7 +4,7 @@ import { codeOf, messageOf } from '../../errors.js';
 import { PxeError } from '../errors.js';
 
 /** The limits of the HTTP server; docs/ports.md lists them. */
-export const httpLimits = {
+const httpLimits = {
   headerBytes: 16 * 1024,
   headers: 100,
   headersTimeout: 10_000, // ms to send a whole header

@@ -8,7 +8,7 @@ import type { Queries } from './tables.js';
 const bytesEach = 32;
 
 /** The reference list of `blobs`: their digests, sorted, each once, 32 bytes each. */
-export function encodeReferences(blobs: Iterable<Digest>): Buffer {
+function encodeReferences(blobs: Iterable<Digest>): Buffer {
   const sorted = [...new Set(blobs)].sort();
   return Buffer.from(sorted.join(''), 'hex');
 }

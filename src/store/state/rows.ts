@@ -4,7 +4,7 @@ import { StoreError } from '../errors.js';
 import type { DatabaseKind } from './migrations.js';
 
 /** How many values one IN list or one insert carries. */
-export const groupSize = 1000;
+const groupSize = 1000;
 
 /** `items` in groups of at most `size`. */
 export function* groupsOf<T>(items: Iterable<T>, size: number = groupSize): Generator<T[]> {

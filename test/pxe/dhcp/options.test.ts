@@ -12,7 +12,6 @@ import {
   readMachineUuid,
   readMaxMessageSize,
   readMessageType,
-  readNetworkInterface,
   readParameterRequestList,
   readText,
   readUserClasses,
@@ -48,11 +47,9 @@ for (const [name, data, uuid] of uuids) {
   test(`machine id: ${name}`, (t) => t.is(readMachineUuid(clientMessage([hex(97, data)])), uuid));
 }
 
-test('architectures, network interface, sizes and lists', (t) => {
+test('architectures, sizes and lists', (t) => {
   t.deepEqual(readArchitectures(clientMessage([hex(93, '00070009')])), [7, 9]);
   t.deepEqual(readArchitectures(clientMessage([hex(93, '000700')])), []);
-  t.deepEqual(readNetworkInterface(clientMessage([hex(94, '01030a')])), { type: 1, major: 3, minor: 10 });
-  t.is(readNetworkInterface(clientMessage([hex(94, '0103')])), undefined);
   t.is(readMaxMessageSize(clientMessage([hex(57, '05c0')])), 1472);
   t.is(readMaxMessageSize(clientMessage([hex(57, '0005c0')])), undefined);
   t.deepEqual(readParameterRequestList(clientMessage([hex(55, '010306')])), [1, 3, 6]);
