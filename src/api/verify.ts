@@ -3,18 +3,22 @@ import { pino } from 'pino';
 import { codeOf } from '../errors.js';
 import { ImageError } from '../image/errors.js';
 import { openIso, type IsoImage } from '../image/iso/reader.js';
-import { fileSource, type IsoSource } from '../image/iso/source.js';
+import { fileSource, streamSource, type IsoSource } from '../image/iso/source.js';
 import { OsimageError } from '../osimage/errors.js';
+import { readClaims, type IsoClaims } from '../osimage/iso-statement.js';
 import {
   httpSource,
   isoSource,
   storeSource,
   verifyGeneration,
+  verifyIsoAreas,
   type VerifiedArtifact,
   type VerifySource,
 } from '../osimage/verify.js';
+import { claimedIsoImage } from '../pxe/boot/iso-image.js';
 import { httpUrl } from '../site/config.js';
 import type { Site } from '../site/site.js';
+import { readRange } from '../store/extents.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import { startServers } from './serve.js';
 
@@ -28,6 +32,7 @@ export interface VerifyRequest {
 export interface VerifyResult {
   readonly artifacts: readonly VerifiedArtifact[];
   readonly http: string; // the server that was asked
+  readonly iso?: IsoClaims; // what the ISO says of itself, as far as it was compared
 }
 
 /** How long the configured server may take to answer before one is started, in milliseconds. */
@@ -38,20 +43,34 @@ export async function verifyImage(request: VerifyRequest): Promise<VerifyResult>
   const { site, store, record, iso } = request;
   const image = iso === undefined ? undefined : await openImage(iso);
   try {
+    const read = image === undefined ? undefined : await readIso(image.file, image.source);
+    const claims = read === undefined ? undefined : await readClaims(read, record);
     const sources: VerifySource[] = [storeSource(store)];
-    if (image !== undefined) sources.push(await isoSource(await readIso(image.file, image.source), record));
+    if (read !== undefined && claims !== undefined) sources.push(isoSource(read, claims.netinstall));
     const server = await reachServer(site, store);
     try {
-      const artifacts = await store.read('image verify', [record], () =>
-        verifyGeneration(record, [...sources, httpSource(server.url, record)]),
-      );
-      return { artifacts, http: server.says };
+      const artifacts = await store.read('image verify', [record], async () => [
+        ...(await verifyGeneration(record, [...sources, httpSource(server.url, record)])),
+        ...(read === undefined || claims === undefined ? [] : await verifyAreas(request, read, claims)),
+      ]);
+      return { artifacts, http: server.says, ...(claims === undefined ? {} : { iso: claims }) };
     } finally {
       await server.close();
     }
   } finally {
     await image?.close();
   }
+}
+
+async function verifyAreas(
+  { site, store, record }: VerifyRequest,
+  image: IsoImage,
+  claims: IsoClaims,
+): Promise<VerifiedArtifact[]> {
+  const tools = { store, config: site.config, serverUrl: httpUrl(site.config) };
+  const map = await claimedIsoImage(tools, record, claims);
+  const expected = streamSource(map.size, (start, end) => readRange(map, store.blobs, start, end));
+  return verifyIsoAreas(record, expected, image.source);
 }
 
 async function openImage(file: string): Promise<{ file: string; source: IsoSource; close(): Promise<void> }> {

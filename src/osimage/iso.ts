@@ -21,13 +21,21 @@ export interface IsoStatement {
   readonly osimage: string;
   readonly generation: string;
   readonly netinstall: boolean; // without the install tree
+  readonly node?: string; // whose ISO it is, where it is one node's
+}
+
+/** The menus of an ISO's loaders. */
+export interface IsoMenus {
+  readonly isolinux: string;
+  readonly grub: string;
 }
 
 export interface IsoOptions {
   readonly volumeId?: string; // by default made of the osimage's name
   readonly netinstall: boolean;
   /** The loaders' menus, rendered from the generation's boot entries; boot files lie below ISO_FILES. */
-  readonly menus: { readonly isolinux: string; readonly grub: string };
+  readonly menus: IsoMenus;
+  readonly node?: string; // whose ISO it is, where it is one node's
   readonly date: Date;
 }
 
@@ -56,6 +64,7 @@ export async function isoOfGeneration(
     osimage: record.osimage,
     generation: record.id,
     netinstall: options.netinstall,
+    ...(options.node === undefined ? {} : { node: options.node }),
   };
   const text = (path: string, content: string): IsoEntry => ({
     path,

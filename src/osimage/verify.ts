@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { messageOf } from '../errors.js';
 import { findNode, readNode, type IsoImage } from '../image/iso/reader.js';
+import type { IsoSource } from '../image/iso/source.js';
 import { readRange } from '../store/extents.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import { OsimageError } from './errors.js';
-import { ISO_FACTS, placedArtifacts, type IsoStatement } from './iso.js';
-import { artifactMap, manifestOf, shortId } from './manifest.js';
+import { compareAreas } from './iso-areas.js';
+import { placedArtifacts } from './iso.js';
+import { artifactMap, manifestOf } from './manifest.js';
 import type { Artifact } from './types.js';
 
 /** An artifact as one way of getting at it finds it. */
@@ -29,7 +31,7 @@ export type Finding =
   | { readonly state: 'different'; readonly detail: string };
 
 export interface VerifiedArtifact {
-  readonly kind: 'files' | 'tree';
+  readonly kind: 'files' | 'tree' | 'iso'; // `iso`: a part of the ISO that is no artifact
   readonly path: string;
   readonly size: number;
   readonly sha256: string;
@@ -83,34 +85,35 @@ export function storeSource(store: Store): VerifySource {
   };
 }
 
-/** An ISO image, which must be one of this generation. Throws OsimageError BAD_SOURCE when it is of another. */
-export async function isoSource(image: IsoImage, record: GenerationRecord): Promise<VerifySource> {
-  const statement = await readStatement(image);
-  if (statement?.generation !== record.id) {
-    const of =
-      statement === undefined
-        ? 'was not made by rackboot'
-        : `holds ${statement.osimage}@${shortId(statement.generation)}`;
-    throw new OsimageError(
-      'BAD_SOURCE',
-      `this ISO ${of}, not ${record.osimage}@${shortId(record.id)}; make it again with: rackboot image iso ${record.osimage} -o FILE`,
-    );
-  }
+/** The files and, unless it is a netinstall one, the tree on an ISO, found through its own directories. */
+export function isoSource(image: IsoImage, netinstall: boolean): VerifySource {
   return {
     name: 'iso',
     async read({ kind, isoPath }) {
-      if (kind === 'tree' && statement.netinstall) return undefined;
+      if (kind === 'tree' && netinstall) return undefined;
       return readNode(image, findNode(image, isoPath));
     },
   };
 }
 
-async function readStatement(image: IsoImage): Promise<IsoStatement | undefined> {
-  const node = image.nodes.find((candidate) => candidate.path === ISO_FACTS);
-  if (node === undefined || node.kind !== 'file' || node.size > 4096) return undefined;
-  const chunks: Buffer[] = [];
-  for await (const chunk of readNode(image, node)) chunks.push(chunk);
-  return JSON.parse(Buffer.concat(chunks).toString('utf8')) as IsoStatement;
+/**
+ * What of an ISO is no artifact (what boots it, its directories, the files rackboot adds), compared with the ISO
+ * `expected` that is made anew of the same generation with the same options.
+ */
+export async function verifyIsoAreas(
+  record: GenerationRecord,
+  expected: IsoSource,
+  actual: IsoSource,
+): Promise<VerifiedArtifact[]> {
+  const placed = placedArtifacts(manifestOf(record)).map(({ isoPath }) => `/${isoPath}`);
+  const areas = await compareAreas(expected, actual, new Set(placed));
+  return areas.map(({ name, size, sha256, finding }) => ({
+    kind: 'iso',
+    path: name,
+    size,
+    sha256,
+    found: { iso: finding },
+  }));
 }
 
 /** A running server at `url` (no final slash): the URLs that boot scripts hand out. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { verifyImage } from '../../api/verify.js';
+import { verifyImage, type VerifyResult } from '../../api/verify.js';
 import { loadRunKey } from '../../node/run-token.js';
 import { NodeError } from '../../node/errors.js';
 import { OsimageError } from '../../osimage/errors.js';
@@ -91,7 +91,7 @@ export function registerImageIso(image: Command, context: Context): void {
     .command('verify')
     .summary('prove that store, ISO and network serve the same bytes')
     .description(
-      'Reads every boot file, archive and tree file of a generation from the store, over HTTP and, with --iso, from an ISO, and compares their SHA-256. HTTP is asked at http.url; where nothing answers there, a server is started on loopback for the time.',
+      'Reads every boot file, archive and tree file of a generation from the store, over HTTP and, with --iso, from an ISO, and compares their SHA-256. What else an ISO holds (boot sectors, loaders, menus, directories) is compared with the ISO made anew. HTTP is asked at http.url; where nothing answers there, a server is started on loopback for the time.',
     )
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
     .option('--iso <file>', 'an ISO that is to hold the same bytes')
@@ -111,14 +111,15 @@ export function registerImageIso(image: Command, context: Context): void {
           generation: record.id,
           http: result.http,
           artifacts: result.artifacts,
+          node: result.iso?.own?.node ?? null,
           ok: wrong.length === 0,
         },
-        () => report(result.artifacts, wrong, result.http, elapsed()),
+        () => report(result, wrong, elapsed()),
       );
       if (wrong.length > 0) {
         throw new OsimageError(
           'BAD_SOURCE',
-          `${wrong.length} of ${result.artifacts.length} files differ (${wrong[0]?.path ?? ''}); run: rackboot store verify, and make the ISO again`,
+          `${wrong.length} of ${result.artifacts.length} parts differ (${wrong[0]?.path ?? ''}); run: rackboot store verify, and make the ISO again`,
         );
       }
     });
@@ -127,15 +128,11 @@ export function registerImageIso(image: Command, context: Context): void {
 const isWrong = (artifact: VerifiedArtifact): boolean =>
   Object.values(artifact.found).some((finding) => finding.state === 'different');
 
-function report(
-  artifacts: readonly VerifiedArtifact[],
-  wrong: readonly VerifiedArtifact[],
-  http: string,
-  ms: number,
-): string {
+function report(result: VerifyResult, wrong: readonly VerifiedArtifact[], ms: number): string {
+  const { artifacts, http, iso } = result;
   const shown = [
     ...artifacts.filter((artifact) => artifact.kind === 'files'),
-    ...wrong.filter((artifact) => artifact.kind === 'tree'),
+    ...wrong.filter((artifact) => artifact.kind !== 'files'),
   ];
   const sources = Object.keys(artifacts[0]?.found ?? {});
   const table = textTable(
@@ -150,12 +147,26 @@ function report(
       }),
     ]),
   );
-  const tree = artifacts.filter((artifact) => artifact.kind === 'tree');
-  const same = tree.filter((artifact) => !isWrong(artifact)).length;
-  const bytes = artifacts.reduce((sum, artifact) => sum + artifact.size, 0);
+  const count = (kind: VerifiedArtifact['kind']): string => {
+    const all = artifacts.filter((artifact) => artifact.kind === kind);
+    return `${all.filter((artifact) => !isWrong(artifact)).length} of ${all.length}`;
+  };
+  const served = artifacts.filter((artifact) => artifact.kind !== 'iso');
+  const bytes = served.reduce((sum, artifact) => sum + artifact.size, 0);
+  const leftOut = served.filter(({ found }) => found['iso']?.state === 'left-out').length;
   return [
     table,
-    `install tree: ${same} of ${tree.length} files agree`,
-    `${artifacts.length - wrong.length} of ${artifacts.length} files (${formatBytes(bytes)}) agree between ${sources.join(', ')} in ${formatDuration(ms)}; HTTP from ${http}`,
+    `install tree: ${count('tree')} files agree${leftOut === 0 ? '' : `; the ISO leaves out ${leftOut} of them (--netinstall)`}`,
+    ...(iso === undefined
+      ? []
+      : [
+          `ISO: ${count('iso')} parts that are no such files agree with the ISO made anew`,
+          ...(iso.own === undefined
+            ? []
+            : [
+                `the ISO is ${iso.own.node}’s: its menus hold tokens and are covered only by the disk GUID in the system area`,
+              ]),
+        ]),
+    `${served.filter((artifact) => !isWrong(artifact)).length} of ${served.length} files (${formatBytes(bytes)}) agree between ${sources.join(', ')} in ${formatDuration(ms)}; HTTP from ${http}`,
   ].join('\n');
 }

@@ -32,9 +32,14 @@ const VOLUME_ID = /^[A-Za-z0-9._+-](?:[A-Za-z0-9 ._+-]{0,30}[A-Za-z0-9._+-])?$/;
 const MAX_NAME = 255; // bytes, Rock Ridge as Linux reads it
 const MAX_PATH = 1023; // bytes, what every reader of path tables and scripts takes
 
+/** Whether `volumeId` is 1 to 32 of the characters every loader can search for. */
+export function isVolumeId(volumeId: string): boolean {
+  return VOLUME_ID.test(volumeId);
+}
+
 /** `volumeId` itself. Throws BAD_VOLUME_ID unless it is 1 to 32 of the characters every loader can search for. */
 export function checkVolumeId(volumeId: string): string {
-  if (!VOLUME_ID.test(volumeId)) {
+  if (!isVolumeId(volumeId)) {
     throw new ImageError(
       'BAD_VOLUME_ID',
       `Volume id ${JSON.stringify(volumeId)}: use 1 to 32 of A-Z a-z 0-9 . _ + - and spaces inside.`,

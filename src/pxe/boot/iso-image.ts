@@ -53,12 +53,12 @@ export async function isoImage(
  * are taken from the claims. Throws BootError, TemplateError, ImageError.
  */
 export async function claimedIsoImage(
-  tools: IsoImageTools,
+  tools: Pick<IsoImageTools, 'store' | 'config' | 'serverUrl'>,
   record: GenerationRecord,
   claims: IsoClaims,
 ): Promise<ExtentMap> {
   const { volumeId, netinstall, own } = claims;
-  const menus = own?.menus ?? renderMenus(record, await isoVariables(tools, record, undefined), undefined);
+  const menus = own?.menus ?? renderMenus(record, sharedVariables(tools, record), undefined);
   return layOut(tools.store, record, {
     netinstall,
     volumeId,
@@ -67,7 +67,11 @@ export async function claimedIsoImage(
   });
 }
 
-function renderMenus(record: GenerationRecord, variables: EntryVariables, node: string | undefined): IsoMenus {
+function renderMenus(
+  record: GenerationRecord,
+  variables: EntryVariables,
+  node: string | undefined,
+): IsoMenus {
   return renderIsoConfigs(manifestOf(record).boot, variables, {
     title: `rackboot: ${record.osimage} generation ${record.number} (${shortId(record.id)})${node === undefined ? '' : ` for ${node}`}`,
     base: ISO_FILES,
@@ -97,15 +101,14 @@ function requireBootable(record: GenerationRecord): void {
   );
 }
 
-async function isoVariables(
-  tools: IsoImageTools,
+function sharedVariables(
+  tools: Pick<IsoImageTools, 'config' | 'serverUrl'>,
   record: GenerationRecord,
-  node: NodeRecord | undefined,
-): Promise<EntryVariables> {
+): EntryVariables {
   const { config, serverUrl: url } = tools;
   const manifest = manifestOf(record);
   const image = `${url}/images/${record.osimage}@${record.id}`;
-  const shared = {
+  return {
     server: { url, address: new URL(url).hostname.replace(/^\[|\]$/g, '') },
     site: config.name,
     osimage: record.osimage,
@@ -115,7 +118,16 @@ async function isoVariables(
     files: `${image}/files`,
     tree: `${image}/tree`,
   };
+}
+
+async function isoVariables(
+  tools: IsoImageTools,
+  record: GenerationRecord,
+  node: NodeRecord | undefined,
+): Promise<EntryVariables> {
+  const shared = sharedVariables(tools, record);
   if (node === undefined) return shared;
+  const { config, serverUrl: url } = tools;
   const assignment = await tools.store.nodes.assignment(node.name);
   if (assignment?.state !== 'osimage' || assignment.osimage !== record.osimage) {
     throw new BootError(
@@ -125,7 +137,7 @@ async function isoVariables(
   }
   const run = signRun(tools.runKey, { node: node.name, since: assignment.since, generation: record.id });
   const token =
-    node.ip === null || manifest.answer === undefined
+    node.ip === null || manifestOf(record).answer === undefined
       ? undefined
       : await tools.store.tokens.issue({
           node: node.name,
