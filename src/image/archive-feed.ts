@@ -177,7 +177,8 @@ export class ArchiveFeed {
 
   async #scan(chunk: Buffer, scanner: CpioScanner): Promise<number> {
     const taken = scanner.push(chunk);
-    await this.#segmenter.push(chunk.subarray(0, taken), scanner.settled);
+    // A trailer begins a segment of its own: nothing is cut in its midst.
+    await this.#segmenter.push(chunk.subarray(0, taken), this.#trailerOffset ?? scanner.settled);
     if (this.#trailerOffset !== undefined) {
       await this.#segmenter.flush('entries', this.#trailerOffset);
       this.#between = 'tail';
