@@ -2,11 +2,13 @@ import type { Command } from 'commander';
 import type { Context } from './context.js';
 import { registerBuild } from './image/build.js';
 import { registerChanges } from './image/change.js';
+import { registerDiff } from './image/diff.js';
 import { registerHistory } from './image/history.js';
 import { registerImageIso } from './image/iso.js';
 import { registerImport } from './image/import.js';
 import { registerLists } from './image/list.js';
 import { registerLooks } from './image/look.js';
+import { registerUnpack } from './image/unpack.js';
 
 /** `rackboot image …`: osimages and their generations. */
 export function registerImage(program: Command, context: Context): void {
@@ -14,8 +16,10 @@ export function registerImage(program: Command, context: Context): void {
   registerImport(image, context);
   registerBuild(image, context);
   registerChanges(image, context);
+  registerUnpack(image, context);
   registerLists(image, context);
   registerLooks(image, context);
+  registerDiff(image, context);
   registerHistory(image, context);
   registerImageIso(image, context);
 }

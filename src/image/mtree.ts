@@ -1,5 +1,6 @@
 import { canonicalPath, joinPath, ROOT, type ArchivePath } from './cpio/path.js';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK } from './cpio/header.js';
+import { splitDevice } from './device-number.js';
 import { contentOf, type Edit } from './edit.js';
 import { ImageError } from './errors.js';
 
@@ -198,7 +199,7 @@ function targetOf(text: string | undefined, place: Place): string | undefined {
 function deviceOf(text: string | undefined, place: Place): MtreeEntry['rdev'] {
   if (text === undefined) return undefined;
   const pair = /^[a-z0-9]+,(0x[0-9a-fA-F]+|\d+),(0x[0-9a-fA-F]+|\d+)$/.exec(text);
-  const rdev = pair === null ? splitDevice(text) : { major: Number(pair[1]), minor: Number(pair[2]) };
+  const rdev = pair === null ? numberedDevice(text) : { major: Number(pair[1]), minor: Number(pair[2]) };
   if (rdev === undefined || rdev.major > MAX_ID || rdev.minor > MAX_ID) {
     throw wrong(
       place,
@@ -208,13 +209,8 @@ function deviceOf(text: string | undefined, place: Place): MtreeEntry['rdev'] {
   return rdev;
 }
 
-function splitDevice(text: string): MtreeEntry['rdev'] {
-  if (!/^(0x[0-9a-fA-F]{1,16}|\d{1,19})$/.test(text)) return undefined;
-  const device = BigInt(text);
-  return {
-    major: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n)),
-    minor: Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n)),
-  };
+function numberedDevice(text: string): MtreeEntry['rdev'] {
+  return /^(0x[0-9a-fA-F]{1,16}|\d{1,19})$/.test(text) ? splitDevice(BigInt(text)) : undefined;
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {

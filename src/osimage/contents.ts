@@ -1,4 +1,4 @@
-import { decodeDescriptor } from '../image/archive.js';
+import { decodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
 import { FrameReader, loadEntries, type PlacedEntry } from '../image/archive-index.js';
 import { isRegular } from '../image/cpio/header.js';
 import { pathFromText, pathToText, type ArchivePath } from '../image/cpio/path.js';
@@ -8,6 +8,7 @@ import { ArchiveTree } from '../image/tree.js';
 import type { Digest } from '../store/digest.js';
 import { readBlob } from '../store/extents.js';
 import type { Store } from '../store/records.js';
+import type { BlobReader } from '../store/types.js';
 import { OsimageError } from './errors.js';
 import type { GenerationManifest } from './types.js';
 
@@ -42,8 +43,17 @@ export async function openArchive(
   part?: number,
 ): Promise<OpenArchive> {
   const descriptor = decodeDescriptor(await readBlob(store.blobs, archiveDigest(manifest, path)));
+  return openDescriptor(descriptor, store.blobs, part);
+}
+
+/** Opens the archive that `descriptor` describes, as openArchive does. Throws ImageError NO_SUCH_PART. */
+export async function openDescriptor(
+  descriptor: ArchiveDescriptor,
+  blobs: BlobReader,
+  part?: number,
+): Promise<OpenArchive> {
   if (part !== undefined) tailOfPart(descriptor, part);
-  const all = await loadEntries(descriptor, store.blobs);
+  const all = await loadEntries(descriptor, blobs);
   const entries = part === undefined ? all : all.filter(({ archive }) => archive === part - 1);
   const tree = new ArchiveTree(entries);
   const frame = (number: number): (typeof descriptor.frames)[number] => {
@@ -56,7 +66,7 @@ export async function openArchive(
     tree,
     read(entry) {
       const holder = tree.dataOf(entry);
-      return new FrameReader(frame(holder.frame), store.blobs).read(
+      return new FrameReader(frame(holder.frame), blobs).read(
         holder.dataOffset,
         holder.dataOffset + holder.header.size,
       );

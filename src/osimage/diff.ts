@@ -1,30 +1,21 @@
-import { createHash } from 'node:crypto';
-import { pathToText } from '../image/cpio/path.js';
-import type { PlacedEntry } from '../image/archive-index.js';
+import { stat } from 'node:fs/promises';
+import { ROOT } from '../image/cpio/path.js';
+import { unreadable, readLocalFile } from '../image/local-file.js';
+import { readArchive } from '../image/read-archive.js';
+import { zeroCounts } from '../image/segment-writer.js';
 import type { Store } from '../store/records.js';
-import { openArchive, type OpenArchive } from './contents.js';
+import { ScratchBlobs } from '../store/scratch-blobs.js';
+import { compareTrees, type PathChange } from './compare/compare.js';
+import { treeOfArchive, treeOfDirectory, type ComparedTree } from './compare/tree.js';
+import { openArchive, openDescriptor } from './contents.js';
 import type { Artifact, GenerationManifest } from './types.js';
 
 /** How a path of an archive differs between two generations. */
-export interface PathChange {
-  readonly archive: string;
-  readonly path: string; // as a person reads it
-  readonly change: 'added' | 'removed' | 'changed';
-  readonly what: readonly ('content' | 'mode' | 'owner' | 'type' | 'target' | 'device')[]; // of a change
-  readonly before?: Side;
-  readonly after?: Side;
-}
-
-/** An entry on one side of a comparison. */
-export interface Side {
-  readonly mode: number;
-  readonly size: number;
-  readonly sha256?: string; // of changed content
-}
+export type ArchiveChange = PathChange & { readonly archive: string };
 
 /** What differs between two generations. */
 export interface GenerationDiff {
-  readonly paths: readonly PathChange[];
+  readonly paths: readonly ArchiveChange[];
   readonly boot: readonly {
     readonly label: string;
     readonly before: string | null;
@@ -39,16 +30,24 @@ export interface GenerationDiff {
   }[];
 }
 
+/** How a comparison is done: with `text`, text files line by line. */
+export interface DiffOptions {
+  readonly text: boolean;
+}
+
 /** Compares what two generations hold and how they boot. */
 export async function diffGenerations(
   store: Store,
   before: GenerationManifest,
   after: GenerationManifest,
+  options: DiffOptions = { text: false },
 ): Promise<GenerationDiff> {
-  const paths: PathChange[] = [];
+  const paths: ArchiveChange[] = [];
   for (const archive of new Set([...Object.keys(before.archives), ...Object.keys(after.archives)])) {
     if (before.archives[archive] === after.archives[archive]) continue;
-    paths.push(...(await diffArchives(store, archive, before, after)));
+    const left = await treeOf(store, before, archive);
+    const right = await treeOf(store, after, archive);
+    for (const change of await compareTrees(left, right, options)) paths.push({ archive, ...change });
   }
   return {
     paths,
@@ -93,69 +92,44 @@ function pairs<T>(
     .map((key) => ({ key, before: left.get(key) ?? null, after: right.get(key) ?? null }));
 }
 
-async function diffArchives(
+async function treeOf(store: Store, manifest: GenerationManifest, archive: string): Promise<ComparedTree> {
+  if (manifest.archives[archive] === undefined) return new Map();
+  return treeOfArchive(await openArchive(store, manifest, archive));
+}
+
+/** What to compare with what `diffWithPath` finds at a path. */
+export interface DiffSubject {
+  readonly manifest: GenerationManifest;
+  readonly archive: string;
+  readonly part?: number;
+}
+
+/**
+ * Compares an archive of a generation (before) with the directory or archive file at `path` (after); the root directory
+ * itself is left out. An archive file is unpacked into the store's scratch. Throws ImageError.
+ */
+export async function diffWithPath(
   store: Store,
-  archive: string,
-  before: GenerationManifest,
-  after: GenerationManifest,
+  { manifest, archive, part }: DiffSubject,
+  path: string,
+  options: DiffOptions,
 ): Promise<PathChange[]> {
-  const left = before.archives[archive] === undefined ? undefined : await openArchive(store, before, archive);
-  const right = after.archives[archive] === undefined ? undefined : await openArchive(store, after, archive);
-  const leftPaths = byPath(left);
-  const rightPaths = byPath(right);
-  const changes: PathChange[] = [];
-  for (const path of [...new Set([...leftPaths.keys(), ...rightPaths.keys()])].sort()) {
-    const one = leftPaths.get(path);
-    const other = rightPaths.get(path);
-    const shared = { archive, path: pathToText((one ?? other)?.path ?? ('' as PlacedEntry['path'])) };
-    if (one === undefined && other !== undefined && right !== undefined) {
-      changes.push({ ...shared, change: 'added', what: [], after: side(right, other) });
-    } else if (other === undefined && one !== undefined && left !== undefined) {
-      changes.push({ ...shared, change: 'removed', what: [], before: side(left, one) });
-    } else if (one !== undefined && other !== undefined && left !== undefined && right !== undefined) {
-      const change = await compare(left, one, right, other);
-      if (change !== undefined) changes.push({ ...shared, change: 'changed', ...change });
+  const before = withoutRoot(treeOfArchive(await openArchive(store, manifest, archive, part)));
+  const info = await stat(path).catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
+  if (info.isDirectory()) return compareTrees(before, await treeOfDirectory(path), options);
+  return store.scratch(async (directory) => {
+    const blobs = await ScratchBlobs.in(directory);
+    try {
+      const descriptor = await readArchive(readLocalFile(path), blobs, zeroCounts());
+      const after = treeOfArchive(await openDescriptor(descriptor, blobs));
+      return await compareTrees(before, withoutRoot(after), options);
+    } finally {
+      await blobs.close();
     }
-  }
-  return changes;
+  });
 }
 
-function byPath(archive: OpenArchive | undefined): Map<string, PlacedEntry> {
-  return new Map(archive?.entries.map((entry) => [entry.path, entry]));
-}
-
-function side({ tree }: OpenArchive, entry: PlacedEntry): Side {
-  return { mode: entry.header.mode, size: tree.dataOf(entry).header.size };
-}
-
-async function compare(
-  left: OpenArchive,
-  one: PlacedEntry,
-  right: OpenArchive,
-  other: PlacedEntry,
-): Promise<Pick<PathChange, 'what' | 'before' | 'after'> | undefined> {
-  const [a, b] = [one.header, other.header];
-  const what: PathChange['what'][number][] = [];
-  if ((a.mode & 0o170000) !== (b.mode & 0o170000)) what.push('type');
-  if ((a.mode & 0o7777) !== (b.mode & 0o7777)) what.push('mode');
-  if (a.uid !== b.uid || a.gid !== b.gid) what.push('owner');
-  if (one.target !== other.target) what.push('target');
-  if (a.rdevMajor !== b.rdevMajor || a.rdevMinor !== b.rdevMinor) what.push('device');
-  let before = side(left, one);
-  let after = side(right, other);
-  if (one.target === undefined && other.target === undefined && left.mark(one) !== right.mark(other)) {
-    const [first, second] = [await digest(left.read(one)), await digest(right.read(other))];
-    if (first !== second) {
-      what.push('content');
-      before = { ...before, sha256: first };
-      after = { ...after, sha256: second };
-    }
-  }
-  return what.length === 0 ? undefined : { what, before, after };
-}
-
-async function digest(data: AsyncIterable<Buffer>): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of data) hash.update(chunk);
-  return hash.digest('hex');
-}
+const withoutRoot = (tree: ComparedTree): ComparedTree =>
+  new Map([...tree].filter(([path]) => path !== ROOT));

@@ -7,6 +7,7 @@ import { isRunning } from './process.js';
 import type { GcResult, Timestamp } from './records.js';
 import { packSize } from './pack-format.js';
 import { isHalfDead, rewritePacks } from './rewrite.js';
+import { sweepScratch } from './scratch.js';
 import type { BlobIndex } from './state/blob-index.js';
 import type { StateDatabase } from './state/database.js';
 import {
@@ -47,6 +48,7 @@ export async function collectGarbage(
   });
   const half = collection.keptPacks.filter(isHalfDead);
   const freed = await removeStrays(before, collection, options.dryRun);
+  if (!options.dryRun) await sweepScratch(parts.layout.scratch, parts.now());
   const rewritten = options.dryRun ? expectRewrites(half) : await rewriteAll(parts, half);
   return {
     generations: collection.generations.length,

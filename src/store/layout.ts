@@ -11,11 +11,13 @@ export class StoreLayout {
   readonly root: string;
   readonly packs: string;
   readonly temporary: string;
+  readonly scratch: string; // unfinished work of commands, a directory each
 
   constructor(root: string) {
     this.root = root;
     this.packs = join(root, 'packs');
     this.temporary = join(root, 'tmp');
+    this.scratch = join(root, 'scratch');
   }
 
   /** Makes the directories that are missing. Throws StoreError READ_ONLY when nothing can be written there. */

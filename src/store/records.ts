@@ -205,6 +205,8 @@ export interface Store {
    * rows. `purpose` is how gc calls it. Throws StoreError NO_SUCH_OSIMAGE or NO_SUCH_GENERATION when one is gone already.
    */
   read<T>(purpose: string, generations: readonly GenerationName[], body: () => Promise<T>): Promise<T>;
+  /** Runs `body` with an empty directory in the store for its unfinished work, which is removed when it ends. */
+  scratch<T>(body: (directory: string) => Promise<T>): Promise<T>;
   /** Re-reads every blob and compares it with its name. `checked` counts blobs and bytes. */
   verify(
     progress?: (done: number, total: number) => void,

@@ -9,6 +9,7 @@ import { ProcessLease } from './lease.js';
 import { OpenFiles } from './open-files.js';
 import { PackReader } from './pack-reader.js';
 import type { GcResult, GenerationName, Store, Timestamp, VerifyProblem } from './records.js';
+import { withScratch } from './scratch.js';
 import { BlobIndex } from './state/blob-index.js';
 import { StateDatabase, type DatabaseAddress } from './state/database.js';
 import { EventRows } from './state/events.js';
@@ -117,6 +118,10 @@ class SiteStore implements Store {
     } finally {
       for (const lease of leases) await lease.end();
     }
+  }
+
+  scratch<T>(body: (directory: string) => Promise<T>): Promise<T> {
+    return withScratch(this.#layout.scratch, body);
   }
 
   async verify(

@@ -2,14 +2,12 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { isSymlink } from '../../image/cpio/header.js';
 import { pathFromText, pathToText, ROOT } from '../../image/cpio/path.js';
-import { ImageError } from '../../image/errors.js';
 import { archiveParts, openArchive, readFileOf, type OpenArchive } from '../../osimage/contents.js';
-import { diffGenerations, type GenerationDiff, type PathChange } from '../../osimage/diff.js';
-import { findGeneration, findOsimage, pickGeneration } from '../../osimage/find.js';
-import { manifestOf, shortId } from '../../osimage/manifest.js';
+import { findGeneration } from '../../osimage/find.js';
+import { manifestOf } from '../../osimage/manifest.js';
 import type { PlacedEntry } from '../../image/archive-index.js';
 import type { Context } from '../context.js';
-import { foldWords, formatBytes, formatMode, textTable } from '../table.js';
+import { formatBytes, formatMode, textTable } from '../table.js';
 import { addArchiveOptions, archiveOf, type ArchiveOptions } from './archive-options.js';
 
 export function registerLooks(image: Command, context: Context): void {
@@ -94,39 +92,6 @@ export function registerLooks(image: Command, context: Context): void {
           ),
       );
     });
-
-  image
-    .command('diff')
-    .summary('compare two generations')
-    .description(
-      'Says what differs between two generations: paths in the archives, boot arguments, answer file, files. With one generation, the current one is compared with it; with none, with the one it was made from.',
-    )
-    .argument('<osimage>', 'the osimage')
-    .argument('[before]', 'a generation, by number or id')
-    .argument('[after]', 'another one; the current one when left out')
-    .addHelpText('after', '\nExamples:\n  rackboot image diff d12\n  rackboot image diff d12 1 3')
-    .action(async (name: string, before: string | undefined, after: string | undefined) => {
-      const { store } = await context.openStore();
-      const { current } = await findOsimage(store, name);
-      const history = await store.osimages.history(name);
-      const right = pickGeneration(name, history, after ?? current);
-      const left = before === undefined ? right.parent : before;
-      if (left === null) {
-        throw new ImageError(
-          'NO_SUCH_ENTRY',
-          `${name} generation ${right.number} was made from no other; name the one to compare it with: rackboot image diff ${name} <before>`,
-        );
-      }
-      const from = pickGeneration(name, history, left);
-      const diff = await store.read('image diff', [from, right], () =>
-        diffGenerations(store, manifestOf(from), manifestOf(right)),
-      );
-      context.print({ before: from.id, after: right.id, ...diff }, () => {
-        const title = `${name}: generation ${from.number} (${shortId(from.id)}) → ${right.number} (${shortId(right.id)})`;
-        const lines = describeDiff(diff);
-        return [title, ...(lines.length === 0 ? ['no difference'] : lines)].join('\n');
-      });
-    });
 }
 
 function entryJson({ tree }: OpenArchive, entry: PlacedEntry): unknown {
@@ -160,30 +125,4 @@ function listing({ tree }: OpenArchive, entries: readonly PlacedEntry[]): string
     ];
   });
   return textTable(['MODE', 'OWNER', 'SIZE', 'MODIFIED (UTC)', 'PATH'], rows);
-}
-
-const MARKS: Readonly<Record<PathChange['change'], string>> = { added: '+', removed: '-', changed: '~' };
-
-function describeDiff(diff: GenerationDiff): string[] {
-  const sides = (before: string | null, after: string | null): string =>
-    `${before ?? '(none)'} → ${after ?? '(none)'}`;
-  return [
-    ...diff.paths.map((change) => {
-      const size = change.what.includes('content')
-        ? ` (${change.before?.size ?? 0} → ${change.after?.size ?? 0} bytes)`
-        : '';
-      const what = change.what.length === 0 ? '' : `  ${change.what.join(', ')}${size}`;
-      return `${MARKS[change.change]} ${change.path}${what}`;
-    }),
-    ...diff.boot.flatMap(({ label, before, after }) => [
-      `boot arguments of ${label}:`,
-      `  - ${foldWords(before ?? '', 4) || '(none)'}`,
-      `  + ${foldWords(after ?? '', 4) || '(none)'}`,
-    ]),
-    ...(diff.answer === null ? [] : [`answer file: ${sides(diff.answer.before, diff.answer.after)}`]),
-    ...diff.files.map(
-      ({ path, before, after }) =>
-        `file ${path}: ${sides(before?.slice(0, 12) ?? null, after?.slice(0, 12) ?? null)}`,
-    ),
-  ];
 }

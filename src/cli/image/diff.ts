@@ -1,0 +1,155 @@
+import type { Command } from 'commander';
+import { ImageError } from '../../image/errors.js';
+import type { PathChange, Side } from '../../osimage/compare/compare.js';
+import {
+  diffGenerations,
+  diffWithPath,
+  type ArchiveChange,
+  type DiffOptions,
+  type GenerationDiff,
+} from '../../osimage/diff.js';
+import { findOsimage, pickGeneration } from '../../osimage/find.js';
+import { manifestOf, shortId } from '../../osimage/manifest.js';
+import type { GenerationRecord, Store } from '../../store/records.js';
+import { type Context, UsageError } from '../context.js';
+import { foldWords, formatMode } from '../table.js';
+import { addArchiveOptions, archiveOf, type ArchiveOptions } from './archive-options.js';
+
+interface Options extends ArchiveOptions {
+  readonly text?: true;
+  readonly with?: string;
+}
+
+/** `image diff`: what differs between generations, or between one and what lies on disk. */
+export function registerDiff(image: Command, context: Context): void {
+  addArchiveOptions(image.command('diff'))
+    .summary('compare two generations')
+    .description(
+      'Says what differs between two generations: paths in the archives, boot arguments, answer file, files. With one generation, the current one is compared with it; with none, with the one it was made from. Times are not compared.',
+    )
+    .argument('<osimage>', 'the osimage')
+    .argument('[before]', 'a generation, by number or id')
+    .argument('[after]', 'another one; the current one when left out')
+    .option('--text', 'also show how text files differ, line by line')
+    .option(
+      '--with <path>',
+      'compare an archive of the generation with a directory or an archive file instead',
+    )
+    .addHelpText(
+      'after',
+      `
+--archive and --part say which archive --with is about; between generations all are compared.
+
+Examples:
+  rackboot image diff d12
+  rackboot image diff d12 1 3 --text
+  rackboot image diff d12 --with ./rootimg`,
+    )
+    .action(async (name: string, before: string | undefined, after: string | undefined, options: Options) => {
+      const { store } = await context.openStore();
+      const { current } = await findOsimage(store, name);
+      const history = await store.osimages.history(name);
+      const how = { text: options.text === true };
+      if (options.with !== undefined) {
+        if (after !== undefined)
+          throw new UsageError('--with stands for the second generation; name one generation at most');
+        const from = pickGeneration(name, history, before ?? current);
+        await printWith(context, store, from, options.with, options, how);
+        return;
+      }
+      if (options.archive !== undefined || options.part !== undefined)
+        throw new UsageError('--archive and --part go with --with; between generations all is compared');
+      const right = pickGeneration(name, history, after ?? current);
+      const left = before ?? right.parent;
+      if (left === null) {
+        throw new ImageError(
+          'NO_SUCH_ENTRY',
+          `${name} generation ${right.number} was made from no other; name the one to compare it with: rackboot image diff ${name} <before>`,
+        );
+      }
+      const from = pickGeneration(name, history, left);
+      const diff = await store.read('image diff', [from, right], () =>
+        diffGenerations(store, manifestOf(from), manifestOf(right), how),
+      );
+      const title = `${name}: generation ${nameOf(from)} → ${nameOf(right)}`;
+      print(context, { before: from.id, after: right.id }, title, diff);
+    });
+}
+
+async function printWith(
+  context: Context,
+  store: Store,
+  from: GenerationRecord,
+  path: string,
+  options: ArchiveOptions,
+  how: DiffOptions,
+): Promise<void> {
+  const manifest = manifestOf(from);
+  const subject = archiveOf(manifest, options);
+  const changes = await store.read('image diff', [from], () =>
+    diffWithPath(store, { manifest, ...subject }, path, how),
+  );
+  const paths: ArchiveChange[] = changes.map((change) => ({ archive: subject.archive, ...change }));
+  const title = `${from.osimage}: ${subject.archive} of generation ${nameOf(from)} → ${path}`;
+  print(context, { before: from.id, after: path }, title, { paths, boot: [], answer: null, files: [] });
+}
+
+const nameOf = ({ number, id }: GenerationRecord): string => `${number} (${shortId(id)})`;
+
+function print(
+  context: Context,
+  sides: { readonly before: string; readonly after: string },
+  title: string,
+  diff: GenerationDiff,
+): void {
+  context.print({ ...sides, ...diff }, () => {
+    const lines = describeDiff(diff);
+    return [title, ...(lines.length === 0 ? ['no difference'] : lines)].join('\n');
+  });
+}
+
+const MARKS: Readonly<Record<PathChange['change'], string>> = { added: '+', removed: '-', changed: '~' };
+
+function describeDiff(diff: GenerationDiff): string[] {
+  const sides = (before: string | null, after: string | null): string =>
+    `${before ?? '(none)'} → ${after ?? '(none)'}`;
+  return [
+    ...diff.paths.flatMap((change) => [
+      `${MARKS[change.change]} ${change.path}${describeChange(change)}`,
+      ...(change.text === undefined ? [] : [change.text.trimEnd()]),
+    ]),
+    ...diff.boot.flatMap(({ label, before, after }) => [
+      `boot arguments of ${label}:`,
+      `  - ${foldWords(before ?? '', 4) || '(none)'}`,
+      `  + ${foldWords(after ?? '', 4) || '(none)'}`,
+    ]),
+    ...(diff.answer === null ? [] : [`answer file: ${sides(diff.answer.before, diff.answer.after)}`]),
+    ...diff.files.map(
+      ({ path, before, after }) =>
+        `file ${path}: ${sides(before?.slice(0, 12) ?? null, after?.slice(0, 12) ?? null)}`,
+    ),
+  ];
+}
+
+/** What a change is, both sides of it: `  content (12 → 3 bytes), mode 0644 → 0600`. */
+function describeChange({ what, before, after }: PathChange): string {
+  if (before === undefined || after === undefined || what.length === 0) return '';
+  const from = (text: (side: Side) => string): string => `${text(before)} → ${text(after)}`;
+  const parts = what.map((difference) => {
+    switch (difference) {
+      case 'content':
+        return `content (${from(({ size }) => String(size))} bytes)`;
+      case 'mode':
+        return `mode ${from(({ mode }) => (mode & 0o7777).toString(8).padStart(4, '0'))}`;
+      case 'owner':
+        return `owner ${from(({ uid, gid }) => `${uid}:${gid}`)}`;
+      case 'type':
+        return `type ${from(({ mode }) => formatMode(mode).slice(0, 1))}`;
+      case 'target':
+        return `target ${from(({ target }) => target ?? '(none)')}`;
+      case 'device':
+        return `device ${from(({ device }) => device ?? '(none)')}`;
+    }
+  });
+  return `  ${parts.join(', ')}`;
+}

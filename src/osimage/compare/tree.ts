@@ -1,0 +1,73 @@
+import { readlink } from 'node:fs/promises';
+import type { PlacedEntry } from '../../image/archive-index.js';
+import { isRegular, isSymlink, S_IFBLK, S_IFCHR, S_IFMT } from '../../image/cpio/header.js';
+import { ROOT, type ArchivePath } from '../../image/cpio/path.js';
+import { splitDevice } from '../../image/device-number.js';
+import { readLocalFile } from '../../image/local-file.js';
+import type { OpenArchive } from '../contents.js';
+import { walkDirectory } from './walk.js';
+
+/** A file as a comparison sees it, wherever it lies. */
+export interface ComparedFile {
+  readonly mode: number; // st_mode
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number; // bytes of a regular file
+  readonly target?: string; // of a symbolic link, latin-1
+  readonly device?: string; // of a device, `major:minor`
+  /** Names the bytes without reading them: files with equal marks have equal data. */
+  readonly mark?: string;
+  /** The bytes of a regular file. */
+  read(): AsyncIterable<Buffer>;
+}
+
+/** What a comparison has on one side. */
+export type ComparedTree = ReadonlyMap<ArchivePath, ComparedFile>;
+
+/** An archive, of duplicates the last. */
+export function treeOfArchive(archive: OpenArchive): ComparedTree {
+  return new Map(archive.entries.map((entry) => [entry.path, fileOfEntry(archive, entry)]));
+}
+
+function fileOfEntry(archive: OpenArchive, entry: PlacedEntry): ComparedFile {
+  const { mode, uid, gid, rdevMajor, rdevMinor } = entry.header;
+  return {
+    mode,
+    uid,
+    gid,
+    size: isRegular(mode) ? archive.tree.dataOf(entry).header.size : 0,
+    ...(entry.target === undefined ? {} : { target: entry.target }),
+    ...(isDevice(mode) ? { device: `${rdevMajor}:${rdevMinor}` } : {}),
+    ...(isRegular(mode) ? { mark: archive.mark(entry) } : {}),
+    read: () => archive.read(entry),
+  };
+}
+
+/** What stands below a local directory. Throws ImageError UNREADABLE. */
+export async function treeOfDirectory(directory: string): Promise<ComparedTree> {
+  const tree = new Map<ArchivePath, ComparedFile>();
+  for await (const { path, place, info } of walkDirectory(directory)) {
+    if (path === ROOT) continue;
+    const mode = Number(info.mode);
+    tree.set(path, {
+      mode,
+      uid: Number(info.uid),
+      gid: Number(info.gid),
+      size: isRegular(mode) ? Number(info.size) : 0,
+      ...(isSymlink(mode)
+        ? { target: (await readlink(place, { encoding: 'buffer' })).toString('latin1') }
+        : {}),
+      ...(isDevice(mode) ? { device: deviceText(info.rdev) } : {}),
+      read: () => readLocalFile(place),
+    });
+  }
+  return tree;
+}
+
+export const isDevice = (mode: number): boolean => [S_IFCHR, S_IFBLK].includes(mode & S_IFMT);
+
+/** `major:minor` of a device number as Linux composes it (makedev(3)). */
+export function deviceText(rdev: bigint): string {
+  const { major, minor } = splitDevice(rdev);
+  return `${major}:${minor}`;
+}
