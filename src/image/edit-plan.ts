@@ -37,6 +37,8 @@ export interface PlanOptions {
 
 /** Symbolic links followed before a path counts as a loop (path_resolution(7): 40). */
 const MAX_LINKS = 40;
+/** Bytes in one component of a path (limits.h: NAME_MAX). */
+const MAX_NAME = 255;
 
 /**
  * What `edits`, applied one after another, change in an archive with `entries`. Throws ImageError NO_SUCH_ENTRY,
@@ -115,6 +117,13 @@ class Draft {
       throw new ImageError(
         'UNSAFE_PATH',
         `${edit.from}: ${pathToText(unsafe)} leaves the image; write the path from the image's root, without ".."`,
+      );
+    }
+    const named = edit.op === 'link' || edit.op === 'put' ? edit.path : ROOT;
+    if (named.split('/').some((name) => name.length > MAX_NAME)) {
+      throw new ImageError(
+        'NAME_TOO_LONG',
+        `${edit.from}: ${pathToText(named)}: a name of more than ${MAX_NAME} bytes, which no Linux file system takes; shorten it`,
       );
     }
     switch (edit.op) {

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../errors.js';
+import { linesOf } from './comments.js';
 import { ImageError } from './errors.js';
 
 /** A layer's name and where it lies. */
@@ -11,7 +12,7 @@ export interface LayerDirectory {
 
 /**
  * The layers that `spec` means, highest first: `L[:L…]`, each a path or a name looked up in `searchDirs` in order, each
- * followed by what its INCLUDE file names (a list of the same form a line, `#` begins a comment). A layer that comes up
+ * followed by what its INCLUDE file names (a list of the same form a line, comments as linesOf has them). A layer that comes up
  * twice counts where it came first. Throws ImageError NO_SUCH_LAYER; a layer that includes itself is BAD_LAYER.
  */
 export async function resolveLayers(spec: string, searchDirs: readonly string[]): Promise<LayerDirectory[]> {
@@ -70,8 +71,5 @@ async function includes(dir: string): Promise<string[]> {
     if (codeOf(error) === 'ENOENT') return '';
     throw error;
   });
-  return text
-    .split('\n')
-    .map((line) => line.replace(/#.*/, '').trim())
-    .filter((line) => line !== '');
+  return linesOf(text);
 }

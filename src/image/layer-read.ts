@@ -2,7 +2,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../errors.js';
 import type { BlobWriter } from '../store/types.js';
-import { pathFromText } from './cpio/path.js';
+import { linesOf } from './comments.js';
+import { pathFromBytes } from './cpio/path.js';
 import { readDrivers } from './drivers/read-drivers.js';
 import { ImageError } from './errors.js';
 import { readExlist, type Exlist } from './exlist.js';
@@ -47,13 +48,13 @@ export async function readLayer(
   return {
     version: 1,
     files: names.includes('overlay') ? await readOverlay(path.join(layer.dir, 'overlay'), writer) : [],
-    removals: withoutComments((await readText(layer, 'removals')) ?? '').map((line) => pathFromText(line)),
+    removals: linesOf((await readText(layer, 'removals', 'latin1')) ?? '').map((line) => pathFromBytes(line)),
     ...(names.includes('exlist') ? { exlist: await readLayerExlist(layer, note) } : {}),
     ...(names.includes('mtree') ? { mtree: await readMtree(layer) } : {}),
     ...(names.includes('drivers')
       ? { drivers: await readDrivers(path.join(layer.dir, 'drivers'), writer, note) }
       : {}),
-    bootargs: withoutComments((await readText(layer, 'bootargs')) ?? '').join(' '),
+    bootargs: linesOf((await readText(layer, 'bootargs')) ?? '').join(' '),
     ...(answer === undefined
       ? {}
       : {
@@ -77,17 +78,13 @@ async function readMtree(layer: LayerDirectory): Promise<MtreeEntry[]> {
   return parseMtree(await readFile(file, 'latin1'), file);
 }
 
-async function readText(layer: LayerDirectory, name: string): Promise<string | undefined> {
-  return readFile(path.join(layer.dir, name), 'utf8').catch((error: unknown) => {
+async function readText(
+  layer: LayerDirectory,
+  name: string,
+  encoding: 'utf8' | 'latin1' = 'utf8',
+): Promise<string | undefined> {
+  return readFile(path.join(layer.dir, name), encoding).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   });
-}
-
-/** The lines of a text, without what follows a `#` at a line's start or after a space, and without empty lines. */
-function withoutComments(text: string): string[] {
-  return text
-    .split('\n')
-    .map((line) => line.replace(/(^|\s)#.*$/, '').trim())
-    .filter((line) => line !== '');
 }

@@ -57,7 +57,7 @@ export interface GenerationManifest {
 /** The inputs a generation's id is the digest of. */
 export interface GenerationInputs {
   readonly media: Digest; // digest over the imported files' paths and digests, as the vendor shipped them
-  /** Highest first; each digest is that of the layer's snapshot blob (osimage/layer-snapshot.ts). */
+  /** Highest first; each digest is that of the layer's snapshot blob (image/layer.ts: LayerSnapshot). */
   readonly layers: readonly { readonly name: string; readonly digest: Digest }[];
   readonly edits: readonly AdHocEdit[]; // `image put`, `image delete`, `image chmod`, oldest first
   readonly settings: Readonly<Record<string, string>>; // --set key=value; `settings.key` in templates

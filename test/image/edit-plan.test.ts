@@ -172,6 +172,12 @@ const conflicts: readonly (readonly [string, readonly Edit[], ImageErrorCode, st
     'layer/overlay/../etc/passwd: /../etc/passwd leaves the image; write the path from the image\'s root, without ".."',
   ],
   [
+    'a name longer than NAME_MAX',
+    [putFile(`etc/${'n'.repeat(256)}`)],
+    'NAME_TOO_LONG',
+    `layer/overlay/etc/${'n'.repeat(256)}: /etc/${'n'.repeat(256)}: a name of more than 255 bytes, which no Linux file system takes; shorten it`,
+  ],
+  [
     'a path with a NUL',
     [remove('usr\0lib')],
     'UNSAFE_PATH',

@@ -4,6 +4,7 @@ import path from 'node:path';
 import test from 'ava';
 import { ImageError } from '../../src/image/errors.js';
 import { decodeSnapshot, encodeSnapshot, layerEdits } from '../../src/image/layer.js';
+import { resolveLayers } from '../../src/image/layer-path.js';
 import { readLayer } from '../../src/image/layer-read.js';
 import { DIR, LINK } from './archive-models.js';
 import { describeDisk } from './file-tree.js';
@@ -50,6 +51,35 @@ test('exlist thins the image before the overlay is put in', async (t) => {
     t.deepEqual(notes, [
       `${dir}/exlist:3: usr/lib/x matches nothing, since paths begin with ./; write ./usr/lib/x`,
     ]);
+  });
+});
+
+test('removals are bytes, with \\xNN for any of them', async (t) => {
+  await inDirectory(async (dir) => {
+    const items = [
+      ...IMAGE,
+      ...['bad\xffq', 'new\nline', 'kept'].map((name, at) => item({ name, ino: 20 + at })),
+    ];
+    await writeFile(path.join(dir, 'removals'), Buffer.from('/bad\xffq # odd\n/new\\x0aline\n', 'latin1'));
+    const { plain } = await build(dir, items);
+    t.deepEqual(
+      parseArchive(plain)
+        .items.map(({ name }) => name)
+        .slice(IMAGE.length),
+      ['kept'],
+    );
+  });
+});
+
+test('an INCLUDE may name a directory with a # in it', async (t) => {
+  await inDirectory(async (dir) => {
+    for (const name of ['top', 'hash#2']) await mkdir(path.join(dir, name));
+    await writeFile(path.join(dir, 'top', 'INCLUDE'), '../hash#2 # the second\n');
+    const layers = await resolveLayers(path.join(dir, 'top'), []);
+    t.deepEqual(
+      layers.map(({ name }) => name),
+      ['top', 'hash#2'],
+    );
   });
 });
 

@@ -26,25 +26,52 @@ export function isSafe(path: ArchivePath): boolean {
   return !/(^|\/)\.\.(\/|$)/.test(path) && !path.includes('\0');
 }
 
-/** The archive path that a person or a file system means by `text` (UTF-8). Throws ImageError UNSAFE_PATH for `..` or NUL. */
+/**
+ * The archive path that a person means by `text`, which is UTF-8 with any byte as `\xNN` and a backslash as `\\`: what
+ * pathToText gives is read back as the same path. Throws ImageError UNSAFE_PATH for `..`, NUL and other escapes.
+ */
 export function pathFromText(text: string): ArchivePath {
-  const path = canonicalPath(Buffer.from(text, 'utf8').toString('latin1'));
+  if (text.includes('\ufffd')) {
+    throw new ImageError(
+      'UNSAFE_PATH',
+      `${JSON.stringify(text)}: the path is not UTF-8; write such bytes as \\xNN, as image files prints them`,
+    );
+  }
+  return pathFromBytes(Buffer.from(text, 'utf8').toString('latin1'));
+}
+
+/** As pathFromText, of bytes (latin-1), such as a file's: they need not be UTF-8. */
+export function pathFromBytes(bytes: string): ArchivePath {
+  const shown = (): string => JSON.stringify(Buffer.from(bytes, 'latin1').toString('utf8'));
+  const rawName = bytes.replace(/\\(x[0-9a-fA-F]{2}|\\)?/g, (_, escaped: string | undefined) => {
+    if (escaped === '\\') return '\\';
+    if (escaped !== undefined) return String.fromCharCode(Number.parseInt(escaped.slice(1), 16));
+    throw new ImageError(
+      'UNSAFE_PATH',
+      `${shown()}: in a path a backslash is written \\\\, and any byte can be written \\xNN`,
+    );
+  });
+  const path = canonicalPath(rawName);
   if (!isSafe(path)) {
     throw new ImageError(
       'UNSAFE_PATH',
-      `${JSON.stringify(text)}: a path inside an image may not hold ".." or NUL; write it from the image's root, like /etc/hello`,
+      `${shown()}: a path inside an image may not hold ".." or NUL; write it from the image's root, like /etc/hello`,
     );
   }
   return path;
 }
 
-/** `path` for a person: with a leading `/`, bytes that are not UTF-8 and control characters as `\xNN`. */
+/**
+ * `path` for a person, in the form that pathFromText reads: with a leading `/`, a backslash as `\\`, control characters
+ * and, in a path that is not UTF-8, every byte above 0x7f as `\xNN`.
+ */
 export function pathToText(path: ArchivePath): string {
   const bytes = Buffer.from(path, 'latin1');
   const text = bytes.toString('utf8');
-  const valid = Buffer.from(text, 'utf8').equals(bytes);
-  const escape = (char: string): string => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
-  return `/${valid ? text.replace(/[\x00-\x1f\x7f]/g, escape) : path.replace(/[\x00-\x1f\x7f-\xff]/g, escape)}`;
+  const plain = !text.includes('\ufffd') && Buffer.from(text, 'utf8').equals(bytes);
+  const escape = (char: string): string =>
+    char === '\\' ? '\\\\' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  return `/${plain ? text.replace(/[\x00-\x1f\x7f\\]/g, escape) : path.replace(/[\x00-\x1f\x7f-\xff\\]/g, escape)}`;
 }
 
 /** The directory that holds `path`; the root's parent is the root. */

@@ -62,9 +62,34 @@ for (const [text, shown] of [
   ['grüße/日本', '/grüße/日本'],
   ['new\nline', '/new\\x0aline'],
   ['', '/'],
+  ['a\\x0ab', '/a\\x0ab'],
+  ['\\xff\\x41', '/\\xffA'],
+  ['dev\\\\x2dby', '/dev\\\\x2dby'],
+  ['\\xef\\xbf\\xbd', '/\\xef\\xbf\\xbd'],
 ] as const) {
   test(`the path of ${JSON.stringify(text)} is shown as ${shown}`, (t) => {
     t.is(pathToText(pathFromText(text)), shown);
+  });
+}
+
+test('every path is read back from what is shown', (t) => {
+  const name = fc
+    .uint8Array({ minLength: 1, maxLength: 6 })
+    .map((bytes) => Buffer.from(bytes).toString('latin1'));
+  const interesting = fc.stringMatching(/^[\\xaf0\n\xc3\xbc/]{1,8}$/);
+  fc.assert(
+    fc.property(fc.oneof(name, interesting), (rawName) => {
+      const path = canonicalPath(rawName);
+      fc.pre(isSafe(path));
+      t.is(pathFromText(pathToText(path)), path);
+    }),
+  );
+  t.pass();
+});
+
+for (const text of ['a\\b', 'a\\', '\\x1', '\\x00', '\\x2e\\x2e/etc', 'a\ufffd']) {
+  test(`${JSON.stringify(text)} is no path`, (t) => {
+    t.throws(() => pathFromText(text), { instanceOf: ImageError, code: 'UNSAFE_PATH' });
   });
 }
 

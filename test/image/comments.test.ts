@@ -1,0 +1,18 @@
+import test from 'ava';
+import { linesOf, numberedLines } from '../../src/image/comments.js';
+
+for (const [text, lines] of [
+  ['', []],
+  ['# comment\na # comment\n\n b\t#c\r\n', ['a', 'b']],
+  ['../hash#2', ['../hash#2']],
+  ['a#b #c#d', ['a#b']],
+  ['a\xa0#b\xa0', ['a\xa0#b\xa0']],
+] as const) {
+  test(`the lines of ${JSON.stringify(text)}`, (t) => {
+    t.deepEqual(linesOf(text), [...lines]);
+  });
+}
+
+test('lines are numbered as in the file', (t) => {
+  t.deepEqual(numberedLines('# x\n\na\n'), [{ line: 3, text: 'a' }]);
+});
