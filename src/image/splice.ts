@@ -4,16 +4,16 @@ import type { ArchiveDescriptor, Frame, Segment } from './archive.js';
 import { collect } from './chunks.js';
 import { codecOf } from './codec.js';
 import { sumOf } from './cpio/checksum.js';
-import { encodeHeader, encodeTrailer, isRegular, padding4 } from './cpio/header.js';
-import { canonicalPath, pathToText } from './cpio/path.js';
+import { isRegular } from './cpio/header.js';
 import { CutPlanner } from './cuts.js';
 import type { Edit } from './edit.js';
+import { EntryWriter } from './entry-writer.js';
 import { planEdits, type EditPlan, type PlannedEntry } from './edit-plan.js';
-import { ImageError } from './errors.js';
 import { KnownSegments } from './known-segments.js';
 import { tailOfPart, type TailPlace } from './parts.js';
 import { Segmenter } from './segmenter.js';
 import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
+import { tailAt } from './tail.js';
 import { withWhole } from './whole/compress.js';
 
 /** What an edit works with. */
@@ -230,15 +230,12 @@ class Splicer {
     const start = starts[at] ?? 0;
     const end = starts[at + 1] ?? 0;
     if (reader === undefined) return [];
-    const old = await collect(reader.read(start, end));
-    const trailer = Math.min(old.length, encodeTrailer().length);
     const newStart = before.reduce((sum, segment) => sum + segment.plain, 0);
-    let zeros = old.length - trailer;
-    if ((starts.at(-1) ?? 0) % BLOCK === 0) {
-      zeros -= zeros % BLOCK;
-      zeros += modulo(end - newStart - trailer - zeros, BLOCK);
-    }
-    const plain = Buffer.concat([old.subarray(0, trailer), Buffer.alloc(zeros)]);
+    const plain = tailAt(newStart, {
+      bytes: await collect(reader.read(start, end)),
+      end,
+      frameEnd: starts.at(-1) ?? 0,
+    });
     const sink = this.#sink(frame);
     await sink.add('tail', [plain], []);
     return sink.finish();
@@ -249,12 +246,6 @@ class Splicer {
 function keepsData(entry: PlacedEntry, planned: PlannedEntry | null): planned is PlannedEntry {
   return planned?.data.kind === 'kept' && planned.data.entry === entry && planned.rawName === entry.rawName;
 }
-
-/** GNU cpio's default block: archives are padded to a multiple of it. */
-const BLOCK = 512;
-
-/** `value` modulo `by`, never negative. */
-const modulo = (value: number, by: number): number => ((value % by) + by) % by;
 
 /** Where each segment begins in the frame's plain bytes, and after the last one, where the frame ends. */
 function startsOf(frame: Frame): number[] {
@@ -274,64 +265,4 @@ function lastTail({ frames }: ArchiveDescriptor): TailPlace {
   const number = frames.findLastIndex(({ segments }) => segments.some(({ kind }) => kind === 'tail'));
   const frame = frames[number];
   return { frame: number, segment: frame === undefined ? 0 : lastTailOf(frame) };
-}
-
-/** Writes entries one after another into a segmenter. */
-class EntryWriter {
-  readonly #out: Segmenter;
-
-  constructor(out: Segmenter) {
-    this.#out = out;
-  }
-
-  /** An entry with a new header and `data`, which must give as many bytes as the header says. */
-  async entry(planned: PlannedEntry, data: AsyncIterable<Buffer>): Promise<void> {
-    const { size } = planned.header;
-    await this.head(planned);
-    let written = 0;
-    for await (const chunk of data) {
-      written += chunk.length;
-      await this.#out.push(chunk);
-    }
-    if (written !== size) {
-      throw new ImageError(
-        'TRUNCATED',
-        `${pathToText(canonicalPath(planned.rawName))}: ${written} bytes were read where ${size} were announced; the file changed while it was read, try again`,
-      );
-    }
-    await this.#out.push(Buffer.alloc(padding4(size)));
-  }
-
-  /** An entry's header and name; its data is to follow. */
-  async head({ header, rawName, target }: PlannedEntry): Promise<void> {
-    const head = encodeHeader(header, rawName);
-    const offset = this.#out.position;
-    const dataOffset = offset + head.length;
-    this.#out.entry({
-      header: { ...header, nameSize: rawName.length + 1 },
-      rawName,
-      offset,
-      dataOffset,
-      end: dataOffset + header.size + padding4(header.size),
-      ...(target === undefined ? {} : { target }),
-    });
-    await this.#out.push(head);
-  }
-
-  /** An entry exactly as it stood. */
-  async copy(entry: PlacedEntry, bytes: AsyncIterable<Buffer>): Promise<void> {
-    const offset = this.#out.position;
-    const by = offset - entry.offset;
-    this.#out.entry({ ...entry, offset, dataOffset: entry.dataOffset + by, end: entry.end + by });
-    await this.bytes(bytes);
-  }
-
-  /** Bytes that belong to no entry that begins here. */
-  async bytes(bytes: AsyncIterable<Buffer>): Promise<void> {
-    for await (const chunk of bytes) await this.#out.push(chunk);
-  }
-
-  flush(): Promise<void> {
-    return this.#out.flush('entries');
-  }
 }

@@ -17,7 +17,14 @@ import { generationId } from './generation-id.js';
 import { layeredEdits } from './layered-edits.js';
 import { artifactMap, manifestOf } from './manifest.js';
 import { checkTemplate } from './templates.js';
-import type { AnswerTemplate, Artifact, BootEntry, GenerationInputs, GenerationManifest } from './types.js';
+import type {
+  AnswerTemplate,
+  Artifact,
+  BootEntry,
+  GenerationInputs,
+  GenerationManifest,
+  PackedArchive,
+} from './types.js';
 
 /** What a build changes about the inputs of the current generation. */
 export interface BuildRequest {
@@ -45,7 +52,7 @@ const MAX_ATTEMPTS = 5;
 
 /**
  * Publishes the generation that `request` asks for and makes it current. Every build starts from the archives as they
- * were imported, so its bytes depend on its inputs alone. Throws OsimageError, ImageError, NodeError BAD_TEMPLATE,
+ * were imported, so its bytes depend on its inputs alone. Throws OsimageError, ImageError, TemplateError BAD_TEMPLATE,
  * StoreError; then the current generation stays.
  */
 export async function buildGeneration(store: Store, request: BuildRequest): Promise<BuildResult> {
@@ -145,7 +152,7 @@ function bootEntries(
     checkTemplate(snapshot.bootargs, `${name}/bootargs`, inputs.settings);
   return base.map((entry) => ({
     ...entry,
-    args: [entry.args, ...lowestFirst.map(({ snapshot }) => snapshot.bootargs)]
+    args: [entry.args, ...lowestFirst.flatMap(({ snapshot }) => snapshot.bootargs.split('\n'))]
       .filter((args) => args !== '')
       .join(' '),
   }));
@@ -162,9 +169,12 @@ async function buildArchives(
   const built = new Map<string, StoredArchive>();
   const main = findMainArchive(manifest);
   for (const [path, digest] of Object.entries(manifest.bases)) {
-    const base = await readDescriptor(store, digest);
+    const packed = inputs.packed?.[path];
+    const base = await readDescriptor(store, packed?.descriptor ?? digest);
     const edits: ArchiveEdit[] = [
-      ...(path === main ? await layeredEdits(base, layers, bootedKernels(manifest, path), store.blobs) : []),
+      ...(path === main && !holdsLayers(packed, inputs)
+        ? await layeredEdits(base, layers, bootedKernels(manifest, path), store.blobs)
+        : []),
       ...inputs.edits.filter((edit) => edit.archive === path).map((edit) => adHocToEdit(edit, store.blobs)),
     ];
     const descriptor = await spliceArchive(base, edits, {
@@ -177,6 +187,12 @@ async function buildArchives(
     built.set(path, await storeArchiveArtifact(path, descriptor, writer, store.blobs));
   }
   return built;
+}
+
+/** Whether a packed archive was made of a directory that had just the layers of `inputs` in it. */
+function holdsLayers(packed: PackedArchive | undefined, { layers }: GenerationInputs): boolean {
+  if (packed?.layers.length !== layers.length) return false;
+  return packed.layers.every((digest, at) => digest === layers[at]?.digest);
 }
 
 /** The kernels that are booted with the archive at `path`. */
@@ -213,7 +229,8 @@ async function blobsNeeded(
     for (const blob of blobsOf(await artifactMap(store.blobs, artifact))) needed.add(blob);
   }
   for (const stored of archives.values()) for (const blob of stored.blobs) needed.add(blob);
-  for (const digest of Object.values(manifest.bases)) {
+  const packed = Object.values(manifest.inputs.packed ?? {}).map(({ descriptor }) => descriptor);
+  for (const digest of [...Object.values(manifest.bases), ...packed]) {
     needed.add(digest);
     for (const blob of archiveBlobs(await readDescriptor(store, digest))) needed.add(blob);
   }

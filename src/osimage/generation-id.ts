@@ -15,10 +15,20 @@ function canonicalJson(value: unknown): string {
 
 /** The id of the generation that `inputs` make: the same on every server and at any time. */
 export function generationId(family: Family, inputs: GenerationInputs): Digest {
-  const { media, layers, edits, settings, epoch } = inputs;
+  const { media, layers, edits, packed, settings, epoch } = inputs;
+  const madeOf = Object.keys(packed ?? {}).length === 0 ? {} : { packed };
   const digests = layers.map((layer) => layer.digest);
   return sha256(
-    canonicalJson({ engine: ENGINE, family, media, layers: digests, edits, settings, epoch: epoch ?? null }),
+    canonicalJson({
+      engine: ENGINE,
+      family,
+      media,
+      layers: digests,
+      edits,
+      ...madeOf,
+      settings,
+      epoch: epoch ?? null,
+    }),
   );
 }
 

@@ -54,12 +54,20 @@ export interface GenerationManifest {
   readonly inputs: GenerationInputs;
 }
 
+/** An archive that was made of a directory. */
+export interface PackedArchive {
+  readonly descriptor: Digest; // blob holding the archive's descriptor
+  readonly layers: readonly Digest[]; // layers that are in it; when a build has others, they are applied to it
+}
+
 /** The inputs a generation's id is the digest of. */
 export interface GenerationInputs {
   readonly media: Digest; // digest over the imported files' paths and digests, as the vendor shipped them
   /** Highest first; each digest is that of the layer's snapshot blob (image/layer.ts: LayerSnapshot). */
   readonly layers: readonly { readonly name: string; readonly digest: Digest }[];
   readonly edits: readonly AdHocEdit[]; // `image put`, `image delete`, `image chmod`, oldest first
+  /** By archive: one that `image pack` made, in place of what the media held and of edits before. */
+  readonly packed?: Readonly<Record<string, PackedArchive>>;
   readonly settings: Readonly<Record<string, string>>; // --set key=value; `settings.key` in templates
   readonly epoch?: number; // SOURCE_DATE_EPOCH, where it was set: the time of new entries, seconds
   /** How the layers were asked for, `L[:L…]` with absolute paths; not part of the id. */

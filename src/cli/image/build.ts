@@ -28,7 +28,7 @@ export function registerBuild(image: Command, context: Context): void {
       'layers, highest first: names (looked up in the site’s layers/, then in configs/) or paths, separated by colons; "" for none',
     )
     .option('--set <key=value>', 'a setting for templates, there as settings.key; may be repeated', setting)
-    .option('--discard-edits', 'leave out the changes made with put, delete and chmod')
+    .option('--discard-edits', 'leave out the changes made with put, delete, chmod and pack')
     .addHelpText(
       'after',
       '\nExamples:\n  rackboot image build d12 --layers debian-installer\n  rackboot image build d12 --layers ./rack7:debian-installer --set mirror=10.0.0.2',
@@ -56,6 +56,7 @@ export function registerBuild(image: Command, context: Context): void {
               ),
               settings: { ...inputs.settings, ...options.set },
               edits: options.discardEdits === true ? [] : inputs.edits,
+              packed: options.discardEdits === true ? {} : (inputs.packed ?? {}),
             };
           },
         });

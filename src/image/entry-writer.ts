@@ -1,0 +1,70 @@
+import type { PlacedEntry } from './archive-index.js';
+import { encodeHeader, padding4 } from './cpio/header.js';
+import { canonicalPath, pathToText } from './cpio/path.js';
+import type { PlannedEntry } from './edit-plan.js';
+import { ImageError } from './errors.js';
+import type { Segmenter } from './segmenter.js';
+
+/** What of an entry is written before its data. */
+export type WrittenEntry = Pick<PlannedEntry, 'rawName' | 'header' | 'target'>;
+
+/** Writes entries one after another into a segmenter. */
+export class EntryWriter {
+  readonly #out: Segmenter;
+
+  constructor(out: Segmenter) {
+    this.#out = out;
+  }
+
+  /** An entry with a new header and `data`, which must give as many bytes as the header says. */
+  async entry(planned: WrittenEntry, data: AsyncIterable<Buffer>): Promise<void> {
+    const { size } = planned.header;
+    await this.head(planned);
+    let written = 0;
+    for await (const chunk of data) {
+      written += chunk.length;
+      await this.#out.push(chunk);
+    }
+    if (written !== size) {
+      throw new ImageError(
+        'TRUNCATED',
+        `${pathToText(canonicalPath(planned.rawName))}: ${written} bytes were read where ${size} were announced; the file changed while it was read, try again`,
+      );
+    }
+    await this.#out.push(Buffer.alloc(padding4(size)));
+  }
+
+  /** An entry's header and name; its data is to follow. */
+  async head({ header, rawName, target }: WrittenEntry): Promise<void> {
+    const head = encodeHeader(header, rawName);
+    const offset = this.#out.position;
+    const dataOffset = offset + head.length;
+    this.#out.entry({
+      header: { ...header, nameSize: rawName.length + 1 },
+      rawName,
+      offset,
+      dataOffset,
+      end: dataOffset + header.size + padding4(header.size),
+      ...(target === undefined ? {} : { target }),
+    });
+    await this.#out.push(head);
+  }
+
+  /** An entry exactly as it stood. */
+  async copy(entry: PlacedEntry, bytes: AsyncIterable<Buffer>): Promise<void> {
+    const offset = this.#out.position;
+    const by = offset - entry.offset;
+    this.#out.entry({ ...entry, offset, dataOffset: entry.dataOffset + by, end: entry.end + by });
+    await this.bytes(bytes);
+  }
+
+  /** Bytes that belong to no entry that begins here. */
+  async bytes(bytes: AsyncIterable<Buffer>): Promise<void> {
+    for await (const chunk of bytes) await this.#out.push(chunk);
+  }
+
+  /** Ends the segment. */
+  flush(): Promise<void> {
+    return this.#out.flush('entries');
+  }
+}

@@ -1,0 +1,70 @@
+import type { PlacedEntry } from '../archive-index.js';
+import { isDirectory, isSymlink } from '../cpio/header.js';
+import { isSafe, joinPath, parentOf, pathToText, ROOT, type ArchivePath } from '../cpio/path.js';
+import { ImageError } from '../errors.js';
+
+/** Symbolic links followed before a path counts as a loop (path_resolution(7): 40). */
+const MAX_LINKS = 40;
+
+/**
+ * Where each entry lies once all are unpacked one after another, as the kernel would: below the image's root, with the
+ * symbolic links among the parents of its name followed inside the image, so that no path leads out of it. Of several
+ * at one place the last counts. Throws ImageError UNSAFE_PATH or EXTRACT_FAILED, naming the entry and its offset.
+ */
+export function placeEntries(entries: readonly PlacedEntry[]): Map<ArchivePath, PlacedEntry> {
+  const placed = new Map<ArchivePath, PlacedEntry>();
+  const directories = new Set<ArchivePath>([ROOT]);
+  for (const entry of entries) {
+    const path = placeOf(entry, placed);
+    const standing = placed.get(path);
+    const wasDirectory = directories.has(path);
+    if (wasDirectory !== isDirectory(entry.header.mode) && (wasDirectory || standing !== undefined)) {
+      throw failed(entry, 'stands where an earlier entry made something else');
+    }
+    for (let up = parentOf(path); !directories.has(up); up = parentOf(up)) {
+      if (placed.has(up)) throw failed(entry, `lies below ${pathToText(up)}, which is no directory`);
+      directories.add(up);
+    }
+    if (isDirectory(entry.header.mode)) directories.add(path);
+    placed.set(path, entry);
+  }
+  return placed;
+}
+
+function placeOf(entry: PlacedEntry, placed: ReadonlyMap<ArchivePath, PlacedEntry>): ArchivePath {
+  if (!isSafe(entry.path)) {
+    throw new ImageError(
+      'UNSAFE_PATH',
+      `${pathToText(entry.path)} at offset ${entry.offset} of the archive leaves the image; nothing was unpacked, delete the entry first: rackboot image delete`,
+    );
+  }
+  if (entry.path === ROOT) return ROOT;
+  const name = entry.path.slice(entry.path.lastIndexOf('/') + 1);
+  let done: ArchivePath = ROOT;
+  const parent = parentOf(entry.path);
+  const ahead = parent === ROOT ? [] : parent.split('/').reverse();
+  for (let links = 0; ahead.length > 0;) {
+    const step = ahead.pop() ?? '';
+    const next = step === '..' ? parentOf(done) : joinPath(done, step);
+    const target = placed.get(next);
+    if (target === undefined || !isSymlink(target.header.mode) || target.target === undefined) {
+      done = next;
+      continue;
+    }
+    if (++links > MAX_LINKS) throw failed(entry, 'lies behind a loop of symbolic links');
+    if (target.target.startsWith('/')) done = ROOT;
+    ahead.push(
+      ...target.target
+        .split('/')
+        .filter((part) => part !== '' && part !== '.')
+        .reverse(),
+    );
+  }
+  return joinPath(done, name);
+}
+
+const failed = (entry: PlacedEntry, what: string): ImageError =>
+  new ImageError(
+    'EXTRACT_FAILED',
+    `${pathToText(entry.path)} at offset ${entry.offset} of the archive ${what}; nothing was unpacked, delete one of them first: rackboot image delete`,
+  );
