@@ -4,16 +4,17 @@
  * be bytes (latin-1).
  */
 export function linesOf(text: string): string[] {
-  return numberedLines(text).map(({ text }) => text);
-}
-
-/** As linesOf, each line with its number in the file, from 1. */
-export function numberedLines(text: string): { readonly line: number; readonly text: string }[] {
   return text
     .split('\n')
-    .map((raw, index) => ({
-      line: index + 1,
-      text: raw.replace(/(^|[ \t\r\f\v])#.*$/s, '').replace(/^[ \t\r\f\v]+|[ \t\r\f\v]+$/g, ''),
-    }))
-    .filter(({ text }) => text !== '');
+    .map(strip)
+    .filter((line) => line !== '');
+}
+
+/** `text` without what linesOf leaves out, but every line still where it was. */
+export function withoutComments(text: string): string {
+  return text.split('\n').map(strip).join('\n').replace(/\n+$/, '');
+}
+
+function strip(line: string): string {
+  return line.replace(/(^|[ \t\r\f\v])#.*$/s, '').replace(/^[ \t\r\f\v]+|[ \t\r\f\v]+$/g, '');
 }

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../errors.js';
 import type { BlobWriter } from '../store/types.js';
-import { linesOf } from './comments.js';
+import { linesOf, withoutComments } from './comments.js';
 import { pathFromBytes } from './cpio/path.js';
 import { readDrivers } from './drivers/read-drivers.js';
 import { ImageError } from './errors.js';
@@ -54,7 +54,7 @@ export async function readLayer(
     ...(names.includes('drivers')
       ? { drivers: await readDrivers(path.join(layer.dir, 'drivers'), writer, note) }
       : {}),
-    bootargs: linesOf((await readText(layer, 'bootargs')) ?? '').join(' '),
+    bootargs: withoutComments((await readText(layer, 'bootargs')) ?? ''),
     ...(answer === undefined
       ? {}
       : {

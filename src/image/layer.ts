@@ -28,7 +28,7 @@ export interface LayerSnapshot {
   readonly exlist?: Exlist;
   readonly mtree?: readonly MtreeEntry[];
   readonly drivers?: DriverSet;
-  readonly bootargs: string; // words of the kernel line, may hold Liquid expressions
+  readonly bootargs: string; // words of the kernel line, on the lines of the file; may hold Liquid expressions
   readonly answer?: { readonly name: string; readonly template: Digest };
 }
 

@@ -36,10 +36,25 @@ function templateError(error: unknown, name: string, variables: object): Templat
   const mend =
     unknown === undefined
       ? 'see the Liquid syntax in docs/templates.md'
-      : `known are: ${Object.keys(variables).join(', ')}; for an optional one write {{ ${unknown} | default: '' }}`;
+      : `${knownBeside(unknown, variables)}; for an optional one write {{ ${unknown} | default: '' }}`;
   return new TemplateError(
     'BAD_TEMPLATE',
     `${name}${where === null ? '' : ` line ${where[1] ?? '?'}`}: ${what}; ${mend}`,
     { cause: error },
   );
+}
+
+/** What stands where `unknown` was looked for: for `node.x` the members of `node`. */
+function knownBeside(unknown: string, variables: object): string {
+  const steps = unknown.split('.').slice(0, -1);
+  let scope: unknown = variables;
+  let name = '';
+  for (const step of steps) {
+    const inner: unknown = Object.entries(Object(scope) as object).find(([key]) => key === step)?.[1];
+    if (typeof inner !== 'object' || inner === null) break;
+    scope = inner;
+    name += `${step}.`;
+  }
+  const known = Object.keys(Object(scope) as object).map((key) => name + key);
+  return known.length === 0 ? `${name.slice(0, -1)} is empty` : `known are: ${known.join(', ')}`;
 }

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { linesOf, numberedLines } from '../../src/image/comments.js';
+import { linesOf, withoutComments } from '../../src/image/comments.js';
 
 for (const [text, lines] of [
   ['', []],
@@ -13,6 +13,6 @@ for (const [text, lines] of [
   });
 }
 
-test('lines are numbered as in the file', (t) => {
-  t.deepEqual(numberedLines('# x\n\na\n'), [{ line: 3, text: 'a' }]);
+test('without comments every line is where it was', (t) => {
+  t.is(withoutComments('# x\n\na # y\n  b\n\n'), '\n\na\nb');
 });

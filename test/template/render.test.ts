@@ -32,7 +32,7 @@ for (const [text, expected] of rows) {
 const wrong: readonly (readonly [string, RegExp])[] = [
   [
     'one\n{{ node.nmae }}',
-    /^configs\/x\/a\.liquid line 2: undefined variable: node\.nmae; known are: node, server/,
+    /^configs\/x\/a\.liquid line 2: undefined variable: node\.nmae; known are: node\.name, node\.mac, /,
   ],
   ['{{ node.ip }}', /line 1: undefined variable: node\.ip/],
   ['\n\n{{ x | nosuch }}', /line 3: undefined filter: nosuch/],
