@@ -109,9 +109,13 @@ export function registerCompletion(program: Command, context: Context): void {
         read().catch(() => []);
       const found = await complete(program, words, {
         osimages: () =>
-          list(async () => (await (await context.openStore()).store.osimages.list()).map(({ name }) => name)),
+          list(async () =>
+            (await (await context.openStore('read')).store.osimages.list()).map(({ name }) => name),
+          ),
         nodes: () =>
-          list(async () => (await (await context.openStore()).store.nodes.list()).map(({ name }) => name)),
+          list(async () =>
+            (await (await context.openStore('read')).store.nodes.list()).map(({ name }) => name),
+          ),
       });
       context.stdout.write(found.map((word) => `${word}\n`).join(''));
     });

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { RackbootError } from '../errors.js';
 import { openSite, type Site } from '../site/site.js';
 import type { Store } from '../store/records.js';
-import { openStore } from '../store/store.js';
+import { openStore, openStoreToRead } from '../store/store.js';
 
 /** A command line that cannot be obeyed as written; exits 2. */
 export class UsageError extends RackbootError<'USAGE'> {
@@ -25,8 +25,11 @@ export interface Context {
   note(line: string): void;
   /** The site's configuration; the database stays closed. */
   openSite(): Promise<Site>;
-  /** The site with its store, closed when the command ends. */
-  openStore(): Promise<{ readonly site: Site; readonly store: Store }>;
+  /**
+   * The site with its store, closed when the command ends. A command that only looks something up asks to `read`: it
+   * works on a site that cannot be written, too.
+   */
+  openStore(use?: 'read' | 'write'): Promise<{ readonly site: Site; readonly store: Store }>;
 }
 
 /** A Context over the program's global options, and the function that closes what it opened. */
@@ -52,8 +55,11 @@ export function createContext(
       streams.stderr.write(`${line}\n`);
     },
     openSite: () => openSite(context.siteDir),
-    openStore() {
-      opened ??= openSite(context.siteDir).then(async (site) => ({ site, store: await openStore(site) }));
+    openStore(use = 'write') {
+      opened ??= openSite(context.siteDir).then(async (site) => ({
+        site,
+        store: await (use === 'read' ? openStoreToRead(site) : openStore(site)),
+      }));
       return opened;
     },
   };

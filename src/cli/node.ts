@@ -104,7 +104,7 @@ export function registerNode(program: Command, context: Context): void {
     .argument('[noderange]', 'which; all without it')
     .addHelpText('after', examples('node ls', 'node ls rack1', '--json node ls') + RANGE_HELP)
     .action(async (range: string | undefined) => {
-      const { store } = await context.openStore();
+      const { store } = await context.openStore('read');
       const nodes = await selectNodes(store.nodes, range);
       const assignments = await assignmentsOf(store, nodes);
       context.print(
@@ -131,7 +131,7 @@ export function registerNode(program: Command, context: Context): void {
     .argument('<noderange>', 'which')
     .addHelpText('after', examples('node show n1', "--json node show 'n[1-4]'") + RANGE_HELP)
     .action(async (range: string) => {
-      const { store } = await context.openStore();
+      const { store } = await context.openStore('read');
       const nodes = await selectNodes(store.nodes, range);
       const assignments = await assignmentsOf(store, nodes);
       context.print(
@@ -162,7 +162,7 @@ export function registerNode(program: Command, context: Context): void {
       examples("nodels 'rack[1-4]n[01-32],-rack2n05'", 'nodels --compat 1-4') + RANGE_HELP,
     )
     .action(async (range: string | undefined, options: { compat?: boolean }) => {
-      const { store } = await context.openStore();
+      const { store } = await context.openStore('read');
       const names =
         options.compat === true && range !== undefined
           ? compatNames(range, await store.nodes.list())

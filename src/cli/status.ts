@@ -23,7 +23,7 @@ export function registerStatus(program: Command, context: Context): void {
       '\nExamples:\n  rackboot status\n  rackboot status rack1 --watch\n  rackboot --json status n1',
     )
     .action(async (range: string | undefined, options: { watch?: boolean }) => {
-      const { store } = await context.openStore();
+      const { store } = await context.openStore(options.watch === true ? 'write' : 'read');
       if (options.watch === true) {
         await watch(context, store, range);
         return;

@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import type { Site } from '../site/site.js';
+import { codeOf } from '../errors.js';
 import { fileError } from './errors.js';
 import { collectGarbage } from './gc.js';
 import { requireDatabaseOf, requireSameStore } from './identity.js';
@@ -28,6 +29,23 @@ export interface StoreOptions {
 }
 
 /**
+ * Opens the store of a site to look something up. A site on SQLite that cannot be written is opened as it lies: what
+ * would change it is StoreError READ_ONLY, and nothing is held from a gc elsewhere. Throws as openStore.
+ */
+export async function openStoreToRead(site: Site, options: StoreOptions = {}): Promise<Store> {
+  const address = addressOf(site);
+  const isFrozen =
+    address.kind === 'sqlite' &&
+    (await requireWritable(site.dir).then(
+      () => false,
+      (error: unknown) => codeOf(error) === 'READ_ONLY',
+    ));
+  if (!isFrozen) return openStore(site, options);
+  const database = await StateDatabase.openFrozen(address.path);
+  return siteStore(new StoreLayout(site.paths.store), database, options);
+}
+
+/**
  * Opens the store of a site, making the database and directories that are missing. Any number of processes may have it
  * open. Throws StoreError READ_ONLY, DISK_FULL, DATABASE_NEWER, DATABASE_DAMAGED, DATABASE_UNREACHABLE,
  * STORE_MISMATCH.
@@ -45,6 +63,10 @@ export async function openStore(site: Site, options: StoreOptions = {}): Promise
     await database.close();
     throw error;
   }
+  return siteStore(layout, database, options);
+}
+
+function siteStore(layout: StoreLayout, database: StateDatabase, options: StoreOptions): Store {
   return new SiteStore(database, layout, options.now ?? Date.now, options.limits ?? defaultLimits);
 }
 
@@ -110,6 +132,7 @@ class SiteStore implements Store {
   }
 
   async read<T>(purpose: string, generations: readonly GenerationName[], body: () => Promise<T>): Promise<T> {
+    if (this.#database.isFrozen) return body();
     const leases: ProcessLease[] = [];
     try {
       for (const generation of generations)

@@ -46,7 +46,7 @@ Examples:
   rackboot image diff d12 --with ./rootimg`,
     )
     .action(async (name: string, before: string | undefined, after: string | undefined, options: Options) => {
-      const { store } = await context.openStore();
+      const { store } = await context.openStore('read');
       const { current } = await findOsimage(store, name);
       const history = await store.osimages.history(name);
       const how = { text: options.text === true };

@@ -13,7 +13,7 @@ export function registerLists(image: Command, context: Context): void {
     .description('Lists the osimages with their current generation.')
     .addHelpText('after', '\nExample:\n  rackboot image ls --json')
     .action(async () => {
-      const { store } = await context.openStore();
+      const { store } = await context.openStore('read');
       const rows: { record: GenerationRecord; manifest: GenerationManifest; nodes: number }[] = [];
       const assignments = await store.nodes.assignments();
       for (const osimage of await store.osimages.list()) {
@@ -56,7 +56,7 @@ export function registerLists(image: Command, context: Context): void {
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations by number or id')
     .addHelpText('after', '\nExamples:\n  rackboot image show d12\n  rackboot image show d12@1 --json')
     .action(async (reference: string) => {
-      const { store } = await context.openStore();
+      const { store } = await context.openStore('read');
       const record = await findGeneration(store, reference);
       const manifest = manifestOf(record);
       const stored: { path: string; referenced: number }[] = [];
@@ -78,7 +78,7 @@ export function registerLists(image: Command, context: Context): void {
     .argument('<osimage>', 'the osimage')
     .addHelpText('after', '\nExample:\n  rackboot image history d12 --json')
     .action(async (name: string) => {
-      const { store } = await context.openStore();
+      const { store } = await context.openStore('read');
       const current = await findGeneration(store, name);
       const history = await store.osimages.history(name);
       context.print(

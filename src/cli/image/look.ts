@@ -17,7 +17,7 @@ export function registerLooks(image: Command, context: Context): void {
     options: ArchiveOptions,
     look: (opened: OpenArchive) => Promise<void>,
   ): Promise<void> => {
-    const { store } = await context.openStore();
+    const { store } = await context.openStore('read');
     const record = await findGeneration(store, reference);
     const manifest = manifestOf(record);
     const { archive, part } = archiveOf(manifest, options);
@@ -66,7 +66,7 @@ export function registerLooks(image: Command, context: Context): void {
     .option('--archive <file>', 'the archive file; by default the one the default boot entry loads')
     .addHelpText('after', '\nExample:\n  rackboot image parts d12')
     .action(async (reference: string, options: { archive?: string }) => {
-      const { store } = await context.openStore();
+      const { store } = await context.openStore('read');
       const record = await findGeneration(store, reference);
       const manifest = manifestOf(record);
       const { archive } = archiveOf(manifest, options);

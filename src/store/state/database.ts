@@ -20,14 +20,22 @@ export type DatabaseAddress =
 export class StateDatabase {
   readonly kind: DatabaseKind;
   readonly name: string; // what errors call it: the file, or the URL without its user
+  readonly isFrozen: boolean; // opened as it lies, to be read alone
   readonly #db: Kysely<Tables>;
   readonly #reader: Kysely<Tables>;
 
-  private constructor(kind: DatabaseKind, name: string, db: Kysely<Tables>, reader: Kysely<Tables>) {
+  private constructor(
+    kind: DatabaseKind,
+    name: string,
+    db: Kysely<Tables>,
+    reader: Kysely<Tables>,
+    isFrozen = false,
+  ) {
     this.kind = kind;
     this.name = name;
     this.#db = db;
     this.#reader = reader;
+    this.isFrozen = isFrozen;
   }
 
   /**
@@ -42,6 +50,22 @@ export class StateDatabase {
     } catch (error) {
       await opened.close().catch(() => undefined);
       throw databaseError(error, opened.name);
+    }
+    return opened;
+  }
+
+  /**
+   * Opens a SQLite file that cannot be written, as it is: every `write` is StoreError READ_ONLY. Throws StoreError
+   * READ_ONLY when there is none, or one that has to be migrated first; DATABASE_NEWER, DATABASE_DAMAGED.
+   */
+  static async openFrozen(path: string): Promise<StateDatabase> {
+    const db = new Kysely<Tables>({ dialect: new SqliteFileDialect(path, 'frozen') });
+    const opened = new StateDatabase('sqlite', path, db, db, true);
+    try {
+      if (!(await opened.#isCurrent())) throw readOnly(path, 'is of an older rackboot and read-only');
+    } catch (error) {
+      await opened.close().catch(() => undefined);
+      throw databaseError(error, path);
     }
     return opened;
   }
@@ -76,6 +100,7 @@ export class StateDatabase {
     body: (trx: Transaction<Tables>) => Promise<T>,
     options: { durable: boolean } = { durable: true },
   ): Promise<T> {
+    if (this.isFrozen) throw readOnly(this.name, 'is read-only');
     try {
       return await (this.kind === 'sqlite'
         ? this.#writeSqlite(body, options)
@@ -113,7 +138,8 @@ export class StateDatabase {
     });
   }
 
-  async #migrate(): Promise<void> {
+  /** Whether nothing is left to migrate. Throws StoreError DATABASE_NEWER. */
+  async #isCurrent(): Promise<boolean> {
     const migrations = migrationsFor(this.kind);
     const applied = await this.#appliedMigrations();
     const unknown = applied.find((name) => migrations[name] === undefined);
@@ -123,7 +149,12 @@ export class StateDatabase {
         `${this.name}: written by a newer rackboot (it has '${unknown}'); use that version, or a backup from before it.`,
       );
     }
-    if (applied.length === Object.keys(migrations).length) return;
+    return applied.length === Object.keys(migrations).length;
+  }
+
+  async #migrate(): Promise<void> {
+    if (await this.#isCurrent()) return;
+    const migrations = migrationsFor(this.kind);
     const migrator = new Migrator({ db: this.#db, provider: { getMigrations: async () => migrations } });
     for (let attempt = 1; ; attempt++) {
       const { error } = await migrator.migrateToLatest();
@@ -147,6 +178,13 @@ export class StateDatabase {
 function isRace(error: unknown): boolean {
   const code = codeOf(error) ?? '';
   return /^(?:SQLITE_ERROR|SQLITE_SCHEMA|SQLITE_CONSTRAINT.*|23505|42P07|40001|40P01)$/.test(code);
+}
+
+function readOnly(name: string, what: string): StoreError {
+  return new StoreError(
+    'READ_ONLY',
+    `${name} ${what}: make it and its directory writable, or use a copy of the site.`,
+  );
 }
 
 function withoutSecrets(url: string): string {

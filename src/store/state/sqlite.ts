@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import SqliteDatabase, { type Database, type Statement } from 'better-sqlite3';
 import {
@@ -17,6 +17,9 @@ import {
 import { codeOf } from '../../errors.js';
 import { StoreError } from '../errors.js';
 
+/** What a connection is for; `frozen`: to read a file in a directory that cannot be written. */
+export type SqliteUse = 'read' | 'write' | 'frozen';
+
 const patienceMs = 60_000;
 const keptStatements = 200;
 
@@ -27,9 +30,9 @@ const keptStatements = 200;
  */
 export class SqliteFileDialect implements Dialect {
   readonly #path: string;
-  readonly #use: 'read' | 'write';
+  readonly #use: SqliteUse;
 
-  constructor(path: string, use: 'read' | 'write') {
+  constructor(path: string, use: SqliteUse) {
     this.#path = path;
     this.#use = use;
   }
@@ -59,17 +62,21 @@ class TransactionalDdlAdapter extends SqliteAdapter {
 
 class SqliteFileDriver implements Driver {
   readonly #path: string;
-  readonly #use: 'read' | 'write';
+  readonly #use: SqliteUse;
   #connection: SqliteConnection | undefined;
   #users: Promise<void> = Promise.resolve();
   #free: (() => void) | undefined;
 
-  constructor(path: string, use: 'read' | 'write') {
+  constructor(path: string, use: SqliteUse) {
     this.#path = path;
     this.#use = use;
   }
 
   async init(): Promise<void> {
+    if (this.#use === 'frozen') {
+      this.#connection = new SqliteConnection(openFrozen(this.#path));
+      return;
+    }
     makePrivateFile(this.#path);
     const database = new SqliteDatabase(this.#path, { timeout: 0 });
     try {
@@ -162,6 +169,19 @@ class SqliteConnection implements DatabaseConnection {
     }
     return statement;
   }
+}
+
+/**
+ * Opens a database in a directory that cannot be written. SQLite reads one in WAL mode there only with the -wal and
+ * -shm files of a process that uses it (sqlite.org/wal.html, "Read-Only Databases"); without them it is read as it
+ * lies, from a copy in memory whose header says that it has no WAL (fileformat2.html, offsets 18 and 19).
+ */
+function openFrozen(path: string): Database {
+  const wal = statSync(`${path}-wal`, { throwIfNoEntry: false });
+  if (wal !== undefined && wal.size > 0) return new SqliteDatabase(path, { readonly: true, timeout: 0 });
+  const copy = readFileSync(path);
+  copy.fill(1, 18, 20);
+  return new SqliteDatabase(copy, { readonly: true });
 }
 
 /**
