@@ -162,15 +162,21 @@ test('what a node fetches enters its history; what strangers fetch does not', as
   await site.servers.service.transfers.flush();
   const events = (await site.store.events.ofNode('n1', 50)).reverse();
   t.deepEqual(
-    events.map(({ stage, bytes, generation, client }) => ({ stage, bytes, generation, client })),
+    events.slice(0, 2).map(({ stage, bytes, generation, client }) => ({ stage, bytes, generation, client })),
     [
       { stage: 'kernel', bytes: 300_000, generation: id, client: '127.0.0.11' },
       { stage: 'initrd', bytes: 1_200_000, generation: id, client: '127.0.0.11' },
-      { stage: 'tree', bytes: 3_000, generation: id, client: '127.0.0.11' },
     ],
   );
-  t.regex(events[2]?.detail ?? '', /^30 requests, the last for p\d+$/);
-  t.is(await site.store.events.lastId(), events[2]?.id ?? 0);
+  // One event, or a few where the machine is so slow that there are pauses between the requests.
+  const gathered = events.slice(2);
+  t.true(gathered.length < 6, `${gathered.length} events`);
+  for (const event of gathered) t.like(event, { stage: 'tree', generation: id, client: '127.0.0.11' });
+  t.is(
+    gathered.reduce((sum, event) => sum + (event.bytes ?? 0), 0),
+    3_000,
+  );
+  t.is(await site.store.events.lastId(), events.at(-1)?.id ?? 0);
 });
 
 test('a client that stops reading costs no memory, and one that goes away ends its transfer', async (t) => {
