@@ -168,8 +168,8 @@ async function gather(
   const mode = onlyRecord ? (file.type ?? 0) | (file.mode ?? 0o600) : modeOf(file, before, record);
   const target = isSymlink(mode) ? await readlink(place, { encoding: 'latin1' }) : undefined;
   const content = onlyRecord ? contentOf(Buffer.alloc(0)) : contentOfFile(place, file, target, numbers);
-  const ownedBy =
-    base.record?.origin.owners === 'record' || onlyRecord ? (record ?? { uid: 0, gid: 0 }) : file;
+  const keptAside = base.record?.origin.owners === 'record' && !onlyRecord;
+  const ownedBy = keptAside ? (record ?? { uid: 0, gid: 0 }) : file;
   const rdev = onlyRecord ? file.rdev : splitDevice(file.rdev);
   const device = (mode & S_IFMT) === S_IFCHR || (mode & S_IFMT) === S_IFBLK;
   const header: Omit<CpioHeader, 'nameSize'> = {
