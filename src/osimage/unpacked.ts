@@ -48,6 +48,18 @@ export async function unpackOsimage(
   privileged: boolean,
 ): Promise<UnpackResult> {
   const record = await findGeneration(store, reference);
+  return store.read('image unpack', [record], () =>
+    unpackGeneration(store, record, directory, choice, privileged),
+  );
+}
+
+async function unpackGeneration(
+  store: Store,
+  record: GenerationRecord,
+  directory: string,
+  choice: ArchiveChoice,
+  privileged: boolean,
+): Promise<UnpackResult> {
   const manifest = manifestOf(record);
   const archive = choice.archive ?? mainArchive(manifest);
   const descriptor = await descriptorOf(store, manifest, archive);
