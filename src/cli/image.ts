@@ -3,6 +3,7 @@ import type { Context } from './context.js';
 import { registerBuild } from './image/build.js';
 import { registerChanges } from './image/change.js';
 import { registerDiff } from './image/diff.js';
+import { registerEdit } from './image/edit.js';
 import { registerHistory } from './image/history.js';
 import { registerImageIso } from './image/iso.js';
 import { registerImport } from './image/import.js';
@@ -17,6 +18,7 @@ export function registerImage(program: Command, context: Context): void {
   registerBuild(image, context);
   registerChanges(image, context);
   registerUnpack(image, context);
+  registerEdit(image, context);
   registerLists(image, context);
   registerLooks(image, context);
   registerDiff(image, context);

@@ -51,10 +51,9 @@ export function* snapshotBlobs(snapshot: LayerSnapshot): Generator<Digest> {
 
 /**
  * What a layer changes in an archive: first its removals and its exlist, then its overlay, owned by root, then what its
- * mtree file says, then its firmware. Its kernel modules depend on the image: see layeredEdits. `name` is for messages.
+ * mtree file says, then its firmware. Its kernel modules depend on the image: see layeredEdits. `from` is for messages.
  */
-export function layerEdits(name: string, snapshot: LayerSnapshot, blobs: BlobReader): Edit[] {
-  const from = `layer ${name}`;
+export function layerEdits(from: string, snapshot: LayerSnapshot, blobs: BlobReader): Edit[] {
   const removals = snapshot.removals.map((path): Edit => ({
     op: 'delete',
     path: canonicalPath(path),

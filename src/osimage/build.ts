@@ -9,7 +9,7 @@ import type { Digest } from '../store/digest.js';
 import { blobsOf, readBlob } from '../store/extents.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
-import { adHocToEdit } from './ad-hoc.js';
+import { adHocBlobs, adHocEdits } from './ad-hoc.js';
 import { storeArchiveArtifact, type StoredArtifact } from './artifacts.js';
 import { OsimageError } from './errors.js';
 import { findGeneration } from './find.js';
@@ -175,7 +175,7 @@ async function buildArchives(
       ...(path === main && !holdsLayers(packed, inputs)
         ? await layeredEdits(base, layers, bootedKernels(manifest, path), store.blobs)
         : []),
-      ...inputs.edits.filter((edit) => edit.archive === path).map((edit) => adHocToEdit(edit, store.blobs)),
+      ...(await adHocEdits(inputs.edits, path, store.blobs)),
     ];
     const descriptor = await spliceArchive(base, edits, {
       blobs: store.blobs,
@@ -238,7 +238,7 @@ async function blobsNeeded(
     needed.add(digest);
     for (const blob of snapshotBlobs(snapshot)) needed.add(blob);
   }
-  for (const edit of manifest.inputs.edits) if (edit.op === 'put' && edit.size > 0) needed.add(edit.blob);
+  for (const blob of await adHocBlobs(manifest.inputs.edits, store.blobs)) needed.add(blob);
   return needed;
 }
 

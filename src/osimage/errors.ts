@@ -8,7 +8,10 @@ export type OsimageErrorCode =
   | 'BAD_NAME'
   | 'BAD_SOURCE'
   | 'UNKNOWN_FAMILY'
-  | 'BAD_MANIFEST';
+  | 'BAD_MANIFEST'
+  | 'NO_ROOT'
+  | 'COMMAND_FAILED'
+  | 'SIZE_LIMIT';
 
 /** An osimage that cannot be imported, built or found, and the mend. */
 export class OsimageError extends RackbootError<OsimageErrorCode> {

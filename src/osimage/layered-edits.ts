@@ -31,7 +31,7 @@ export async function layeredEdits(
   blobs: BlobReader,
 ): Promise<Edit[]> {
   const lowestFirst = [...layers].reverse();
-  const contents = lowestFirst.map(({ name, snapshot }) => layerEdits(name, snapshot, blobs));
+  const contents = lowestFirst.map(({ name, snapshot }) => layerEdits(`layer ${name}`, snapshot, blobs));
   if (!layers.some(({ snapshot }) => (snapshot.drivers?.modules.length ?? 0) > 0)) return contents.flat();
 
   const entries = await loadEntries(base, blobs);

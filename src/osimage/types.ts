@@ -65,7 +65,7 @@ export interface GenerationInputs {
   readonly media: Digest; // digest over the imported files' paths and digests, as the vendor shipped them
   /** Highest first; each digest is that of the layer's snapshot blob (image/layer.ts: LayerSnapshot). */
   readonly layers: readonly { readonly name: string; readonly digest: Digest }[];
-  readonly edits: readonly AdHocEdit[]; // `image put`, `image delete`, `image chmod`, oldest first
+  readonly edits: readonly AdHocEdit[]; // `image put`, `delete`, `chmod`, `edit`, oldest first
   /** By archive: one that `image pack` made, in place of what the media held and of edits before. */
   readonly packed?: Readonly<Record<string, PackedArchive>>;
   readonly settings: Readonly<Record<string, string>>; // --set key=value; `settings.key` in templates
@@ -89,4 +89,10 @@ export type AdHocEdit = { readonly part?: number } & (
     }
   | { readonly op: 'delete'; readonly archive: string; readonly path: string }
   | { readonly op: 'chmod'; readonly archive: string; readonly path: string; readonly mode: number }
+  | {
+      readonly op: 'edit'; // what a command changed
+      readonly archive: string;
+      readonly command: string; // as a person would type it
+      readonly changes: Digest; // blob holding it as a layer's snapshot (image/layer.ts: encodeSnapshot)
+    }
 );

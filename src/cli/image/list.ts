@@ -128,6 +128,7 @@ function manifestJson(manifest: GenerationManifest): Record<string, unknown> {
     media: inputs.media,
     layers: inputs.layers,
     settings: inputs.settings,
+    epoch: inputs.epoch ?? null,
     edits: inputs.edits,
   };
 }
@@ -151,12 +152,15 @@ function describe(
         .map(([key, value]) => `${key}=${value}`)
         .join(' ') || 'none'
     }`,
+    `epoch        ${inputs.epoch ?? 'none'}`,
     `answer file  ${manifest.answer?.name ?? 'none'}`,
     ...manifest.boot.map(
       (entry) =>
         `boot         ${entry.label}: ${[entry.kernel, ...entry.initrds].join(' + ')}${entry.args === '' ? '' : `\n${INDENT}${foldWords(entry.args, INDENT.length)}`}`,
     ),
-    ...inputs.edits.map((edit) => `change       ${edit.op} ${edit.path} (${edit.archive})`),
+    ...inputs.edits.map(
+      (edit) => `change       ${edit.op} ${edit.op === 'edit' ? edit.command : edit.path} (${edit.archive})`,
+    ),
     '',
     textTable(
       ['FILE', 'SIZE', 'PARTS', 'SHA-256'],

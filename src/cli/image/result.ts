@@ -13,7 +13,7 @@ export function resultJson(
     counts,
   }: { record: GenerationRecord; manifest: GenerationManifest; counts: SegmentCounts },
   ms: number,
-): unknown {
+): Readonly<Record<string, unknown>> {
   return {
     osimage: record.osimage,
     generation: record.id,

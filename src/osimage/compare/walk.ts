@@ -12,18 +12,29 @@ export interface FoundFile {
   readonly info: BigIntStats;
 }
 
+/** What is special about a walk. */
+export interface WalkOptions {
+  /** Opens directories that this user owns and may not list, after what they were was read. */
+  readonly unlock?: boolean;
+  /** Leaves out what stands at a path, with all below it. */
+  readonly skip?: (path: ArchivePath) => boolean;
+}
+
 /**
- * Everything in `directory`, itself included, parents first; symbolic links are not followed. With `unlock`, directories
- * that this user owns and may not list are opened to it, after what they were was read. Throws ImageError UNREADABLE.
+ * Everything in `directory`, itself included, parents first; symbolic links are not followed. Throws ImageError
+ * UNREADABLE.
  */
-export async function* walkDirectory(directory: string, unlock = false): AsyncGenerator<FoundFile> {
+export async function* walkDirectory(
+  directory: string,
+  { unlock = false, skip = () => false }: WalkOptions = {},
+): AsyncGenerator<FoundFile> {
   const ahead: FoundFile[] = [await found(ROOT, Buffer.from(directory))];
   for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
     yield next;
     if (!isDirectory(Number(next.info.mode))) continue;
     for (const name of await namesIn(next.place, unlock)) {
-      const place = Buffer.concat([next.place, Buffer.from('/'), name]);
-      ahead.push(await found(joinPath(next.path, name.toString('latin1')), place));
+      const path = joinPath(next.path, name.toString('latin1'));
+      if (!skip(path)) ahead.push(await found(path, Buffer.concat([next.place, Buffer.from('/'), name])));
     }
   }
 }

@@ -1,0 +1,133 @@
+import { chmod, chown, link, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'ava';
+import { item } from '../image/newc.js';
+import { imageSite } from './image-site.js';
+
+const directory = (name: string): ReturnType<typeof item> => item({ name, mode: 0o040755, nlink: 2 });
+const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+
+const items = [
+  directory('etc'),
+  item({ name: 'etc/motd', data: Buffer.from('one\ntwo\nthree\n') }),
+  item({ name: 'etc/binary', data: Buffer.from([0, 1, 2]) }),
+  item({ name: 'etc/gone', data: Buffer.from('gone\n') }),
+  item({ name: 'etc/link', mode: 0o120777, data: Buffer.from('motd') }),
+].map((one) => ({ ...one, ...owner }));
+
+interface Diff {
+  readonly before: string;
+  readonly after: string;
+  readonly paths: readonly {
+    readonly archive: string;
+    readonly path: string;
+    readonly change: string;
+    readonly what: readonly string[];
+    readonly before?: Record<string, unknown>;
+    readonly after?: Record<string, unknown>;
+    readonly text?: string;
+  }[];
+}
+
+/** Lays `items` out as a directory, as the archive has them. */
+async function layOut(root: string): Promise<void> {
+  await mkdir(join(root, 'etc'), { recursive: true, mode: 0o755 });
+  for (const { name, mode, data } of items.slice(1)) {
+    if ((mode & 0o170000) === 0o120000) await symlink(data.toString(), join(root, name));
+    else await writeFile(join(root, name), data, { mode: mode & 0o777 });
+  }
+}
+
+test('diff --text shows how text files differ, and other files by size and digest alone', async (t) => {
+  const { work, rackboot, json } = await imageSite(t, items);
+  await writeFile(join(work, 'motd'), 'one\n2\nthree\n');
+  await writeFile(join(work, 'binary'), Buffer.from([0, 1, 2, 3]));
+  const put = await rackboot(
+    'image',
+    'put',
+    'x',
+    `${join(work, 'motd')}:/etc/motd`,
+    `${join(work, 'binary')}:/etc/binary`,
+  );
+  t.is(put.status, 0, put.err);
+  const diff = await json<Diff>('image', 'diff', 'x', '--text');
+  t.deepEqual(
+    diff.paths
+      .filter(({ what }) => what.includes('content'))
+      .map(({ path, before, after }) => [path, before?.['size'], after?.['size']]),
+    [
+      ['/etc/binary', 3, 4],
+      ['/etc/motd', 14, 12],
+    ],
+  );
+  t.deepEqual(
+    diff.paths.map(({ path, text }) => [path, text]),
+    [
+      ['/etc/binary', undefined],
+      ['/etc/motd', '--- a/etc/motd\n+++ b/etc/motd\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n'],
+    ],
+  );
+  const plain = await rackboot('image', 'diff', 'x');
+  t.regex(plain.out, /~ \/etc\/motd {2}content \(14 → 12 bytes\)/);
+  t.notRegex(plain.out, /@@/);
+});
+
+test('diff --with compares an image with a directory: nothing, then every kind of difference', async (t) => {
+  const { work, rackboot, json } = await imageSite(t, items);
+  const root = join(work, 'root');
+  await layOut(root);
+  t.deepEqual((await json<Diff>('image', 'diff', 'x', '--with', root)).paths, []);
+  t.regex((await rackboot('image', 'diff', 'x', '--with', root)).out, /no difference/);
+
+  await rm(join(root, 'etc', 'gone'));
+  await rm(join(root, 'etc', 'link'));
+  await symlink('binary', join(root, 'etc', 'link'));
+  await chmod(join(root, 'etc', 'binary'), 0o4711);
+  await writeFile(join(root, 'etc', 'motd'), 'new\n');
+  await link(join(root, 'etc', 'motd'), join(root, 'etc', 'added'));
+  if (owner.uid === 0) await chown(join(root, 'etc'), 5, 6);
+  const diff = await json<Diff>('image', 'diff', 'x', '--with', root);
+  t.deepEqual(
+    diff.paths.map(({ path, change, what }) => [path, change, ...what]),
+    [
+      ...(owner.uid === 0 ? [['/etc', 'changed', 'owner']] : []),
+      ['/etc/added', 'added'],
+      ['/etc/binary', 'changed', 'mode'],
+      ['/etc/gone', 'removed'],
+      ['/etc/link', 'changed', 'target'],
+      ['/etc/motd', 'changed', 'content'],
+    ],
+  );
+  const text = (await rackboot('image', 'diff', 'x', '--with', root)).out;
+  t.regex(text, /~ \/etc\/binary {2}mode 0644 → 4711/);
+  t.regex(text, /~ \/etc\/link {2}target motd → binary/);
+});
+
+test('diff --with reads an archive file, leaves nothing behind, and says what it cannot read', async (t) => {
+  const { dir, work, rackboot, json } = await imageSite(t, items);
+  const image = join(work, 'x.img');
+  const made = await rackboot('image', 'delete', 'x', '/etc/gone');
+  t.is(made.status, 0, made.err);
+  t.deepEqual((await json<Diff>('image', 'diff', 'x', '1', '--with', image)).paths, []);
+  const now = await json<Diff>('image', 'diff', 'x', '--with', image);
+  t.deepEqual(
+    now.paths.map(({ path, change }) => [path, change]),
+    [['/etc/gone', 'added']],
+  );
+  t.is(now.after, image);
+  t.deepEqual(await readdir(join(dir, 'store', 'scratch')), []);
+
+  await writeFile(join(work, 'text'), 'no archive');
+  for (const [words, expected] of [
+    [['--with', join(work, 'text')], /begins no cpio archive/],
+    [['--with', join(work, 'missing')], /no such file/],
+    [['1', '2', '--with', image], /--with stands for the second generation/],
+    [['--part', '1'], /go with --with/],
+  ] as const) {
+    const { status, err } = await rackboot('image', 'diff', 'x', ...words);
+    t.not(status, 0);
+    t.regex(err, expected);
+    t.is(err.trimEnd().split('\n').length, 1, err);
+  }
+  t.deepEqual(await readdir(join(dir, 'store', 'scratch')), []);
+});
