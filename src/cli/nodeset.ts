@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { foldNames } from '../node/fold.js';
+import { memoryWarnings } from '../node/memory-check.js';
 import { applyNodeset, describeAssignment, planNodeset, summarizePlan } from '../node/nodeset.js';
 import { selectNodes } from '../node/site-directory.js';
 import { parseTarget, resolveTarget } from '../node/target.js';
@@ -56,6 +57,7 @@ Examples:
       const resolved = await resolveTarget(target, store);
       const now = Date.now();
       const plan = planNodeset(nodes, resolved, current, now);
+      for (const line of await memoryWarnings(store, nodes, resolved)) context.note(`warning: ${line}`);
       if (target.kind === 'osimage' && names.length > 1)
         context.note(`${range} is ${names.length} nodes: ${foldNames(names)}`);
       if (options.dryRun !== true) await applyNodeset(store, plan, now, null);

@@ -16,6 +16,7 @@ import { findGeneration } from './find.js';
 import { generationId } from './generation-id.js';
 import { layeredEdits } from './layered-edits.js';
 import { artifactMap, manifestOf } from './manifest.js';
+import { requireFits } from './size-gate.js';
 import { checkTemplate } from './templates.js';
 import type {
   AnswerTemplate,
@@ -99,6 +100,7 @@ async function buildOnce(
     inputs,
   };
   await writer.seal();
+  await requireFits(store, request.osimage, current.manifest, manifest);
   const record = await store.osimages.publish(
     {
       osimage: request.osimage,

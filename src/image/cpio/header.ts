@@ -147,12 +147,7 @@ export function encodeHeader(header: Omit<CpioHeader, 'nameSize'>, rawName: stri
       `${nameToText(rawName.slice(0, 60))}…: a name of ${rawName.length} bytes; the kernel unpacks at most ${MAX_NAME_SIZE - 1}: give it a shorter path`,
     );
   }
-  if (header.size > MAX_FILE_SIZE) {
-    throw new ImageError(
-      'FILE_TOO_LARGE',
-      `${nameToText(rawName)}: ${header.size} bytes; newc holds at most ${MAX_FILE_SIZE}. Leave the file out of the archive and let the node fetch it`,
-    );
-  }
+  requireFileSize(header.size, nameToText(rawName));
   const fields = { ...header, nameSize };
   const text = FIELDS.map((name) => (fields[name] >>> 0).toString(16).toUpperCase().padStart(8, '0')).join(
     '',
@@ -160,6 +155,15 @@ export function encodeHeader(header: Omit<CpioHeader, 'nameSize'>, rawName: stri
   const encoded = Buffer.alloc(HEADER_SIZE + nameSize + padding4(HEADER_SIZE + nameSize));
   encoded.write(header.magic + text + rawName, 0, 'latin1');
   return encoded;
+}
+
+/** Throws ImageError FILE_TOO_LARGE when newc cannot hold a file of `size` bytes, which is called `name` in the message. */
+export function requireFileSize(size: number, name: string): void {
+  if (size <= MAX_FILE_SIZE) return;
+  throw new ImageError(
+    'FILE_TOO_LARGE',
+    `${name}: ${size} bytes; newc holds at most ${MAX_FILE_SIZE}. Leave the file out of the archive and let the node fetch it`,
+  );
 }
 
 const nameToText = (rawName: string): string => pathToText(canonicalPath(rawName));

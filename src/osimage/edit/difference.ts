@@ -5,6 +5,7 @@ import {
   isDirectory,
   isRegular,
   isSymlink,
+  requireFileSize,
   S_IFBLK,
   S_IFCHR,
   S_IFIFO,
@@ -12,7 +13,7 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from '../../image/cpio/header.js';
-import { parentOf, ROOT, type ArchivePath } from '../../image/cpio/path.js';
+import { canonicalPath, parentOf, pathToText, ROOT, type ArchivePath } from '../../image/cpio/path.js';
 import { splitDevice } from '../../image/device-number.js';
 import type { LayerFile, LayerSnapshot } from '../../image/layer.js';
 import { readLocalFile } from '../../image/local-file.js';
@@ -68,6 +69,7 @@ export async function storeDifference(
       stored.push(file);
       continue;
     }
+    requireFileSize(file.size, pathToText(canonicalPath(file.path)));
     const { digest, size } = await writer.putStream(readLocalFile(place));
     stored.push({ ...file, size, blob: digest });
   }

@@ -43,6 +43,7 @@ ln -s fd/0 "$root/dev/stdin"
 ln -s fd/1 "$root/dev/stdout"
 ln -s fd/2 "$root/dev/stderr"
 mkdir -m 1777 "$root/dev/shm"
+[ -n "$resolv" ] || ip link set lo up 2>/dev/null || :
 [ -z "$resolv" ] || mount --bind "$resolv" "$root/$at"
 printf '${READY.trim()}\\n' >&2
 exec 2>&3 3>&-
