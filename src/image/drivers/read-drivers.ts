@@ -26,6 +26,8 @@ export async function readDrivers(
   return reader.set();
 }
 
+const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;
+
 const isDocument = (name: string): boolean => name.startsWith('.') || /^README/i.test(name);
 
 class DriverReader {
@@ -120,7 +122,7 @@ class DriverReader {
         firmware += await this.#takeFirmware(path.join(dir, lib, 'firmware'), from.source);
       }
       this.#note(
-        `${file}: took ${modules} kernel modules and ${firmware} firmware files; left out ${others} other files, and ran none of its scripts`,
+        `${file}: took ${count(modules, 'kernel module')} and ${count(firmware, 'firmware file')}, left out ${count(others, 'other file')}, ran none of its scripts`,
       );
     });
   }

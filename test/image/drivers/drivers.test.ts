@@ -102,7 +102,7 @@ for (const [file, make] of [
       ],
     );
     t.deepEqual(notes, [
-      `DIR/${file}: took 1 kernel modules and 1 firmware files; left out 1 other files, and ran none of its scripts`,
+      `DIR/${file}: took 1 kernel module and 1 firmware file, left out 1 other file, ran none of its scripts`,
     ]);
     await t.throwsAsync(access(path.join(dir, `${file}.ran`)));
   });
