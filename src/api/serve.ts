@@ -6,7 +6,8 @@ import { createBootService, type BootService } from '../pxe/boot/service.js';
 import { bootTftpFiles, tftpStage } from '../pxe/boot/tftp-files.js';
 import type { DhcpDirectory } from '../pxe/dhcp/facts.js';
 import type { LoaderTable } from '../pxe/dhcp/loaders.js';
-import { type DhcpEvent, startDhcpServer } from '../pxe/dhcp/server.js';
+import type { DhcpEvent } from '../pxe/dhcp/event.js';
+import { describePlace, startDhcpServer } from '../pxe/dhcp/server.js';
 import { nodeAt } from '../pxe/http/boot-script-routes.js';
 import type { Route } from '../pxe/http/route.js';
 import { listenHttp } from '../pxe/http/server.js';
@@ -85,7 +86,7 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
     announcement.push(
       ...(dhcp.answering.length === 0
         ? ['DHCP is off: nothing is answered on any interface (dhcp.interfaces)']
-        : dhcp.answering.map((place) => `DHCP answers known nodes on ${place.interface} as ${place.server}`)),
+        : dhcp.answering.map(describePlace)),
     );
     return { url, service, tftpPort: tftp?.port ?? null, announcement, close };
   } catch (error) {
@@ -163,6 +164,7 @@ async function startDhcp(
     subnets: config.dhcp.subnets,
     directory: dhcpDirectory(service),
     loaders: loaderTable(config),
+    menus: config.dhcp.menus,
     tftpServer: tftpHost === undefined ? undefined : isAny(tftpHost) ? 'subnet' : { address: tftpHost },
     httpUrl: url,
     log: service.log,
@@ -208,12 +210,12 @@ function dhcpDirectory(service: BootService): DhcpDirectory {
 }
 
 async function recordDhcp(service: BootService, event: DhcpEvent): Promise<void> {
-  if (event.kind !== 'ack' || event.node === null) return;
+  if ((event.kind !== 'ack' && event.kind !== 'proxy') || event.node === null) return;
   await service.store.events.append({
     at: event.at,
     node: event.node,
     stage: 'dhcp',
-    detail: `${event.address ?? ''} for ${event.client}${event.bootFile === null ? '' : `, boot file ${event.bootFile}`}`,
+    detail: `${event.address ?? 'proxy'} for ${event.client}${event.bootFile === null ? '' : `, boot file ${event.bootFile}`}`,
     bytes: null,
     ms: null,
     generation: null,

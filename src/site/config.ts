@@ -75,6 +75,13 @@ const tftpLimits = z.strictObject({
     .meta({ examples: [16] }),
 });
 
+const macPrefix = z
+  .string()
+  .regex(
+    /^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,5}$/,
+    'must be a MAC address or its first octets, such as 52:54:00',
+  );
+
 const tftpClient = z
   .strictObject({
     network: z
@@ -82,14 +89,7 @@ const tftpClient = z
       .refine(isPrefix, 'must be a network in CIDR form, such as 10.77.3.0/24 or fd00:77::/64')
       .optional()
       .describe('Which clients: those with an address in this network'),
-    mac: z
-      .string()
-      .regex(
-        /^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,5}$/,
-        'must be a MAC address or its first octets, such as 52:54:00',
-      )
-      .optional()
-      .describe('Which clients: those whose MAC address begins so'),
+    mac: macPrefix.optional().describe('Which clients: those whose MAC address begins so'),
     blksize: blksize.optional().describe('The largest block for them, in bytes'),
     windowsize: windowsize.optional().describe('The largest window for them, in blocks'),
     options: z
@@ -117,9 +117,15 @@ const subnet = z
       .describe('DNS domain handed to the nodes')
       .meta({ examples: ['rack.example'] }),
     lease: seconds.default(3600).describe('How long a node may keep its address, in seconds'),
+    relays: z
+      .array(ipv4)
+      .default([])
+      .describe(
+        'The relays (giaddr) this network is behind; without any, whatever relay has an address in it',
+      ),
   })
-  .refine((value) => inNetwork(value.network, value.server), {
-    error: 'must be an address inside its network',
+  .refine((value) => value.relays.length > 0 || inNetwork(value.network, value.server), {
+    error: 'must be an address inside its network, unless relays names the relays the network is behind',
     path: ['server'],
   });
 
@@ -192,18 +198,26 @@ export const siteConfigSchema = z.strictObject({
       interfaces: z
         .record(
           z.string().regex(/^[^\s/]{1,15}$/, 'must be a network interface name'),
-          z.enum(['off', 'authoritative']),
+          z.enum(['off', 'proxy', 'authoritative']),
         )
         .default({})
         .describe(
-          'Which interfaces are answered: name: off or authoritative. An interface that is not named is never answered',
+          'Which interfaces are answered: name: off, proxy (boot files only, beside another DHCP server) or authoritative ' +
+            '(addresses too). An interface that is not named is never answered',
         ),
       subnets: z
         .array(subnet)
         .default([])
         .describe(
-          'The networks behind those interfaces: network, server, routers, nameServers, domain, lease',
+          'The networks behind those interfaces: network, server, routers, nameServers, domain, lease, relays',
         ),
+      menus: z
+        .array(macPrefix)
+        .optional()
+        .describe(
+          'ROMs that take a boot file from a proxy only out of a PXE menu, by MAC address or its first octets',
+        )
+        .meta({ examples: [['00:1b:21']] }),
       loaders: loaders
         .optional()
         .describe('Other first boot loaders than the usual ones, by firmware: bios, uefi-x64, uefi-arm64')

@@ -46,7 +46,7 @@ tftp:
     - { mac: '52:54:00', blksize: 1468, windowsize: 1 }
     - { network: 'fd00:77::/64', options: ignore }
 dhcp:
-  interfaces: { eth0: authoritative, br-lan.7: off }
+  interfaces: { eth0: authoritative, eth1: proxy, br-lan.7: off }
   subnets:
     - network: 10.77.0.0/24
       server: 10.77.0.1
@@ -55,6 +55,7 @@ dhcp:
       domain: rack.example
       lease: 600
     - { network: 192.168.0.0/16, server: 192.168.255.1 }
+    - { network: 10.88.0.0/24, server: 10.77.0.1, relays: [10.88.0.1] }
   loaders: { bios: my.kpxe, uefi-x64: my.efi, uefi-arm64: snponly-arm64.efi }
 install: { done: fetched, lastFile: '**/last.udeb', tokenTtl: 60 }
 serve: { holdGenerations: 1 }
@@ -78,7 +79,10 @@ serve: { holdGenerations: 1 }
     routers: [],
     nameServers: [],
     lease: 3600,
+    relays: [],
   });
+  t.is(config.dhcp.interfaces['eth1'], 'proxy');
+  t.is(config.dhcp.subnets[2]?.server, '10.77.0.1');
   t.is(config.dhcp.loaders?.['uefi-arm64'], 'snponly-arm64.efi');
   t.is(config.install.lastFile, '**/last.udeb');
 });
@@ -124,8 +128,8 @@ for (const [text, message] of [
   ['serve: { holdGenerations: 1.5 }', 'serve.holdGenerations must be a whole number of seconds'],
   ['serve: { holdGenerations: 1d }', 'serve.holdGenerations must be a whole number of seconds'],
   [
-    'dhcp:\n  interfaces:\n    eth0: proxy\n',
-    'line 3: dhcp.interfaces.eth0 must be one of: off, authoritative',
+    'dhcp:\n  interfaces:\n    eth0: on\n',
+    'line 3: dhcp.interfaces.eth0 must be one of: off, proxy, authoritative',
   ],
   ['dhcp: { interfaces: { "a/b": off } }', 'dhcp.interfaces.a/b must be a network interface name'],
   [`${subnet}server: 10.0.0.1`, 'dhcp.subnets.0.network is missing'],

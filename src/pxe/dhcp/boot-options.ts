@@ -1,14 +1,10 @@
+import { useBootFile } from './boot-menu.js';
 import type { Client } from './client.js';
 import type { DhcpFacts, KnownNode } from './facts.js';
 import { UNSPECIFIED } from './ipv4.js';
 import { loaderFor } from './loaders.js';
 import { OPTION, encapsulatingOption, findOption, textOption } from './options.js';
 import type { DhcpOption, DhcpPacket } from './packet.js';
-import type { Subnet } from './subnets.js';
-
-/** PXE specification 2.1 §2.2.1, PXE_DISCOVERY_CONTROL: with 8, a ROM loads the boot file and discovers nothing. */
-const PXE_DISCOVERY_CONTROL = 6;
-const USE_BOOT_FILE = 8;
 
 /** iPXE's option no-pxedhcp: do not wait for a proxyDHCP server. */
 const IPXE_NO_PXEDHCP = 176;
@@ -24,13 +20,16 @@ export interface BootAnswer {
   readonly options: readonly DhcpOption[];
 }
 
-/** What `client` is told to boot in reply to `request`. */
+/** What an answer about booting depends on besides who asks. */
+export type BootFacts = Pick<DhcpFacts, 'tftpServer' | 'httpUrl' | 'loaders'>;
+
+/** What `client` is told to boot in reply to `request` by us, who have the address `server` on its network. */
 export function bootAnswer(
   request: DhcpPacket,
   client: Client,
   node: KnownNode,
-  subnet: Subnet,
-  facts: DhcpFacts,
+  server: string,
+  facts: BootFacts,
 ): BootAnswer {
   if (client.kind === 'other') return nothing('it is an operating system');
   const { intent } = node;
@@ -40,7 +39,7 @@ export function bootAnswer(
   const echoed = echoOption(request, OPTION.clientMachineId);
   if (client.kind === 'ipxe' && client.features?.has('http') !== false) {
     const noProxy = { code: IPXE_NO_PXEDHCP, data: Buffer.of(1) };
-    return answer(intent.scriptUrl, subnet.server, [
+    return answer(intent.scriptUrl, server, [
       ...echoed,
       encapsulatingOption(OPTION.ipxe, [noProxy], { end: false }),
     ]);
@@ -56,11 +55,10 @@ export function bootAnswer(
     ]);
   }
   if (facts.tftpServer === undefined) return nothing('TFTP is off, and its firmware loads by TFTP');
-  const tftp = facts.tftpServer === 'subnet' ? subnet.server : facts.tftpServer.address;
-  const control = { code: PXE_DISCOVERY_CONTROL, data: Buffer.of(USE_BOOT_FILE) };
+  const tftp = facts.tftpServer === 'subnet' ? server : facts.tftpServer.address;
   return answer(loader, tftp, [
     ...(client.kind === 'pxe' ? [textOption(OPTION.vendorClass, 'PXEClient')] : []),
-    ...(client.kind === 'pxe' ? [encapsulatingOption(OPTION.vendorSpecific, [control], { end: true })] : []),
+    ...(client.kind === 'pxe' ? [useBootFile] : []),
     ...echoed,
     textOption(OPTION.tftpServerName, tftp),
   ]);

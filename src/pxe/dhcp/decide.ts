@@ -4,8 +4,16 @@ import type { DhcpFacts, KnownNode } from './facts.js';
 import { UNSPECIFIED, isInNetwork } from './ipv4.js';
 import { OPTION, readAddress, readMessageType } from './options.js';
 import { BOOTREQUEST, type DhcpPacket } from './packet.js';
-import { type Destination, destinationOf, leaseReply, nakReply } from './reply.js';
-import { type Subnet, isOnLink, subnetOf } from './subnets.js';
+import { readRelay } from './relay.js';
+import {
+  type Destination,
+  type PROXY_PORT,
+  SERVER_PORT,
+  destinationOf,
+  leaseReply,
+  nakReply,
+} from './reply.js';
+import { type Subnet, isOnLink, isRelayOf, subnetOf } from './subnets.js';
 
 /** How long an address that a client declined is not given out, in milliseconds. */
 export const DECLINE_HOLD = 60_000;
@@ -16,8 +24,10 @@ export type IgnoreReason =
   | 'unknown-node'
   | 'no-reservation'
   | 'wrong-subnet' // the reservation is not in a subnet that may be answered here
+  | 'unknown-relay' // dhcp.subnets names the relays of that network, and not this one
   | 'address-held' // a client declined it a moment ago
-  | 'other-server' // the client chose another server
+  | 'other-server' // the client chose another server, or means one that gives addresses
+  | 'no-boot' // a proxy has nothing for it
   | 'malformed';
 
 /** What to do about a message. `node` is a name; `detail` is one line for the log. */
@@ -30,7 +40,9 @@ export type Decision =
       readonly bootFile: string | null;
       readonly detail: string;
       readonly packet: DhcpPacket;
-      readonly from: Subnet; // its `server` is the source address
+      readonly from: string; // the source address: ours on the client's network
+      readonly port: typeof SERVER_PORT | typeof PROXY_PORT; // the source port
+      readonly isProxy: boolean;
       readonly to: Destination;
     }
   | {
@@ -132,13 +144,20 @@ function placeOf(
       `${name}: its address ${address} is in no subnet answered here; see dhcp.subnets.`,
     );
   }
-  if (packet.giaddr !== UNSPECIFIED && subnetOf(facts.subnets, packet.giaddr) !== subnet) {
+  const relay = readRelay(packet);
+  if (relay !== undefined && subnetOf(facts.subnets, relay.link) !== subnet) {
     return ignore(
       'wrong-subnet',
       `${name}: its address ${address} is not in the network of the relay ${packet.giaddr}.`,
     );
   }
-  if (packet.giaddr === UNSPECIFIED && packet.ciaddr === UNSPECIFIED && !isOnLink(subnet)) {
+  if (relay !== undefined && !isRelayOf(subnet, relay.address)) {
+    return ignore(
+      'unknown-relay',
+      `${name}: ${relay.address} is no relay of its network; add it to relays in dhcp.subnets if it is one.`,
+    );
+  }
+  if (relay === undefined && packet.ciaddr === UNSPECIFIED && !isOnLink(subnet)) {
     return ignore(
       'wrong-subnet',
       `${name}: its address ${address} is behind a relay, but it asked directly.`,
@@ -165,9 +184,11 @@ function refuseMoved(
   requested: string | undefined,
   facts: DhcpFacts,
 ): Decision | undefined {
-  if (packet.giaddr === UNSPECIFIED || requested === undefined) return undefined;
-  const subnet = subnetOf(facts.subnets, packet.giaddr);
+  const relay = readRelay(packet);
+  if (relay === undefined || requested === undefined) return undefined;
+  const subnet = subnetOf(facts.subnets, relay.link);
   if (subnet === undefined || isInNetwork(subnet.network, requested)) return undefined;
+  if (!isRelayOf(subnet, relay.address)) return undefined;
   return refuse(
     packet,
     node,
@@ -187,7 +208,9 @@ function refuse(packet: DhcpPacket, node: KnownNode, subnet: Subnet, detail: str
     bootFile: null,
     detail,
     packet: reply,
-    from: subnet,
+    from: subnet.server,
+    port: SERVER_PORT,
+    isProxy: false,
     to,
   };
 }
@@ -206,7 +229,7 @@ function answerInform(asked: Asked): Decision {
 
 function accept(asked: Asked, type: 'offer' | 'ack', address: string | null = asked.address): Decision {
   const { packet, node, subnet, facts } = asked;
-  const boot = bootAnswer(packet, classifyClient(packet), node, subnet, facts);
+  const boot = bootAnswer(packet, classifyClient(packet), node, subnet.server, facts);
   const reply = leaseReply(packet, type, address, node, subnet, boot);
   return {
     kind: 'reply',
@@ -216,11 +239,14 @@ function accept(asked: Asked, type: 'offer' | 'ack', address: string | null = as
     bootFile: boot.file,
     detail: boot.file === null ? `no boot file: ${boot.why}` : `boot file ${boot.file}`,
     packet: reply,
-    from: subnet,
+    from: subnet.server,
+    port: SERVER_PORT,
+    isProxy: false,
     to: destinationOf(packet, reply, type),
   };
 }
 
-function ignore(reason: IgnoreReason, detail: string): Ignored {
+/** The decision to say nothing. */
+export function ignore(reason: IgnoreReason, detail: string): Ignored {
   return { kind: 'ignore', reason, detail };
 }

@@ -22,6 +22,7 @@ export interface KnownNode {
 export interface DhcpQuery {
   readonly mac: string; // lower case, colon-separated
   readonly uuid: string | undefined; // SMBIOS UUID (option 97), lower case
+  readonly port: string | undefined; // the switch port, as its relay calls it
 }
 
 /** Where the DHCP server finds nodes. Asked once for each message of a client that it may answer. */

@@ -16,6 +16,9 @@ import type { Subnet } from './subnets.js';
 export const SERVER_PORT = 67;
 export const CLIENT_PORT = 68;
 
+/** Where a proxy is asked again by firmware that has its address (PXE specification 2.1 §2.2.3). */
+export const PROXY_PORT = 4011;
+
 const IP_AND_UDP_HEADERS = 28;
 const SMALLEST_DATAGRAM = 576; // every client takes it (RFC 2131 §2)
 const LARGEST_DATAGRAM = 1500; // no fragments: ROMs cannot put them together
@@ -77,6 +80,29 @@ export function leaseReply(
     ...replyHeader(request),
     ciaddr: type === 'ack' ? request.ciaddr : UNSPECIFIED,
     yiaddr: address ?? UNSPECIFIED,
+    siaddr: boot.siaddr,
+    file: boot.fileField,
+    options: fitOptions(options, maxReplySize(request)),
+  };
+}
+
+/** A proxy's offer or acknowledgement: what to boot, from `server`, and no address. */
+export function bootReply(
+  request: DhcpPacket,
+  type: 'offer' | 'ack',
+  server: string,
+  boot: BootAnswer,
+): DhcpPacket {
+  const options = [
+    messageTypeOption(type),
+    addressOption(OPTION.serverIdentifier, [server]),
+    ...boot.options,
+    ...echoOption(request, OPTION.clientIdentifier),
+    ...echoOption(request, OPTION.relayAgentInformation),
+  ];
+  return {
+    ...replyHeader(request),
+    ciaddr: type === 'ack' ? request.ciaddr : UNSPECIFIED,
     siaddr: boot.siaddr,
     file: boot.fileField,
     options: fitOptions(options, maxReplySize(request)),

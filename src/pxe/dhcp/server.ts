@@ -3,38 +3,29 @@ import { networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors.js';
 import type { SubnetConfig } from '../../site/config.js';
-import { classifyClient, describeClient } from './client.js';
-import { type Decision, type IgnoreReason, decide } from './decide.js';
+import type { BootFacts } from './boot-options.js';
+import { type Decision, decide } from './decide.js';
+import { type ProxyArrival, decideProxy } from './decide-proxy.js';
 import { DhcpError } from './errors.js';
-import type { DhcpDirectory, DhcpFacts } from './facts.js';
+import { type DhcpEvent, eventOf } from './event.js';
+import type { DhcpDirectory, DhcpFacts, KnownNode } from './facts.js';
 import { HeldAddresses } from './held-addresses.js';
 import { BROADCAST, UNSPECIFIED } from './ipv4.js';
 import { DEFAULT_LOADERS, type LoaderTable } from './loaders.js';
 import { readMachineUuid } from './options.js';
 import { BOOTREQUEST, type DhcpPacket, decodeDhcp, encodeDhcp } from './packet.js';
 import { Repeats } from '../repeats.js';
-import { CLIENT_PORT, SERVER_PORT, maxReplySize } from './reply.js';
-import { type DhcpMode, type InterfaceAddresses, servedSubnets } from './served-subnets.js';
-import { type Arrival, type DhcpSockets, openDhcpSockets } from './sockets.js';
+import { type DhcpMode, type InterfaceAddresses, type Places, placesOf } from './places.js';
+import { readRelay } from './relay.js';
+import { CLIENT_PORT, PROXY_PORT, SERVER_PORT, maxReplySize } from './reply.js';
+import { type Arrival, type DhcpSockets, type Endpoint, openDhcpSockets } from './sockets.js';
+import { isRelayOf, subnetOf } from './subnets.js';
 
 /** Messages whose node is being looked up at one time; those above are dropped, and their clients ask again. */
 const MAX_PENDING = 256;
 
 const ETHERNET = 1;
 const MAC_BYTES = 6;
-
-/** Something that happened between the DHCP server and a client. Repetitions of `ignored` within a minute are left out. */
-export interface DhcpEvent {
-  readonly at: number; // milliseconds since the epoch
-  readonly kind: 'offer' | 'ack' | 'nak' | 'declined' | 'released' | 'ignored';
-  readonly reason: IgnoreReason | null; // of `ignored`
-  readonly mac: string;
-  readonly node: string | null;
-  readonly address: string | null; // given out, declined or released
-  readonly client: string; // `iPXE, UEFI x64`
-  readonly bootFile: string | null; // a loader's name, or a URL
-  readonly detail: string; // one line
-}
 
 export interface DhcpServerOptions {
   /** Which interfaces are answered; nothing ever leaves by another one. */
@@ -43,6 +34,8 @@ export interface DhcpServerOptions {
   readonly directory: DhcpDirectory;
   /** Loaders that take the place of the usual ones. */
   readonly loaders?: LoaderTable | undefined;
+  /** ROMs that take a boot file from a proxy only out of a menu: MAC addresses or their first octets. */
+  readonly menus?: readonly string[] | undefined;
   /** Who serves the loaders by TFTP; undefined: nobody. */
   readonly tftpServer: DhcpFacts['tftpServer'];
   /** Where nodes reach HTTP, without a final slash. */
@@ -55,45 +48,70 @@ export interface DhcpServerOptions {
 
 export interface DhcpServer {
   /** What is answered: each interface with our address on it. Empty when every interface is off. */
-  readonly answering: readonly { readonly interface: string; readonly server: string }[];
+  readonly answering: readonly {
+    readonly interface: string;
+    readonly server: string;
+    readonly mode: Exclude<DhcpMode, 'off'>;
+  }[];
   close(): Promise<void>;
 }
 
 /** Starts answering on the interfaces that are turned on. Throws PxeError, or DhcpError BAD_ADDRESS, when it cannot. */
 export async function startDhcpServer(options: DhcpServerOptions): Promise<DhcpServer> {
-  const subnets = servedSubnets(options.interfaces, options.subnets, options.machine ?? networkInterfaces());
-  if (subnets.length === 0) return { answering: [], close: async () => undefined };
-  const desk = new Desk(options, subnets);
+  const places = placesOf(options.interfaces, options.subnets, options.machine ?? networkInterfaces());
+  const { subnets, proxies } = places;
+  const answering = [
+    ...subnets.map(({ interface: name, server }) => ({
+      interface: name,
+      server,
+      mode: 'authoritative' as const,
+    })),
+    ...proxies.map((place) => ({ ...place, mode: 'proxy' as const })),
+  ];
+  if (answering.length === 0) return { answering, close: async () => undefined };
+  const desk = new Desk(options, places);
   const sockets = await openDhcpSockets({
-    servers: subnets.map(({ server }) => server),
-    port: SERVER_PORT,
+    endpoints: endpointsOf(places),
     onMessage: (bytes, remote, arrival) => void desk.receive(sockets, bytes, remote, arrival),
     onError: (error) => options.log.warn({ service: 'dhcp' }, `socket: ${messageOf(error)}`),
   });
-  const answering = subnets.map((subnet) => ({ interface: subnet.interface, server: subnet.server }));
-  for (const place of answering) {
-    options.log.info(
-      { service: 'dhcp', ...place },
-      `DHCP answers known nodes on ${place.interface} as ${place.server}`,
-    );
-  }
+  for (const place of answering) options.log.info({ service: 'dhcp', ...place }, describePlace(place));
   return { answering, close: () => sockets.close() };
+}
+
+/** One line about a place that is answered. */
+export function describePlace({ interface: name, server, mode }: DhcpServer['answering'][number]): string {
+  return mode === 'proxy'
+    ? `DHCP tells known nodes on ${name} what to boot, as the proxy ${server}; addresses come from another server`
+    : `DHCP answers known nodes on ${name} as ${server}`;
+}
+
+function endpointsOf({ subnets, proxies }: Places): readonly Endpoint[] {
+  return [
+    ...subnets.map(({ server }) => ({ address: server, port: SERVER_PORT, shared: false })),
+    ...proxies.flatMap(({ server }) =>
+      [SERVER_PORT, PROXY_PORT].map((port) => ({ address: server, port, shared: true })),
+    ),
+  ];
 }
 
 /** Takes messages in, has them decided, and sends what was decided. */
 class Desk {
   readonly #options: DhcpServerOptions;
-  readonly #facts: Omit<DhcpFacts, 'node' | 'heldUntil'>;
+  readonly #places: Places;
+  readonly #boot: BootFacts;
+  readonly #menus: readonly string[];
   readonly #now: () => number;
   readonly #held = new HeldAddresses();
   readonly #repeats = new Repeats();
   #pending = 0;
 
-  constructor(options: DhcpServerOptions, subnets: DhcpFacts['subnets']) {
+  constructor(options: DhcpServerOptions, places: Places) {
     this.#options = options;
+    this.#places = places;
     this.#now = options.now ?? Date.now;
-    this.#facts = {
-      subnets,
+    this.#menus = (options.menus ?? []).map((prefix) => prefix.toLowerCase());
+    this.#boot = {
       tftpServer: options.tftpServer,
       httpUrl: options.httpUrl,
       loaders: { ...DEFAULT_LOADERS, ...options.loaders },
@@ -111,7 +129,7 @@ class Desk {
     }
     this.#pending += 1;
     try {
-      await this.#answer(sockets, decodeDhcp(bytes), arrival);
+      await this.#answer(sockets, decodeDhcp(bytes), remote, arrival);
     } catch (error) {
       const text = messageOf(error);
       if (error instanceof DhcpError)
@@ -122,38 +140,76 @@ class Desk {
     }
   }
 
-  async #answer(sockets: DhcpSockets, packet: DhcpPacket, arrival: Arrival): Promise<void> {
+  async #answer(
+    sockets: DhcpSockets,
+    packet: DhcpPacket,
+    remote: RemoteInfo,
+    arrival: Arrival,
+  ): Promise<void> {
     const mac = macOf(packet);
     if (mac === undefined || packet.op !== BOOTREQUEST) return;
-    const node = await this.#options.directory.find({ mac, uuid: readMachineUuid(packet) });
+    const port = this.#trustedPort(packet, arrival);
+    const node = await this.#options.directory.find({ mac, uuid: readMachineUuid(packet), port });
     const now = this.#now();
-    const facts: DhcpFacts = {
-      ...this.#facts,
-      subnets: this.#subnetsFor(arrival),
-      node,
-      heldUntil: node?.ip == null ? undefined : this.#held.heldUntil(node.ip, now),
-    };
-    const decision = decide(packet, facts, now);
-    if (decision.kind === 'reply') {
-      const { address, port } = reachable(decision.to);
-      await sockets.send(
-        encodeDhcp(decision.packet, maxReplySize(packet)),
-        decision.from.server,
-        address,
-        port,
-      );
+    const decisions = [
+      ...this.#decideHere(packet, node, arrival, now),
+      ...this.#decideAsProxy(packet, node, arrival, remote),
+    ];
+    for (const decision of decisions) {
+      if (decision.kind === 'decline') this.#held.hold(decision.address, decision.until);
+      if (decision.kind !== 'reply') continue;
+      const bytes = encodeDhcp(decision.packet, maxReplySize(packet));
+      const from = { address: decision.from, port: decision.port };
+      await sockets.send(bytes, from, reachable(decision.to));
     }
-    if (decision.kind === 'decline') this.#held.hold(decision.address, decision.until);
-    this.#report(decision, packet, mac, node?.name ?? null, now);
+    for (const decision of worthTelling(decisions))
+      this.#report(decision, packet, mac, node?.name ?? null, now);
+  }
+
+  /** Decides for the authoritative subnets that the message may be from. */
+  #decideHere(
+    packet: DhcpPacket,
+    node: KnownNode | undefined,
+    arrival: Arrival,
+    now: number,
+  ): readonly Decision[] {
+    const subnets = this.#subnetsFor(arrival);
+    if (subnets.length === 0) return [];
+    const heldUntil = node?.ip == null ? undefined : this.#held.heldUntil(node.ip, now);
+    return [decide(packet, { ...this.#boot, subnets, node, heldUntil }, now)];
+  }
+
+  /** Decides for each proxy: which wire a broadcast is from is not known, and its client hears only its own. */
+  #decideAsProxy(
+    packet: DhcpPacket,
+    node: KnownNode | undefined,
+    arrival: Arrival,
+    sender: RemoteInfo,
+  ): readonly Decision[] {
+    const via: ProxyArrival =
+      arrival.kind === 'unicast' && arrival.port === PROXY_PORT
+        ? { port: PROXY_PORT, sender }
+        : { port: SERVER_PORT };
+    return this.#places.proxies
+      .filter(({ server }) => arrival.kind === 'broadcast' || arrival.server === server)
+      .map(({ server }) => decideProxy(packet, { ...this.#boot, node, server, menus: this.#menus }, via));
   }
 
   #subnetsFor(arrival: Arrival): DhcpFacts['subnets'] {
-    const { subnets } = this.#facts;
+    const { subnets } = this.#places;
     if (arrival.kind === 'broadcast') return subnets;
     const interfaces = subnets
       .filter(({ server }) => server === arrival.server)
       .map((subnet) => subnet.interface);
     return subnets.filter((subnet) => interfaces.includes(subnet.interface));
+  }
+
+  /** The switch port a relay names, when the relay is one of a subnet's own; a client can write anything. */
+  #trustedPort(packet: DhcpPacket, arrival: Arrival): string | undefined {
+    const relay = readRelay(packet);
+    if (relay === undefined || arrival.kind === 'broadcast') return undefined;
+    const subnet = subnetOf(this.#subnetsFor(arrival), relay.link);
+    return subnet !== undefined && isRelayOf(subnet, relay.address) ? relay.port : undefined;
   }
 
   #report(decision: Decision, packet: DhcpPacket, mac: string, node: string | null, now: number): void {
@@ -171,30 +227,11 @@ class Desk {
   }
 }
 
-function eventOf(
-  decision: Decision,
-  packet: DhcpPacket,
-  mac: string,
-  node: string | null,
-  at: number,
-): DhcpEvent {
-  const base = { at, mac, node, client: describeClient(classifyClient(packet)), detail: decision.detail };
-  switch (decision.kind) {
-    case 'reply':
-      return {
-        ...base,
-        kind: decision.type,
-        reason: null,
-        address: decision.address,
-        bootFile: decision.bootFile,
-      };
-    case 'decline':
-      return { ...base, kind: 'declined', reason: null, address: decision.address, bootFile: null };
-    case 'release':
-      return { ...base, kind: 'released', reason: null, address: decision.address, bootFile: null };
-    case 'ignore':
-      return { ...base, kind: 'ignored', reason: decision.reason, address: null, bootFile: null };
-  }
+/** What was done, each once; when nothing was, the first reason why. */
+function worthTelling(decisions: readonly Decision[]): readonly Decision[] {
+  const done = decisions.filter(({ kind }) => kind !== 'ignore');
+  if (done.length === 0) return decisions.slice(0, 1);
+  return [...new Map(done.map((decision) => [`${decision.kind} ${decision.detail}`, decision])).values()];
 }
 
 /** The sender's MAC, lower case and colon-separated; undefined when the hardware is not Ethernet. */

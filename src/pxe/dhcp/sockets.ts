@@ -2,21 +2,34 @@ import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
 import { codeOf, messageOf } from '../../errors.js';
 import { PxeError } from '../errors.js';
 import { BROADCAST } from './ipv4.js';
+import { SERVER_PORT } from './reply.js';
 
 /** Bytes of messages that may wait while the server is busy: a rack that powers on together asks together. */
 const MESSAGE_BUFFER = 1024 * 1024;
 
 /** How a message came: by limited broadcast, from any interface, or to one of our addresses. */
-export type Arrival = { readonly kind: 'broadcast' } | { readonly kind: 'unicast'; readonly server: string };
+export type Arrival =
+  | { readonly kind: 'broadcast' }
+  | { readonly kind: 'unicast'; readonly server: string; readonly port: number };
+
+/**
+ * An address and port of ours. A shared one may be bound beside a socket of another program that is bound to all
+ * addresses: each gets what is sent to its own.
+ */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly shared: boolean;
+}
 
 export interface DhcpSockets {
-  /** Sends `bytes` from `server`. A broadcast leaves by the interface that has that address, and by no other. */
-  send(bytes: Buffer, server: string, address: string, port: number): Promise<void>;
+  /** Sends `bytes` from one of the endpoints. A broadcast leaves by the interface that has its address, and by no other. */
+  send(bytes: Buffer, from: Omit<Endpoint, 'shared'>, to: { address: string; port: number }): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * One socket for what is broadcast, and one for each of `servers`, our addresses.
+ * One socket for what is broadcast to port 67, and one for each of `endpoints`.
  *
  * Node cannot bind a socket to an interface, nor say which one a datagram came by. Two rules of Linux make up for it:
  * a socket bound to 255.255.255.255 gets broadcasts and nothing else, beside any other server on this machine; and a
@@ -26,8 +39,7 @@ export interface DhcpSockets {
  * Throws PxeError PORT_IN_USE, NO_RIGHTS or NO_ADDRESS. `onError` gets what happens later; the sockets stay open.
  */
 export async function openDhcpSockets(options: {
-  readonly servers: readonly string[];
-  readonly port: number;
+  readonly endpoints: readonly Endpoint[];
   readonly onMessage: (bytes: Buffer, remote: RemoteInfo, arrival: Arrival) => void;
   readonly onError: (error: Error) => void;
 }): Promise<DhcpSockets> {
@@ -36,41 +48,49 @@ export async function openDhcpSockets(options: {
   const close = async (): Promise<void> => {
     await Promise.all(opened.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))));
   };
-  const open = async (address: string, reuseAddr: boolean, arrival: Arrival): Promise<Socket> => {
-    const socket = createSocket({ type: 'udp4', reuseAddr });
-    await bind(socket, address, options.port);
+  const open = async ({ address, port, shared }: Endpoint, arrival: Arrival): Promise<Socket> => {
+    const socket = createSocket({ type: 'udp4', reuseAddr: shared });
+    await bind(socket, { address, port, shared });
     opened.push(socket);
     socket.on('error', options.onError);
     socket.on('message', (bytes, remote) => options.onMessage(bytes, remote, arrival));
     return socket;
   };
   try {
-    for (const server of new Set(options.servers)) {
-      const socket = await open(server, false, { kind: 'unicast', server });
+    for (const endpoint of options.endpoints) {
+      if (unicast.has(keyOf(endpoint))) continue;
+      const { address, port } = endpoint;
+      const socket = await open(endpoint, { kind: 'unicast', server: address, port });
       socket.setBroadcast(true);
-      unicast.set(server, socket);
+      unicast.set(keyOf(endpoint), socket);
     }
-    await open(BROADCAST, true, { kind: 'broadcast' });
+    await open({ address: BROADCAST, port: SERVER_PORT, shared: true }, { kind: 'broadcast' });
   } catch (error) {
     await close();
     throw error;
   }
   return {
     close,
-    send: (bytes, server, address, port) =>
+    send: (bytes, from, { address, port }) =>
       new Promise((resolve, reject) => {
-        const socket = unicast.get(server);
-        if (socket === undefined) reject(new PxeError('NO_ADDRESS', `${server}: no socket is bound to it.`));
+        const socket = unicast.get(keyOf(from));
+        if (socket === undefined)
+          reject(new PxeError('NO_ADDRESS', `${keyOf(from)}: no socket is bound to it.`));
         else socket.send(bytes, port, address, (error) => (error === null ? resolve() : reject(error)));
       }),
   };
 }
 
-function bind(socket: Socket, address: string, port: number): Promise<void> {
+function keyOf({ address, port }: Omit<Endpoint, 'shared'>): string {
+  return `${address}:${port}`;
+}
+
+function bind(socket: Socket, endpoint: Endpoint): Promise<void> {
+  const { address, port } = endpoint;
   return new Promise((resolve, reject) => {
     socket.once('error', (error) => {
       socket.close();
-      reject(bindError(error, address, port));
+      reject(bindError(error, endpoint));
     });
     socket.bind({ address, port, exclusive: true }, () => {
       socket.removeAllListeners('error');
@@ -80,13 +100,15 @@ function bind(socket: Socket, address: string, port: number): Promise<void> {
   });
 }
 
-function bindError(error: Error, address: string, port: number): PxeError {
+function bindError(error: Error, { address, port, shared }: Endpoint): PxeError {
   const where = `DHCP, ${address} port ${port}`;
   switch (codeOf(error)) {
     case 'EADDRINUSE':
       return new PxeError(
         'PORT_IN_USE',
-        `${where}: another program has it. Find it with \`ss -lunp sport = :${port}\` and stop it, or turn this interface off in dhcp.interfaces.`,
+        `${where}: another program has it. Find it with \`ss -lunp sport = :${port}\` and ${
+          shared ? 'have it share the port (dnsmasq: bind-dynamic)' : 'stop it'
+        }, or turn this interface off in dhcp.interfaces.`,
         { cause: error },
       );
     case 'EACCES':

@@ -10,6 +10,7 @@ export interface Subnet {
   readonly nameServers: readonly string[];
   readonly domain: string | undefined;
   readonly lease: number; // seconds
+  readonly relays: readonly string[]; // the only ones trusted; empty: any that has an address in the network
 }
 
 /** A subnet of the configuration, on the interface that has its server address. Throws DhcpError BAD_ADDRESS. */
@@ -22,6 +23,7 @@ export function parseSubnet(config: SubnetConfig, interfaceName: string): Subnet
     nameServers: config.nameServers,
     domain: config.domain,
     lease: config.lease,
+    relays: config.relays,
   };
 }
 
@@ -38,4 +40,9 @@ export function subnetOf(subnets: readonly Subnet[], address: string): Subnet | 
 /** Whether nodes of `subnet` are on the same wire as our interface, rather than behind a relay. */
 export function isOnLink(subnet: Subnet): boolean {
   return isInNetwork(subnet.network, subnet.server);
+}
+
+/** Whether the relay `address` is believed what it says about nodes of `subnet`. */
+export function isRelayOf(subnet: Subnet, address: string): boolean {
+  return subnet.relays.length === 0 || subnet.relays.includes(address);
 }

@@ -26,11 +26,19 @@ const local = parseSubnet(
     nameServers: [SERVER, '9.9.9.9'],
     domain: 'rack.example',
     lease: 3600,
+    relays: [],
   },
   'eth1',
 );
 const relayed = parseSubnet(
-  { network: '10.88.0.0/24', server: SERVER, routers: ['10.88.0.254'], nameServers: [], lease: 600 },
+  {
+    network: '10.88.0.0/24',
+    server: SERVER,
+    routers: ['10.88.0.254'],
+    nameServers: [],
+    lease: 600,
+    relays: [],
+  },
   'eth1',
 );
 
@@ -96,6 +104,30 @@ const rows: readonly [name: string, packet: DhcpPacket, facts: DhcpFacts, expect
     with_(discover, { giaddr: '10.99.0.254' }),
     factsWith({}, '10.88.0.5'),
     'ignore wrong-subnet',
+  ],
+  [
+    'discover through a relay that selects another link',
+    with_(clientMessage([is('discover'), hex(82, '05040a580000')]), { giaddr: '10.99.0.254' }),
+    factsWith({}, '10.88.0.5'),
+    'offer 10.88.0.5 to relay 10.99.0.254:67',
+  ],
+  [
+    'discover with a link selection of its own',
+    clientMessage([is('discover'), hex(82, '05040a580000')]),
+    factsWith({}, '10.88.0.5'),
+    'ignore wrong-subnet',
+  ],
+  [
+    'discover through a relay that is named',
+    with_(discover, { giaddr: '10.88.0.254' }),
+    factsWith({ subnets: [local, { ...relayed, relays: ['10.88.0.254'] }] }, '10.88.0.5'),
+    'offer 10.88.0.5 to relay 10.88.0.254:67',
+  ],
+  [
+    'discover through a relay that is not named',
+    with_(discover, { giaddr: '10.88.0.253' }),
+    factsWith({ subnets: [local, { ...relayed, relays: ['10.88.0.254'] }] }, '10.88.0.5'),
+    'ignore unknown-relay',
   ],
   [
     'discover of a node behind a relay, without one',
@@ -456,6 +488,7 @@ test('a reply that would not fit loses its least important options, and never th
       nameServers: Array(40).fill(SERVER) as string[],
       domain: 'd'.repeat(200),
       lease: 60,
+      relays: [],
     },
     'eth1',
   );

@@ -1,13 +1,17 @@
 import { pino } from 'pino';
 import type { BootIntent } from '../../../src/pxe/dhcp/facts.js';
+import type { DhcpMode } from '../../../src/pxe/dhcp/places.js';
+import type { SubnetConfig } from '../../../src/site/config.js';
 import { startDhcpServer } from '../../../src/pxe/dhcp/server.js';
 
 /** A DHCP server for the tests. Argument: its nodes and interfaces as JSON. Prints `up`, each event, and what it throws. */
 interface Settings {
-  readonly interfaces: Readonly<Record<string, 'off' | 'authoritative'>>;
+  readonly interfaces: Readonly<Record<string, DhcpMode>>;
   readonly server: string;
   readonly nodes: Readonly<Record<string, { readonly name: string; readonly ip: string | null }>>;
   readonly lease?: number;
+  readonly subnets?: readonly object[]; // more of them
+  readonly ports?: Readonly<Record<string, string>>; // switch port: MAC address
 }
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as Settings;
@@ -26,11 +30,13 @@ try {
         nameServers: ['10.77.0.1'],
         domain: 'rack.example',
         lease: settings.lease ?? 3600,
+        relays: [],
       },
+      ...((settings.subnets ?? []) as SubnetConfig[]),
     ],
     directory: {
-      find: async ({ mac }) => {
-        const node = settings.nodes[mac];
+      find: async ({ mac, port }) => {
+        const node = settings.nodes[mac] ?? settings.nodes[settings.ports?.[port ?? ''] ?? ''];
         return node && { ...node, intent };
       },
     },

@@ -8,7 +8,7 @@ import test from 'ava';
 import { BROADCAST } from '../../../src/pxe/dhcp/ipv4.js';
 import { OPTION, findOption } from '../../../src/pxe/dhcp/options.js';
 import { type DhcpPacket, decodeDhcp, encodeDhcp } from '../../../src/pxe/dhcp/packet.js';
-import type { DhcpEvent } from '../../../src/pxe/dhcp/server.js';
+import type { DhcpEvent } from '../../../src/pxe/dhcp/event.js';
 import { capture } from './captures.js';
 import { MAC, chose, clientMessage, hex, is, wants } from './messages.js';
 import { CLIENT_SIDE, type Peer, SERVER_SIDE, type Segment, openSegment, startPeer } from './segment.js';
@@ -20,6 +20,7 @@ const NODES = { [MAC]: { name: 'n1', ip: '10.77.0.11' } };
 interface Heard {
   readonly via: 'unicast' | 'broadcast';
   readonly from: string;
+  readonly port: number;
   readonly hex: string;
   readonly mac: string;
   readonly xid: number;
@@ -260,6 +261,99 @@ test.serial(
       t.false(heard.includes(1) || heard.includes(2) || heard.includes(4));
       t.is(await countSent(segment, SERVER_SIDE.other), before);
     }),
+);
+
+test.serial('a proxy offers firmware a boot file beside dnsmasq, which gives the address', (t) =>
+  withSegment(async (segment, dir) => {
+    await segment.server.must('ip', 'address', 'add', '10.77.0.2/24', 'dev', SERVER_SIDE.interface);
+    const dnsmasq = segment.server.spawn([
+      'dnsmasq',
+      '--keep-in-foreground',
+      '--log-facility=-',
+      '--conf-file=/dev/null',
+      '--port=0',
+      '--bind-dynamic', // shares port 67
+      `--interface=${SERVER_SIDE.interface}`,
+      '--dhcp-authoritative',
+      '--dhcp-range=10.77.0.100,10.77.0.150,1h',
+      `--dhcp-leasefile=${join(dir, 'leases')}`,
+      '--user=root',
+    ]);
+    const log: string[] = [];
+    dnsmasq.stderr?.on('data', (text: Buffer) => log.push(text.toString()));
+    for (let tries = 0; !log.join('').includes('DHCP, IP range'); tries += 1) {
+      if (tries > 200) throw new Error(`dnsmasq (package dnsmasq-base): ${log.join('')}`);
+      await sleep(50);
+    }
+    const interfaces = { [SERVER_SIDE.interface]: 'proxy' };
+    const server = await startServer(segment, { interfaces, server: '10.77.0.2' });
+    const client = await startClient(segment, '10.77.0.200');
+
+    const ask = capture('ovmfPxeDiscover');
+    Buffer.from(MAC.replaceAll(':', ''), 'hex').copy(ask, 28);
+    client.send({ do: 'send', hex: ask.toString('hex'), address: BROADCAST, port: 67 });
+    const offers = new Map<string, DhcpPacket>();
+    while (offers.size < 2) {
+      const heard = await client.next<Heard>(xid(ask.readUInt32BE(4)));
+      offers.set(heard.from, decodeDhcp(Buffer.from(heard.hex, 'hex')));
+    }
+    t.like(offers.get('10.77.0.2'), { yiaddr: '0.0.0.0', siaddr: '10.77.0.2', file: 'snponly.efi' });
+    t.regex(offers.get('10.77.0.1')?.yiaddr ?? '', /^10\.77\.0\.1\d\d$/);
+    t.like(await server.next(event('proxy')), { node: 'n1', address: null, bootFile: 'snponly.efi' });
+
+    const pxe = [hex(60, Buffer.from('PXEClient').toString('hex')), hex(93, '0007')];
+    const question = clientMessage([is('request'), ...pxe], { xid: 9, ciaddr: '10.77.0.200' });
+    client.send({ do: 'send', hex: encodeDhcp(question).toString('hex'), address: '10.77.0.2', port: 4011 });
+    const answer = await client.next<Heard>(xid(9));
+    t.like(answer, { via: 'unicast', from: '10.77.0.2', port: 4011 });
+    t.like(decodeDhcp(Buffer.from(answer.hex, 'hex')), { file: 'snponly.efi', ciaddr: '10.77.0.200' });
+
+    // An operating system gets its lease from dnsmasq, and not a word from the proxy.
+    const script = join(dir, 'script');
+    await writeFile(script, UDHCPC_SCRIPT, { mode: 0o755 });
+    const { output } = await segment.client.run([
+      ...['udhcpc', '-f', '-q', '-n', '-i', CLIENT_SIDE.interface, '-s', script],
+    ]);
+    t.regex(output, /^bound ip=10\.77\.0\.1\d\d .* file=$/m);
+    t.like(await server.next(event('ignored')), { reason: 'no-boot' });
+  }),
+);
+
+test.serial('behind dhcrelay, a node is known by its switch port and gets its own network’s address', (t) =>
+  withSegment(async (segment, dir) => {
+    // The relay sits in the client's namespace between cli1, to us, and a third namespace's wire on cli0's side.
+    const relayed = { network: '10.88.0.0/24', server: SERVER_SIDE.address, routers: ['10.88.0.1'] };
+    const subnet = { ...relayed, nameServers: [], lease: 600, relays: ['10.88.0.1'] };
+    const server = await startServer(segment, {
+      subnets: [subnet],
+      nodes: { port: { name: 'n9', ip: '10.88.0.9' } },
+      ports: { [CLIENT_SIDE.other]: 'port' },
+    });
+    const { client } = segment;
+    await client.must('ip', 'address', 'add', '10.77.0.250/24', 'dev', CLIENT_SIDE.interface);
+    await client.must('ip', 'address', 'flush', 'dev', CLIENT_SIDE.other);
+    await client.must('ip', 'address', 'add', '10.88.0.1/24', 'dev', CLIENT_SIDE.other);
+    await segment.server.must('ip', 'route', 'add', '10.88.0.0/24', 'via', '10.77.0.250');
+    const relay = client.spawn([
+      ...['dhcrelay', '-4', '-d', '--no-pid', '-a', '-id', CLIENT_SIDE.other, '-iu', CLIENT_SIDE.interface],
+      SERVER_SIDE.address,
+    ]);
+    const said: string[] = [];
+    relay.stderr?.on('data', (text: Buffer) => said.push(text.toString()));
+    for (let tries = 0; !said.join('').includes('Sending on   Socket'); tries += 1) {
+      if (tries > 200) throw new Error(`dhcrelay (package isc-dhcp-relay): ${said.join('')}`);
+      await sleep(50);
+    }
+    // srv1 is the other end of cli1: the node's own place, with nothing turned on.
+    await segment.server.must('ip', 'address', 'flush', 'dev', SERVER_SIDE.other);
+    const script = join(dir, 'script');
+    await writeFile(script, UDHCPC_SCRIPT.replace(/^case[^]*$/m, ''), { mode: 0o755 });
+    const { output } = await segment.server.run([
+      ...['udhcpc', '-f', '-q', '-n', '-t', '10', '-i', SERVER_SIDE.other, '-s', script],
+    ]);
+    t.regex(output, /^bound ip=10\.88\.0\.9 mask=255\.255\.255\.0 router=10\.88\.0\.1 .* lease=600 /m);
+    t.like(await server.next(event('ack')), { node: 'n9', address: '10.88.0.9' });
+  }),
 );
 
 /** How many packets have left by the server's `interface`. */

@@ -28,7 +28,14 @@ const listen = async (via: 'unicast' | 'broadcast', to: string, at: number): Pro
   const socket = createSocket({ type: 'udp4', reuseAddr: true });
   socket.on('message', (bytes, remote) => {
     const { chaddr, xid } = decodeDhcp(bytes);
-    print({ via, from: remote.address, hex: bytes.toString('hex'), mac: chaddr.toString('hex'), xid });
+    print({
+      via,
+      from: remote.address,
+      port: remote.port,
+      hex: bytes.toString('hex'),
+      mac: chaddr.toString('hex'),
+      xid,
+    });
     answered(xid);
   });
   await new Promise<void>((resolve) => socket.bind(at, to, resolve));
