@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { buildGeneration, takeLayers } from '../../osimage/build.js';
+import { buildGeneration } from '../../osimage/build.js';
+import { relayeredInputs } from '../../osimage/changes.js';
 import { findOsimage } from '../../osimage/find.js';
 import type { Context } from '../context.js';
 import { sourceDateEpoch } from './epoch.js';
@@ -27,7 +28,11 @@ export function registerBuild(image: Command, context: Context): void {
       '--layers <list>',
       'layers, highest first: names (looked up in the site’s layers/, then in configs/) or paths, separated by colons; "" for none',
     )
-    .option('--set <key=value>', 'a setting for templates, there as settings.key; may be repeated', setting)
+    .option(
+      '--set <key=value>',
+      'a setting for templates, there as settings.key; may be repeated; an empty value takes it away',
+      setting,
+    )
     .option('--discard-edits', 'leave out the changes made with put, delete, chmod and pack')
     .addHelpText(
       'after',
@@ -46,18 +51,14 @@ export function registerBuild(image: Command, context: Context): void {
           osimage: name,
           note: spec === undefined ? 'build' : `build --layers ${options.layers ?? ''}`,
           async change({ manifest: { inputs } }, writer) {
-            const layerSpec = spec ?? inputs.layerSpec;
-            return {
-              ...inputs,
-              ...sourceDateEpoch(),
-              layerSpec,
-              layers: await takeLayers(layerSpec, layerSearchDirs(site), writer, (line) =>
-                context.note(line),
-              ),
-              settings: { ...inputs.settings, ...options.set },
-              edits: options.discardEdits === true ? [] : inputs.edits,
-              packed: options.discardEdits === true ? {} : (inputs.packed ?? {}),
+            const change = {
+              layerSpec: spec,
+              searchDirs: layerSearchDirs(site),
+              settings: options.set ?? {},
+              discardEdits: options.discardEdits === true,
             };
+            const changed = await relayeredInputs(inputs, change, writer, (line) => context.note(line));
+            return { ...changed, ...sourceDateEpoch() };
           },
         });
         const ms = elapsed();
