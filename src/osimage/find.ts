@@ -65,3 +65,27 @@ export function pickGeneration(
   }
   return found;
 }
+
+/**
+ * The generation of `history` that `record` was made from. Throws OsimageError NO_SUCH_GENERATION when it was made from
+ * none, or from one that was removed since, saying which are left; `instead` is the command that names another.
+ */
+export function parentGeneration(
+  record: GenerationRecord,
+  history: readonly GenerationRecord[],
+  instead: string,
+): GenerationRecord {
+  const { osimage, number, parent } = record;
+  const found = history.find(({ id }) => id === parent);
+  if (found !== undefined) return found;
+  const others = history.filter(({ id }) => id !== record.id).map((other) => String(other.number));
+  const fate =
+    parent === null
+      ? `${osimage} generation ${number} was made from no other`
+      : `the generation that ${osimage} generation ${number} was made from (${shortId(parent)}) was removed`;
+  const mend =
+    others.length === 0
+      ? `there is no other (rackboot image history ${osimage})`
+      : `left are ${others.join(', ')}; name one: ${instead}`;
+  throw new OsimageError('NO_SUCH_GENERATION', `${fate}; ${mend}`);
+}

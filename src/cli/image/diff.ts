@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { ImageError } from '../../image/errors.js';
 import type { PathChange, Side } from '../../osimage/compare/compare.js';
 import {
   diffGenerations,
@@ -8,7 +7,7 @@ import {
   type DiffOptions,
   type GenerationDiff,
 } from '../../osimage/diff.js';
-import { findOsimage, pickGeneration } from '../../osimage/find.js';
+import { findOsimage, parentGeneration, pickGeneration } from '../../osimage/find.js';
 import { manifestOf, shortId } from '../../osimage/manifest.js';
 import type { GenerationRecord, Store } from '../../store/records.js';
 import { type Context, UsageError } from '../context.js';
@@ -60,14 +59,10 @@ Examples:
       if (options.archive !== undefined || options.part !== undefined)
         throw new UsageError('--archive and --part go with --with; between generations all is compared');
       const right = pickGeneration(name, history, after ?? current);
-      const left = before ?? right.parent;
-      if (left === null) {
-        throw new ImageError(
-          'NO_SUCH_ENTRY',
-          `${name} generation ${right.number} was made from no other; name the one to compare it with: rackboot image diff ${name} <before>`,
-        );
-      }
-      const from = pickGeneration(name, history, left);
+      const from =
+        before === undefined
+          ? parentGeneration(right, history, `rackboot image diff ${name} <before>`)
+          : pickGeneration(name, history, before);
       const diff = await store.read('image diff', [from, right], () =>
         diffGenerations(store, manifestOf(from), manifestOf(right), how),
       );

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { bootFromDisk } from '../../node/nodeset.js';
-import { OsimageError } from '../../osimage/errors.js';
-import { findGeneration, findOsimage, pickGeneration } from '../../osimage/find.js';
+import { findGeneration, findOsimage, parentGeneration, pickGeneration } from '../../osimage/find.js';
 import { shortId } from '../../osimage/manifest.js';
 import type { Reassign } from '../../store/records.js';
 import type { Context } from '../context.js';
@@ -22,14 +21,11 @@ export function registerHistory(image: Command, context: Context): void {
     .action(async (name: string, wanted: string | undefined) => {
       const { store } = await context.openStore();
       const now = await findGeneration(store, name);
-      const target = wanted ?? now.parent;
-      if (target === null) {
-        throw new OsimageError(
-          'NO_SUCH_GENERATION',
-          `${name} generation ${now.number} is the first; there is nothing to go back to`,
-        );
-      }
-      const record = pickGeneration(name, await store.osimages.history(name), target);
+      const history = await store.osimages.history(name);
+      const record =
+        wanted === undefined
+          ? parentGeneration(now, history, `rackboot image rollback ${name} <generation>`)
+          : pickGeneration(name, history, wanted);
       await store.osimages.setCurrent(name, record.id);
       context.print(
         { ...briefJson(record), previous: now.id },
