@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
-import { messageOf } from '../errors.js';
+import { codeOf, messageOf, RackbootError } from '../errors.js';
 import { packageRoot } from '../site/assets.js';
 import { registerCompletion } from './completion.js';
-import { type Context, createContext, UsageError } from './context.js';
+import { type Context, createContext } from './context.js';
 import { registerDemo } from './demo.js';
 import { registerImage } from './image.js';
 import { registerInit } from './init.js';
@@ -89,10 +89,31 @@ export async function run(words: readonly string[], streams: Streams): Promise<n
     streams.stderr.write(`rackboot: ${messageOf(error)}\n`);
     if (process.env['RACKBOOT_DEBUG'] !== undefined && error instanceof Error)
       streams.stderr.write(`${error.stack ?? ''}\n`);
-    return error instanceof UsageError ? 2 : 1;
+    return isWrongUsage(error) ? 2 : 1;
   } finally {
     await close();
   }
+}
+
+/** By error class, the codes that say that the words of the command line cannot be obeyed, whatever the site holds. */
+const USAGE_CODES: Readonly<Record<string, readonly string[]>> = {
+  UsageError: ['USAGE'],
+  NodeError: [
+    'BAD_NODERANGE',
+    'BAD_TARGET',
+    'BAD_NAME',
+    'BAD_MAC',
+    'BAD_ADDRESS',
+    'BAD_UUID',
+    'BAD_SERIAL',
+    'BAD_GROUP',
+    'BAD_ATTRIBUTE',
+  ],
+  ImageError: ['BAD_VOLUME_ID'],
+};
+
+function isWrongUsage(error: unknown): boolean {
+  return error instanceof RackbootError && USAGE_CODES[error.name]?.includes(codeOf(error) ?? '') === true;
 }
 
 function columnsOf(stream: NodeJS.WritableStream): number {

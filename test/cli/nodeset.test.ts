@@ -70,10 +70,10 @@ const wrong: readonly (readonly [number, RegExp, string, string])[] = [
   [1, /d12 has no generation "9"/, 'all', 'osimage=d12@9'],
   [1, /d12 has no generation "ffffff"/, 'all', 'osimage=d12@ffffff'],
   [1, /no boot entry 'nope'; it has: install, rescue/, 'all', 'osimage=d12:nope'],
-  [1, /cannot set a node to 'boots' \(did you mean 'boot'\?\)/, 'all', 'boots'],
+  [2, /cannot set a node to 'boots' \(did you mean 'boot'\?\)/, 'all', 'boots'],
   [1, /no node or group called n9; nothing was done/, 'n1,n9', 'osimage=d12'],
   [1, /selects no node/, 'n1,-n1', 'osimage=d12'],
-  [1, /counts downwards/, 'n[2-1]', 'osimage=d12'],
+  [2, /counts downwards/, 'n[2-1]', 'osimage=d12'],
 ];
 for (const [status, message, range, target] of wrong) {
   test(`refused whole: nodeset ${range} ${target}`, async (t) => {
