@@ -70,6 +70,32 @@ function optionsOf(command: Command): Option[] {
   return command.parent === null ? [...command.options] : [...command.options, ...optionsOf(command.parent)];
 }
 
+/**
+ * The words as they were typed: bash splits them at `=`, and completes what follows the last. `typedBefore` counts the
+ * characters of the last word that are not to be said again then.
+ */
+function joinAtEquals(split: readonly string[]): { readonly words: string[]; readonly typedBefore: number } {
+  const words: string[] = [];
+  let typedBefore = 0;
+  split.forEach((word, at) => {
+    const before = words.at(-1);
+    const isSplit = before !== undefined && (word === '=' || (split[at - 1] === '=' && before.endsWith('=')));
+    typedBefore = isSplit ? before.length + (word === '=' ? 1 : 0) : 0;
+    if (isSplit) words[words.length - 1] = before + word;
+    else words.push(word);
+  });
+  return { words, typedBefore };
+}
+
+/** The directory behind --site in `words`, the last of which is still being typed. */
+function siteIn(words: readonly string[]): string | undefined {
+  const whole = words.slice(0, -1);
+  const at = whole.findLastIndex((word) => word === '--site' || word.startsWith('--site='));
+  const word = whole[at];
+  if (word === undefined) return undefined;
+  return word === '--site' ? whole[at + 1] : word.slice('--site='.length);
+}
+
 const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `_rackboot() {
   local IFS=$'\\n'
@@ -104,7 +130,10 @@ export function registerCompletion(program: Command, context: Context): void {
     .command('complete', { hidden: true })
     .description('Prints what can be typed next, one word a line; the completion scripts call it.')
     .argument('[words...]')
-    .action(async (words: string[]) => {
+    .action(async (split: string[]) => {
+      const { words, typedBefore } = joinAtEquals(split);
+      const site = siteIn(words);
+      if (site !== undefined) program.setOptionValue('site', site);
       const list = async (read: () => Promise<readonly string[]>): Promise<readonly string[]> =>
         read().catch(() => []);
       const found = await complete(program, words, {
@@ -117,6 +146,6 @@ export function registerCompletion(program: Command, context: Context): void {
             (await (await context.openStore('read')).store.nodes.list()).map(({ name }) => name),
           ),
       });
-      context.stdout.write(found.map((word) => `${word}\n`).join(''));
+      context.stdout.write(found.map((word) => `${word.slice(typedBefore)}\n`).join(''));
     });
 }
