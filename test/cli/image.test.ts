@@ -1,9 +1,11 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import test, { type ExecutionContext } from 'ava';
 import { run } from '../../src/cli/program.js';
+import { sha256 } from '../../src/store/digest.js';
+import { thisProcess } from '../../src/store/process.js';
 import { makeMedia } from './media.js';
 
 interface Ended {
@@ -139,4 +141,57 @@ test('a mistake in boot arguments is at its line', async (t) => {
   await site.ok('image', 'build', 'd12', '--layers', l);
   const { boot } = (await site.json('image', 'show', 'd12')) as { boot: { args: string }[] };
   t.regex(boot[0]?.args ?? '', /quiet x=\{\{ node\.name \}\}$/);
+});
+
+test('where a generation’s parent was collected, going back and comparing say what is left', async (t) => {
+  const site = await newSite(t);
+  for (const text of ['one', 'two', 'three']) {
+    await writeFile(join(site.dir, 'f'), text);
+    await site.ok('image', 'put', 'd12', `${join(site.dir, 'f')}:/f`);
+  }
+  await site.ok('image', 'rollback', 'd12', '1');
+  await site.ok('image', 'rollback', 'd12', '4');
+  await site.ok('image', 'rm', 'd12@3');
+  for (const command of ['rollback', 'diff']) {
+    const { status, err } = await site.rackboot('image', command, 'd12');
+    t.is(status, 1);
+    t.regex(
+      err,
+      /generation 4 was made from \([0-9a-f]{12}\) was removed; left are 2, 1; name one: rackboot image/,
+    );
+  }
+  await site.ok('gc', '--keep', '0');
+  t.regex((await site.rackboot('image', 'rollback', 'd12')).err, /was removed; there is no other/);
+});
+
+test('a setting without a value is taken away, and the time of new entries is shown', async (t) => {
+  const site = await newSite(t);
+  const settings = async (): Promise<unknown> =>
+    ((await site.json('image', 'show', 'd12')) as { settings: unknown }).settings;
+  await site.ok('image', 'build', 'd12', '--set', 'a=1', '--set', 'b=x=y');
+  t.deepEqual(await settings(), { a: '1', b: 'x=y' });
+  await site.ok('image', 'build', 'd12', '--set', 'a=');
+  t.deepEqual(await settings(), { b: 'x=y' });
+  t.regex(await site.ok('image', 'show', 'd12'), /^epoch {8}none$/m);
+});
+
+test('an ISO is written through a symbolic link, and leftovers of a killed run go', async (t) => {
+  const site = await newSite(t);
+  const out = join(site.dir, 'out');
+  await mkdir(join(out, 'real'), { recursive: true });
+  await symlink('real/d12.iso', join(out, 'link.iso'));
+  const { host, pid, started } = thisProcess();
+  const tag = `.d12.iso.${sha256(host).slice(0, 8)}`;
+  const running = `${tag}-${pid}-${started}.0123abcd`;
+  await writeFile(join(out, 'real', running), 'whole soon');
+  const leftover = `${tag}-${2 ** 22 + 1}-77.0123abcd`;
+  await writeFile(join(out, 'real', leftover), 'half');
+  await writeFile(join(out, 'real', '.d12.iso.swp'), 'an editor’s');
+  for (let times = 0; times < 2; times++) {
+    await site.ok('image', 'iso', 'd12', '-o', join(out, 'link.iso'));
+    t.is(await readlink(join(out, 'link.iso')), 'real/d12.iso');
+    t.deepEqual((await readdir(join(out, 'real'))).sort(), [running, '.d12.iso.swp', 'd12.iso']);
+  }
+  await symlink('loop.iso', join(out, 'loop.iso'));
+  t.is((await site.rackboot('image', 'iso', 'd12', '-o', join(out, 'loop.iso'))).status, 1);
 });

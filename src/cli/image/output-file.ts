@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { constants, createWriteStream } from 'node:fs';
-import { access, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { access, open, readdir, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { codeOf, messageOf, RackbootError } from '../../errors.js';
 import { OsimageError } from '../../osimage/errors.js';
 import { configFile, type Site } from '../../site/site.js';
+import { sha256 } from '../../store/digest.js';
 import { readRange, type ExtentMap } from '../../store/extents.js';
+import { isRunning, thisProcess } from '../../store/process.js';
 import type { BlobReader } from '../../store/types.js';
 
 const reasons: Readonly<Record<string, string>> = {
@@ -25,7 +27,8 @@ const reasons: Readonly<Record<string, string>> = {
  * site's own. Throws OsimageError BAD_SOURCE.
  */
 export async function checkOutput(file: string, site: Site): Promise<void> {
-  const parent = await writableDirectory(path.dirname(file)).catch((error: unknown) => {
+  const whole = await behindLinks(file);
+  const parent = await writableDirectory(path.dirname(whole)).catch((error: unknown) => {
     throw cannotWrite(file, error);
   });
   const there = await stat(file).catch(() => undefined);
@@ -41,9 +44,8 @@ export async function checkOutput(file: string, site: Site): Promise<void> {
       `${file}: is no regular file; write the ISO to one, then copy it there with dd`,
     );
   }
-  const whole = path.join(parent, path.basename(file));
   const root = await realpath(site.dir);
-  const own = path.relative(root, whole);
+  const own = path.relative(root, path.join(parent, path.basename(whole)));
   if (/^(?:store\/|state\.db)/.test(own) || own === configFile) {
     throw new OsimageError('BAD_SOURCE', `${file}: is the site's own; choose a place outside of ${site.dir}`);
   }
@@ -56,18 +58,57 @@ async function writableDirectory(dir: string): Promise<string> {
   return realpath(dir);
 }
 
-/** Writes `map` to `file` so that it appears whole or not at all. Throws OsimageError BAD_SOURCE, StoreError. */
+/** Links followed before a path counts as a loop (path_resolution(7)). */
+const MAX_LINKS = 40;
+
+/** The file that writing to `file` would make or change: what a symbolic link there leads to, also to nothing yet. */
+async function behindLinks(file: string): Promise<string> {
+  let place = file;
+  for (let links = 0; links < MAX_LINKS; links++) {
+    const target = await readlink(place).catch(() => undefined);
+    if (target === undefined) return place;
+    place = path.resolve(await realpath(path.dirname(place)), target);
+  }
+  throw new OsimageError('BAD_SOURCE', `${file}: is a loop of symbolic links; choose another place`);
+}
+
+/** What a file is called while this process writes it; says which process that is. */
+function partialName(name: string): string {
+  const { pid, started } = thisProcess();
+  return `.${name}.${hostTag()}-${pid}-${started}.${randomBytes(4).toString('hex')}`;
+}
+
+/** Where PIDs mean what they mean here. */
+function hostTag(): string {
+  return sha256(thisProcess().host).slice(0, 8);
+}
+
+/** Removes what processes of this host that are gone left behind when they wrote the file `whole`. */
+async function removeLeftovers(whole: string): Promise<void> {
+  const [dir, prefix] = [path.dirname(whole), `.${path.basename(whole)}.${hostTag()}-`];
+  const { host } = thisProcess();
+  for (const name of (await readdir(dir)).filter((name) => name.startsWith(prefix))) {
+    const [, pid, started] = /^(\d+)-(\d*)\.[0-9a-f]{8}$/.exec(name.slice(prefix.length)) ?? [];
+    if (pid === undefined || started === undefined) continue;
+    if (isRunning({ host, pid: Number(pid), started }) === false)
+      await rm(path.join(dir, name), { force: true });
+  }
+}
+
+/**
+ * Writes `map` to `file`, or where it links to, so that it appears whole or not at all. Throws OsimageError BAD_SOURCE,
+ * StoreError.
+ */
 export async function writeWhole(
   file: string,
   map: ExtentMap,
   blobs: BlobReader,
   onBytes: (done: number) => void,
 ): Promise<void> {
-  const temporary = path.join(
-    path.dirname(file),
-    `.${path.basename(file)}.${randomBytes(4).toString('hex')}`,
-  );
+  const whole = await behindLinks(file);
+  const temporary = path.join(path.dirname(whole), partialName(path.basename(whole)));
   try {
+    await removeLeftovers(whole);
     let done = 0;
     await pipeline(
       readRange(map, blobs, 0, map.size),
@@ -83,7 +124,7 @@ export async function writeWhole(
     const handle = await open(temporary, 'r+');
     await handle.sync();
     await handle.close();
-    await rename(temporary, file);
+    await rename(temporary, whole);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error instanceof RackbootError ? error : cannotWrite(file, error);
