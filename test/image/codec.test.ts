@@ -65,8 +65,9 @@ test('formats are told by what the programs write', async (t) => {
     ['xz', 'xz', '-c'],
     ['lzma', 'xz', '--format=lzma', '-c'],
     ['zstd', 'zstd', '-c'],
-    ['lz4', 'lz4', '-c'],
+    ['lz4-frame', 'lz4', '-c'],
     ['lz4', 'lz4', '-l', '-c'],
+    ['lzo', 'lzop', '-c'],
   ] as const) {
     t.is(sniff(await output(program, args, plain)), format);
   }

@@ -9,7 +9,7 @@ export type WholeCodec = WholeFormat | 'gzip' | 'pigz' | 'bzip2';
 /** The program that reads each format; it reads one stream. */
 const READERS: Readonly<Record<WholeFormat, FilterProgram>> = {
   xz: { program: 'xz', args: ['-dc', '--format=xz', '--single-stream'], package: 'xz-utils' },
-  zstd: { program: 'zstd', args: ['-dcq', '--long=31', '--no-progress'], package: 'zstd' },
+  zstd: { program: 'zstd', args: ['-dcq', '--long=27', '--no-progress'], package: 'zstd' },
   lz4: { program: 'lz4', args: ['-dcq'], package: 'lz4' },
   lzo: { program: 'lzop', args: ['-dcq'], package: 'lzop' },
 };

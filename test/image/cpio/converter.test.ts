@@ -10,7 +10,8 @@ import { zeroCounts } from '../../../src/image/segment-writer.js';
 import { DEFAULT_LIMITS } from '../../../src/image/unpack-limits.js';
 import { inChunks, MemoryBlobs } from '../memory-blobs.js';
 import { parseArchive } from '../newc.js';
-import { inDirectory, output } from '../programs.js';
+import { inDirectory, output, run } from '../programs.js';
+import { fileOf, put, remove, splice } from '../splicing.js';
 
 interface OldItem {
   readonly name: string;
@@ -283,6 +284,14 @@ test('070702: sums are checked, and kept right by edits', async (t) => {
       dir,
     );
     t.deepEqual((await imported(crc)).file, crc);
+    const blobs = new MemoryBlobs();
+    const read = await readArchive(inChunks(crc, [1000]), blobs, zeroCounts());
+    const edits = [put('/etc/odd', 'other'), put('/new', 'new\n'), remove('/hard')];
+    const edited = fileOf(await splice(read, edits, blobs), blobs);
+    t.deepEqual([...new Set(parseArchive(edited).items.map(({ magic }) => magic))], ['070702']);
+    const verified = await run('cpio', ['-i', '--only-verify-crc', '--quiet'], edited);
+    t.is(verified.stderr, '');
+    t.is(verified.code, 0);
     const damaged = Buffer.from(crc);
     const at = damaged.indexOf('x y z');
     damaged[at] = 0x79;
