@@ -7,7 +7,12 @@ import { extractIso } from '../image/iso/extract.js';
 import { printable } from '../image/iso/printable.js';
 import { findNode, openIso, readNode, type IsoImage } from '../image/iso/reader.js';
 import { fileSource } from '../image/iso/source.js';
+import type { Contents } from '../image/nested/contents.js';
+import { isoContents } from '../image/nested/iso.js';
+import { insideOf, lookInside } from '../image/nested/open.js';
+import { readFileOf } from '../osimage/contents.js';
 import type { Context } from './context.js';
+import { printEntries } from './entry-list.js';
 import { describeIso, isoFacts, listNodes, nodeFacts } from './iso-text.js';
 
 /** `iso inspect|ls|cat|extract`: looks into any ISO 9660 image, without root and without a site. */
@@ -27,15 +32,26 @@ export function registerIso(program: Command, context: Context): void {
 
   iso
     .command('ls')
-    .description('list what an image holds, or what lies below a path in it')
+    .description(
+      'list what an image holds, or what lies below a path in it. FILE:PATH looks into a file of the image: an archive, a squashfs, an ISO; and so on inside of that',
+    )
     .argument('<file>', 'the ISO image')
-    .argument('[path]', 'a directory or file in the image', '/')
+    .argument('[path]', 'a directory or file in the image; after a colon, one inside that file', '/')
     .addHelpText(
       'after',
-      examples('iso ls debian.iso', 'iso ls debian.iso /boot', '--json iso ls debian.iso'),
+      examples(
+        'iso ls debian.iso',
+        'iso ls debian.iso /boot',
+        'iso ls debian.iso install.amd/initrd.gz:/etc',
+        '--json iso ls debian.iso',
+      ),
     )
     .action((file: string, path: string) =>
       withIso(file, context, async (image) => {
+        const inside = await lookInto(image, file, path, ({ tree }, inner) =>
+          printEntries(context, tree, inner),
+        );
+        if (inside !== undefined) return;
         const nodes = below(image, path);
         context.print(nodes.map(nodeFacts), () => listNodes(nodes));
       }),
@@ -43,19 +59,29 @@ export function registerIso(program: Command, context: Context): void {
 
   iso
     .command('cat')
-    .description('write a file’s bytes to standard output; --json changes nothing')
+    .description(
+      'write a file’s bytes to standard output; FILE:PATH writes one that lies inside of a file, as with iso ls; --json changes nothing',
+    )
     .argument('<file>', 'the ISO image')
-    .argument('<path>', 'a file in the image')
+    .argument('<path>', 'a file in the image; after a colon, one inside that file')
     .addHelpText(
       'after',
-      examples('iso cat debian.iso /.disk/info', 'iso cat debian.iso install/vmlinuz > vmlinuz'),
+      examples(
+        'iso cat debian.iso /.disk/info',
+        'iso cat debian.iso install/vmlinuz > vmlinuz',
+        'iso cat xcp-ng.iso install.img:etc/passwd',
+      ),
     )
     .action((file: string, path: string) =>
       withIso(file, context, async (image) => {
-        const bytes = readNode(image, findNode(image, path));
-        await pipeline(bytes, context.stdout, { end: false }).catch((error: unknown) => {
-          if (codeOf(error) !== 'EPIPE') throw error; // the reader has seen enough: `… | head`
-        });
+        const write = (bytes: AsyncIterable<Buffer>): Promise<void> =>
+          pipeline(bytes, context.stdout, { end: false }).catch((error: unknown) => {
+            if (codeOf(error) !== 'EPIPE') throw error; // the reader has seen enough: `… | head`
+          });
+        const inside = await lookInto(image, file, path, (contents, inner) =>
+          write(readFileOf(contents, inner).data),
+        );
+        if (inside === undefined) await write(readNode(image, findNode(image, path)));
       }),
     );
 
@@ -116,6 +142,21 @@ async function openImage(path: string): Promise<FileHandle> {
   if ((await file.stat()).isFile()) return file;
   await file.close();
   throw new ImageError('NOT_A_FILE', `${path} is not a regular file. Name an ISO image.`);
+}
+
+/** Runs `look` on what a path with a colon reaches inside of a file of `image`; gives back undefined for any other path. */
+function lookInto(
+  image: IsoImage,
+  where: string,
+  path: string,
+  look: (contents: Contents, path: string) => void | Promise<void>,
+): ReturnType<typeof lookInside<void>> {
+  if (!path.includes(':')) return Promise.resolve(undefined);
+  return lookInside(
+    insideOf({ contents: isoContents(image), where }),
+    path,
+    async ({ contents, path: inner }) => look(contents, inner),
+  );
 }
 
 function below(image: IsoImage, path: string): IsoImage['nodes'] {

@@ -15,6 +15,7 @@ export type ImageErrorCode =
   | 'NOT_A_FILE'
   | 'EDIT_CONFLICT'
   | 'TOO_LARGE'
+  | 'TOO_DEEP'
   | 'BAD_ISO'
   | 'BAD_VOLUME_ID'
   | 'MISSING_TOOL'

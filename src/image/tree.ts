@@ -31,6 +31,16 @@ export class ArchiveTree {
     return this.#walk(path, true);
   }
 
+  /** The entry that `path` reaches, all links followed; undefined when none does. */
+  seek(path: ArchivePath): PlacedEntry | undefined {
+    try {
+      return this.#nodes.get(this.#resolve(path, true));
+    } catch (error) {
+      if (error instanceof ImageError) return undefined; // links that go round
+      throw error;
+    }
+  }
+
   /** The entry that `path` reaches, links among its parents followed: a link itself where it names one. Throws ImageError NO_SUCH_ENTRY. */
   reach(path: ArchivePath): PlacedEntry {
     return this.#walk(path, false);

@@ -3,6 +3,7 @@ import { FrameReader, loadEntries, type PlacedEntry } from '../image/archive-ind
 import { isRegular } from '../image/cpio/header.js';
 import { pathFromText, pathToText, type ArchivePath } from '../image/cpio/path.js';
 import { ImageError } from '../image/errors.js';
+import type { Contents } from '../image/nested/contents.js';
 import { partsOf, tailOfPart, type Part } from '../image/parts.js';
 import { ArchiveTree } from '../image/tree.js';
 import type { Digest } from '../store/digest.js';
@@ -91,7 +92,7 @@ export async function archiveParts(
 
 /** The data of the regular file at `text` (a path from the image's root, links followed). Throws ImageError. */
 export function readFileOf(
-  archive: OpenArchive,
+  archive: Contents,
   text: string,
 ): { readonly size: number; readonly data: AsyncIterable<Buffer> } {
   const path: ArchivePath = pathFromText(text);

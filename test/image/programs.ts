@@ -16,6 +16,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   rpmbuild: 'rpm',
   '/usr/sbin/depmod': 'kmod',
   '/usr/sbin/modprobe': 'kmod',
+  mksquashfs: 'squashfs-tools',
   xz: 'xz-utils',
 };
 

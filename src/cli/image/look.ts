@@ -1,58 +1,66 @@
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { isSymlink } from '../../image/cpio/header.js';
-import { pathFromText, pathToText, ROOT } from '../../image/cpio/path.js';
-import { archiveParts, openArchive, readFileOf, type OpenArchive } from '../../osimage/contents.js';
+import { lookInside } from '../../image/nested/open.js';
+import type { Contents } from '../../image/nested/contents.js';
+import { archiveParts, openArchive, readFileOf } from '../../osimage/contents.js';
 import { findGeneration } from '../../osimage/find.js';
+import { generationOutside } from '../../osimage/inside.js';
 import { manifestOf } from '../../osimage/manifest.js';
-import type { PlacedEntry } from '../../image/archive-index.js';
 import type { Context } from '../context.js';
-import { formatBytes, formatMode, textTable } from '../table.js';
+import { printEntries } from '../entry-list.js';
+import { formatBytes, textTable } from '../table.js';
 import { addArchiveOptions, archiveOf, type ArchiveOptions } from './archive-options.js';
 
 export function registerLooks(image: Command, context: Context): void {
+  /** Runs `look` on the archive and the path in it, or on what a path with a colon reaches inside of a file. */
   const lookInto = async (
     command: string,
     reference: string,
+    text: string,
     options: ArchiveOptions,
-    look: (opened: OpenArchive) => Promise<void>,
+    look: (contents: Contents, path: string) => void | Promise<void>,
   ): Promise<void> => {
-    const { store } = await context.openStore('read');
+    const { store } = await context.openStore();
     const record = await findGeneration(store, reference);
     const manifest = manifestOf(record);
     const { archive, part } = archiveOf(manifest, options);
-    await store.read(`image ${command}`, [record], async () =>
-      look(await openArchive(store, manifest, archive, part)),
-    );
+    await store.read(`image ${command}`, [record], async () => {
+      const opened = await openArchive(store, manifest, archive, part);
+      const outside = generationOutside(manifest, opened, store.blobs, reference);
+      const inside = await lookInside(outside, text, async ({ contents, path }) => look(contents, path));
+      if (inside === undefined) await look(opened, text);
+    });
   };
 
   addArchiveOptions(image.command('files'))
     .summary('list the files in the image')
-    .description('Lists what the image holds, or what it holds below a path.')
+    .description(
+      'Lists what the image holds, or what it holds below a path. FILE:PATH looks into a file of the image or of its install tree: an archive, a squashfs, an ISO; and so on inside of that.',
+    )
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
-    .argument('[path]', 'a path from the image’s root', '/')
-    .addHelpText('after', '\nExample:\n  rackboot image files d12 /etc')
+    .argument('[path]', 'a path from the image’s root; after a colon, one inside that file', '/')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  rackboot image files d12 /etc\n  rackboot image files live /live/filesystem.squashfs:/etc',
+    )
     .action((reference: string, path: string, options: ArchiveOptions) =>
-      lookInto('files', reference, options, async (opened) => {
-        const wanted = pathFromText(path);
-        const below = wanted === ROOT ? wanted : opened.tree.find(wanted).path;
-        const entries = opened.tree.below(below);
-        context.print(
-          entries.map((entry) => entryJson(opened, entry)),
-          () => listing(opened, entries),
-        );
-      }),
+      lookInto('files', reference, path, options, ({ tree }, below) => printEntries(context, tree, below)),
     );
 
   addArchiveOptions(image.command('cat'))
     .summary('print a file of the image')
-    .description('Writes a file of the image to standard output, byte for byte.')
+    .description(
+      'Writes a file of the image to standard output, byte for byte. FILE:PATH writes one that lies inside of a file, as with image files.',
+    )
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
-    .argument('<path>', 'a file, from the image’s root')
-    .addHelpText('after', '\nExample:\n  rackboot image cat d12 /etc/hello')
+    .argument('<path>', 'a file, from the image’s root; after a colon, one inside that file')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  rackboot image cat d12 /etc/hello\n  rackboot image cat live /live/filesystem.squashfs:/etc/os-release',
+    )
     .action((reference: string, path: string, options: ArchiveOptions) =>
-      lookInto('cat', reference, options, (opened) =>
-        pipeline(readFileOf(opened, path).data, context.stdout, { end: false }),
+      lookInto('cat', reference, path, options, (contents, inner) =>
+        pipeline(readFileOf(contents, inner).data, context.stdout, { end: false }),
       ),
     );
 
@@ -92,37 +100,4 @@ export function registerLooks(image: Command, context: Context): void {
           ),
       );
     });
-}
-
-function entryJson({ tree }: OpenArchive, entry: PlacedEntry): unknown {
-  const { mode, uid, gid, mtime, nlink } = entry.header;
-  return {
-    path: pathToText(entry.path),
-    mode: (mode & 0o7777).toString(8).padStart(4, '0'),
-    type: formatMode(mode).slice(0, 1),
-    uid,
-    gid,
-    size: tree.dataOf(entry).header.size,
-    mtime,
-    nlink,
-    ...(entry.target === undefined ? {} : { target: Buffer.from(entry.target, 'latin1').toString('utf8') }),
-  };
-}
-
-function listing({ tree }: OpenArchive, entries: readonly PlacedEntry[]): string {
-  const rows = entries.map((entry) => {
-    const { mode, uid, gid, mtime } = entry.header;
-    const target =
-      isSymlink(mode) && entry.target !== undefined
-        ? ` -> ${Buffer.from(entry.target, 'latin1').toString('utf8')}`
-        : '';
-    return [
-      formatMode(mode),
-      `${uid}:${gid}`,
-      String(tree.dataOf(entry).header.size),
-      new Date(mtime * 1000).toISOString().slice(0, 16).replace('T', ' '),
-      pathToText(entry.path) + target,
-    ];
-  });
-  return textTable(['MODE', 'OWNER', 'SIZE', 'MODIFIED (UTC)', 'PATH'], rows);
 }
