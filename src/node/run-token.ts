@@ -41,6 +41,11 @@ function signature(key: Buffer, node: string, body: string): string {
     .toString('base64url');
 }
 
+/** The secret that `what` stands for at this site: 32 characters of base64url, always the same ones. */
+export function deriveSecret(key: Buffer, what: string): string {
+  return createHmac('sha256', key).update(`secret\0${what}`).digest().subarray(0, 24).toString('base64url');
+}
+
 const KEY_BYTES = 32;
 
 /** The site's signing key, made on first use in `<dir>/run.key` with mode 0600. Throws NodeError BAD_KEY when it cannot be read or made. */

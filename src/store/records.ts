@@ -145,6 +145,14 @@ export interface EventState {
 export interface TokenState {
   /** A new 32-character URL-safe token for `node` and `client`; earlier unused ones of the node stop working. */
   issue(token: { node: string; generation: string; client: string; expiresAt: Timestamp }): Promise<string>;
+  /**
+   * Makes `token`, a secret of the caller's, work once more, whether or not it was used; the node's other tokens stay as
+   * they are until the next `issue`.
+   */
+  renew(
+    token: string,
+    of: { node: string; generation: string; client: string; expiresAt: Timestamp },
+  ): Promise<void>;
   /** Uses the token up: true exactly once per token, and only for the right node and client before it expires. */
   consume(token: string, node: string, client: string, now: Timestamp): Promise<boolean>;
   /** Makes a consumed token usable again, because its response did not reach the client whole. */

@@ -12,6 +12,7 @@ import { renderIsoConfigs } from './iso.js';
 
 export interface IsoImageOptions {
   readonly node?: NodeRecord; // whose ISO it is: it reports for this node and fetches its answer file
+  readonly answerToken?: string; // for its answer file, made valid by the caller; without it one is issued
   readonly netinstall: boolean;
   readonly volumeId?: string;
 }
@@ -39,7 +40,7 @@ export async function isoImage(
   options: IsoImageOptions,
 ): Promise<ExtentMap> {
   requireBootable(record);
-  const variables = await isoVariables(tools, record, options.node);
+  const variables = await isoVariables(tools, record, options);
   return layOut(tools.store, record, {
     netinstall: options.netinstall,
     menus: renderMenus(record, variables, options.node?.name),
@@ -123,7 +124,7 @@ function sharedVariables(
 async function isoVariables(
   tools: IsoImageTools,
   record: GenerationRecord,
-  node: NodeRecord | undefined,
+  { node, answerToken }: IsoImageOptions,
 ): Promise<EntryVariables> {
   const shared = sharedVariables(tools, record);
   if (node === undefined) return shared;
@@ -139,12 +140,13 @@ async function isoVariables(
   const token =
     node.ip === null || manifestOf(record).answer === undefined
       ? undefined
-      : await tools.store.tokens.issue({
+      : (answerToken ??
+        (await tools.store.tokens.issue({
           node: node.name,
           generation: record.id,
           client: node.ip,
           expiresAt: tools.now() + config.serve.holdGenerations * 1000,
-        });
+        })));
   return {
     ...shared,
     node: nodeVariables(node),

@@ -4,6 +4,7 @@ import { bootScriptRoutes } from './boot-script-routes.js';
 import { imageRoutes } from './image-routes.js';
 import { isoRoutes } from './iso-routes.js';
 import { loaderRoutes } from './loader-routes.js';
+import { nodeIsoRoutes } from './node-iso-routes.js';
 import { reportRoutes } from './report-routes.js';
 import type { Route } from './route.js';
 
@@ -15,6 +16,7 @@ export function bootRoutes(service: BootService): Route[] {
     ...reportRoutes(service),
     ...imageRoutes(service),
     ...isoRoutes(service),
+    ...nodeIsoRoutes(service),
     ...loaderRoutes(service),
   ];
 }

@@ -1,125 +1,94 @@
-import { codeOf, messageOf } from '../../errors.js';
-import { sha256 } from '../../store/digest.js';
-import { encodeMap, readRange, type ExtentMap } from '../../store/extents.js';
-import type { ServedGeneration } from '../boot/generations.js';
-import { isoImage } from '../boot/iso-image.js';
-import { LeastRecent } from '../boot/least-recent.js';
+import { readRange } from '../../store/extents.js';
 import type { BootService } from '../boot/service.js';
 import { nodeAt } from './boot-script-routes.js';
-import { HttpError, notFound } from './errors.js';
+import { notFound } from './errors.js';
 import { IMMUTABLE, redirectToCurrent } from './image-routes.js';
-import type { Route } from './route.js';
+import { IsoDesk, type LaidOut } from './iso-desk.js';
+import type { Route, RouteRequest } from './route.js';
 import { sendBytes } from './send-bytes.js';
 
-/** An ISO laid out: a map of a few hundred KiB in memory, whatever its size. */
-interface LaidOut {
-  readonly map: ExtentMap;
-  readonly etag: string;
-}
-
-/** How many ISOs stay laid out. */
+/** How many ISOs of generations stay laid out. */
 const KEPT = 8;
+
+export const ISO_TYPE = 'application/x-iso9660-image';
+
+/** What a request for an ISO is answered with when all is well. */
+export const ISO_BYTES = {
+  200: 'The ISO',
+  206: 'The ranges asked for',
+  304: 'The client’s copy is the same',
+  412: 'If-Match names another file',
+  416: 'The range lies outside',
+} as const;
 
 /** The ISO of a generation, laid out when it is first asked for and never stored; for virtual media and `sanboot`. */
 export function isoRoutes(service: BootService): Route[] {
-  const isos = new IsoDesk(service);
-  return [
-    {
-      methods: ['GET', 'HEAD'],
-      path: '/images/{image}/iso',
-      summary:
-        'The ISO of a generation, or by redirect of the current one; belongs to no node and holds no token',
-      produces: 'application/x-iso9660-image',
-      responses: {
-        200: 'The ISO',
-        206: 'The range asked for',
-        302: 'To the current generation, when the URL names none',
-        304: 'The client’s copy is the same',
-        404: 'No such osimage or generation',
-        409: 'Its boot arguments need a node',
-        412: 'If-Match names another file',
-        416: 'The range lies outside',
-      },
-      async handle(request) {
-        const image = request.params['image'] ?? '';
-        if (!image.includes('@')) {
-          await redirectToCurrent(service, request, (id) => `/images/${image}@${id}/iso`);
-          return;
-        }
-        const generation = await service.generations.named(image);
-        if (generation === undefined) throw notFound(`ISO of ${image}`);
-        const release = await service.holds.during(generation.osimage, generation.id);
-        try {
-          const iso = await isos.layOut(generation);
-          const node = await nodeAt(service, request.client);
-          const transfer = service.transfers.begin({
-            node: node?.name ?? null,
-            client: request.client,
-            stage: 'tree',
-            path: 'iso',
-            size: iso.map.size,
-            generation: generation.id,
-          });
-          let result = { bytes: 0, isComplete: false, isWhole: false };
-          try {
-            result = await sendBytes(
-              request,
-              {
-                size: iso.map.size,
-                sha256: iso.etag,
-                contentType: 'application/x-iso9660-image',
-                cacheControl: IMMUTABLE,
-                read: async (start, end) => readRange(iso.map, service.store.blobs, start, end),
-              },
-              (bytes) => transfer.sent(bytes),
-            );
-          } finally {
-            transfer.end(result);
-          }
-        } finally {
-          release();
-        }
-      },
+  const isos = new IsoDesk(service, KEPT);
+  return ['/iso', '.iso'].map((ending) => ({
+    methods: ['GET', 'HEAD'],
+    path: `/images/{image}${ending}`,
+    summary: `The ISO of a generation, or by redirect of the current one; belongs to no node and holds no token${ending === '.iso' ? '. The same as /images/{image}/iso, for a BMC that wants the ending' : ''}`,
+    produces: ISO_TYPE,
+    responses: {
+      ...ISO_BYTES,
+      302: 'To the current generation, when the URL names none',
+      404: 'No such osimage or generation',
+      409: 'Its boot arguments need a node',
     },
-  ];
+    async handle(request) {
+      const image = request.params['image'] ?? '';
+      if (!image.includes('@')) {
+        await redirectToCurrent(service, request, (id) => `/images/${image}@${id}${ending}`);
+        return;
+      }
+      const generation = await service.generations.named(image);
+      if (generation === undefined) throw notFound(`ISO of ${image}`);
+      const { osimage, id } = generation;
+      const release = await service.holds.during(osimage, id);
+      try {
+        const iso = await isos.layOut(`${osimage}@${id}`, generation, { netinstall: false });
+        const node = await nodeAt(service, request.client);
+        const of = { node: node?.name ?? null, generation: id };
+        await sendIso(service, request, iso, of, { cacheControl: IMMUTABLE });
+      } finally {
+        release();
+      }
+    },
+  }));
 }
 
-/** Lays ISOs out one at a time, and each once. */
-class IsoDesk {
-  readonly #service: BootService;
-  readonly #kept = new LeastRecent<Promise<LaidOut>>(KEPT);
-  #turn: Promise<unknown> = Promise.resolve();
-
-  constructor(service: BootService) {
-    this.#service = service;
-  }
-
-  layOut(generation: ServedGeneration): Promise<LaidOut> {
-    const key = `${generation.osimage}@${generation.id}`;
-    const kept = this.#kept.get(key);
-    if (kept !== undefined) return kept;
-    const laidOut = this.#turn.then(() => this.#author(generation));
-    this.#turn = laidOut.catch(() => undefined);
-    this.#kept.set(key, laidOut);
-    laidOut.catch(() => this.#kept.delete(key));
-    return laidOut;
-  }
-
-  async #author(generation: ServedGeneration): Promise<LaidOut> {
-    const { store, config, runKey, serverUrl, now } = this.#service;
-    const record = await store.osimages.generation(generation.osimage, generation.id);
-    if (record === undefined) throw notFound(`ISO of ${generation.osimage}`);
-    const tools = { store, config, runKey, serverUrl: serverUrl(), now };
-    const map = await isoImage(tools, record, { netinstall: false }).catch((cause: unknown) => {
-      if (codeOf(cause) === 'NOT_BOOTABLE') throw new HttpError('NO_ISO', messageOf(cause), { cause });
-      if (codeOf(cause) !== 'BAD_TEMPLATE') throw cause;
-      throw new HttpError(
-        'NO_ISO',
-        `${generation.osimage} boots only as some node, so there is no ISO for everybody; make one with: rackboot image iso ${generation.osimage} --node NODE`,
-        { cause },
-      );
-    });
-    // The map names every byte, so its digest is a strong ETag, without reading the ISO.
-    return { map, etag: sha256(encodeMap(map)) };
+/** Sends an ISO or a part of it; `onRead` is told where a GET begins to read, and may throw to refuse it. */
+export async function sendIso(
+  service: BootService,
+  request: RouteRequest,
+  { map, etag }: LaidOut,
+  of: { readonly node: string | null; readonly generation: string },
+  how: { readonly cacheControl: string; readonly onRead?: (start: number) => Promise<void> },
+): Promise<void> {
+  const transfer = service.transfers.begin({
+    ...of,
+    client: request.client,
+    stage: 'tree',
+    path: 'iso',
+    size: map.size,
+  });
+  let result = { bytes: 0, isComplete: false, isWhole: false };
+  try {
+    result = await sendBytes(
+      request,
+      {
+        size: map.size,
+        sha256: etag,
+        contentType: ISO_TYPE,
+        cacheControl: how.cacheControl,
+        read: async (start, end) => {
+          await how.onRead?.(start);
+          return readRange(map, service.store.blobs, start, end);
+        },
+      },
+      (bytes) => transfer.sent(bytes),
+    );
+  } finally {
+    transfer.end(result);
   }
 }

@@ -21,7 +21,7 @@ export interface QueryParameter {
 /** One URL we answer: what the dispatcher routes by and what /api/openapi.json is written from. */
 export interface Route {
   readonly methods: readonly Method[];
-  /** `/nodes/{node}/boot.ipxe`; a last `{name...}` takes all that follows. */
+  /** `/nodes/{node}/boot.ipxe`; a last `{name...}` takes all that follows, `{name}.iso` what ends so. */
   readonly path: string;
   readonly summary: string;
   readonly query?: readonly QueryParameter[];
@@ -59,14 +59,15 @@ function matchPath(path: string, segments: readonly string[]): Record<string, st
   for (const [at, piece] of pattern.entries()) {
     const segment = segments[at];
     if (segment === undefined) return undefined;
-    const [, name, rest] = /^\{(\w+)(\.\.\.)?\}$/.exec(piece) ?? [];
+    const [, name, rest, ending = ''] = /^\{(\w+)(\.\.\.)?\}(\.\w+)?$/.exec(piece) ?? [];
     if (name === undefined) {
       if (piece !== segment) return undefined;
     } else if (rest !== undefined) {
       params[name] = segments.slice(at).join('/');
       return params;
     } else {
-      params[name] = segment;
+      if (segment.length <= ending.length || !segment.endsWith(ending)) return undefined;
+      params[name] = segment.slice(0, segment.length - ending.length);
     }
   }
   return segments.length === pattern.length ? params : undefined;

@@ -4,7 +4,7 @@ import type { StateDatabase } from './database.js';
 
 const tokenBytes = 24; // 32 characters of base64url
 
-/** One-time tokens, in the database as SHA-256. A node has one at most: the one issued last. */
+/** One-time tokens, in the database as SHA-256. Of a node there is the one issued last, and any that was renewed since. */
 export class TokenRows implements TokenState {
   readonly #database: StateDatabase;
   readonly #now: () => Timestamp;
@@ -34,6 +34,23 @@ export class TokenRows implements TokenState {
       { durable: false },
     );
     return secret;
+  }
+
+  async renew(
+    secret: string,
+    token: { node: string; generation: string; client: string; expiresAt: Timestamp },
+  ): Promise<void> {
+    const { node, generation, client, expiresAt } = token;
+    const row = { hash: hashOf(secret), node, generation, client, expires_at: expiresAt, used_at: null };
+    await this.#database.write(
+      (trx) =>
+        trx
+          .insertInto('token')
+          .values(row)
+          .onConflict((conflict) => conflict.column('hash').doUpdateSet(row))
+          .execute(),
+      { durable: false },
+    );
   }
 
   /** Durable: a token that was used stays used through a power cut. */

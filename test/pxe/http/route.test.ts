@@ -15,6 +15,7 @@ const routes = [
   route('/nodes/{node}/x', 'GET'),
   route('/nodes/{node}/x', 'PUT'),
   route('/images/{image}/files/{path...}', 'GET'),
+  route('/nodes/{node}.iso', 'GET'),
 ];
 
 const rows: readonly (readonly [string, readonly string[], object])[] = [
@@ -24,6 +25,9 @@ const rows: readonly (readonly [string, readonly string[], object])[] = [
   ['GET', ['images', 'd@1', 'files'], { kind: 'none' }],
   ['GET', ['nodes', 'n1', 'report', 'more'], { kind: 'none' }],
   ['GET', ['nodes', 'n1'], { kind: 'none' }],
+  ['GET', ['nodes', 'n1.iso'], { kind: 'found', params: { node: 'n1' } }],
+  ['GET', ['nodes', 'n1.iso.iso'], { kind: 'found', params: { node: 'n1.iso' } }],
+  ['GET', ['nodes', '.iso'], { kind: 'none' }],
   ['DELETE', ['nodes', 'n1', 'report'], { kind: 'wrong-method', allowed: ['GET', 'POST'] }],
   ['POST', ['nodes', 'n1', 'x'], { kind: 'wrong-method', allowed: ['GET', 'PUT'] }],
 ];

@@ -215,6 +215,18 @@ export function nodeFacts(open: OpenTestStore): void {
     t.false(await store.tokens.consume(token, 'n1', '10.0.0.1', 1500));
   });
 
+  test('a renewed token works once more each time, beside the issued one', async (t) => {
+    const { store } = await open(t, { now: () => 1000 });
+    const of = { node: 'n1', generation: sha256('a'), client: '10.0.0.1', expiresAt: 2000 };
+    const issued = await store.tokens.issue(of);
+    for (let round = 0; round < 2; round++) {
+      await store.tokens.renew('mine', of);
+      t.true(await store.tokens.consume('mine', 'n1', '10.0.0.1', 1500));
+      t.false(await store.tokens.consume('mine', 'n1', '10.0.0.1', 1500));
+    }
+    t.true(await store.tokens.consume(issued, 'n1', '10.0.0.1', 1500));
+  });
+
   test('a new token ends the node’s earlier ones, and no other node’s', async (t) => {
     const { store } = await open(t, { now: () => 1000 });
     const issue = { node: 'n1', generation: sha256('a'), client: '10.0.0.1', expiresAt: 2000 };
