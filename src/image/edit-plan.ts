@@ -29,6 +29,8 @@ export interface EditPlan {
   readonly changed: ReadonlyMap<number, PlannedEntry | null>;
   /** New entries, to follow all others: parents before children, in order of their names' bytes. */
   readonly added: readonly PlannedEntry[];
+  /** Deletions that found nothing to delete. */
+  readonly missed: readonly Edit[];
 }
 
 export interface PlanOptions {
@@ -80,6 +82,7 @@ class Draft {
   readonly #parents = new Set<ArchivePath>(); // every directory above an entry, whether or not it is an entry itself
   readonly #prefix: string;
   readonly #magic: CpioMagic;
+  readonly #missed: Edit[] = [];
   #nextInode = 1;
 
   constructor(entries: readonly PlacedEntry[], options: PlanOptions) {
@@ -145,7 +148,7 @@ class Draft {
     const added = [...this.#nodes]
       .flatMap(([path, node]) => (node.kind === 'new' ? [{ path, entry: node.entry }] : []))
       .sort((a, b) => (a.path < b.path ? -1 : 1));
-    return { changed: this.#changed, added: added.map(({ entry }) => entry) };
+    return { changed: this.#changed, added: added.map(({ entry }) => entry), missed: this.#missed };
   }
 
   #put(edit: Extract<Edit, { op: 'put' }>): void {
@@ -201,6 +204,7 @@ class Draft {
     const below = `${path}/`;
     const gone = [...this.#nodes.keys()].filter((other) => other === path || other.startsWith(below));
     if (gone.length === 0 && edit.required) throw this.#missing(edit.path, edit.from);
+    if (gone.length === 0) this.#missed.push(edit);
     for (const other of gone) this.#drop(other);
   }
 

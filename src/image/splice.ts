@@ -24,6 +24,8 @@ export interface SpliceTools {
   readonly mtime: number | undefined; // of new entries, seconds; by default that of the archive's newest entry
   /** Descriptors made by earlier edits of the same archive: segments that are to come out the same are taken from them. */
   readonly earlier: readonly ArchiveDescriptor[];
+  /** Told of deletions that found nothing to delete. */
+  readonly onMissed?: (edit: Edit) => void;
 }
 
 /** An edit of an archive file: of the one archive in it that `part` counts, from 1, or of all as the node unpacks them. */
@@ -80,6 +82,7 @@ async function splicePart(
   const entries = part === undefined ? all : all.filter(({ archive }) => archive === part - 1);
   const target = part === undefined ? lastTail(base) : tailOfPart(base, part);
   const plan = planEdits(entries, edits, tools);
+  for (const edit of plan.missed) tools.onMissed?.(edit);
   if (plan.changed.size === 0 && plan.added.length === 0) return base;
   const readers = base.frames.map((frame) => new FrameReader(frame, tools.blobs));
   const splicer = new Splicer(base, entries, plan, target, readers, tools);

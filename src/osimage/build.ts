@@ -1,4 +1,5 @@
 import { archiveBlobs, decodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
+import { pathToText } from '../image/cpio/path.js';
 import { decodeSnapshot, encodeSnapshot, snapshotBlobs, type LayerSnapshot } from '../image/layer.js';
 import { resolveLayers } from '../image/layer-path.js';
 import { readLayer, type LayerNotes } from '../image/layer-read.js';
@@ -13,7 +14,7 @@ import { adHocBlobs, adHocEdits } from './ad-hoc.js';
 import { storeArchiveArtifact, type StoredArtifact } from './artifacts.js';
 import { OsimageError } from './errors.js';
 import { findGeneration } from './find.js';
-import { generationId } from './generation-id.js';
+import { ENGINE, generationId } from './generation-id.js';
 import { layeredEdits } from './layered-edits.js';
 import { artifactMap, manifestOf } from './manifest.js';
 import { requireFits } from './size-gate.js';
@@ -46,6 +47,13 @@ export interface BuildResult {
   /** False when the inputs were those of a generation that exists: nothing was built, it was made current. */
   readonly built: boolean;
   readonly counts: SegmentCounts;
+  readonly missed: readonly MissedRemoval[];
+}
+
+/** A removal of a layer that removed nothing. */
+export interface MissedRemoval {
+  readonly from: string; // the layer
+  readonly path: string; // pathToText
 }
 
 /** Builds that may come between before this one gives up. */
@@ -77,18 +85,19 @@ async function buildOnce(
   current: CurrentGeneration,
 ): Promise<BuildResult> {
   const counts = zeroCounts();
-  const inputs = await request.change(current, writer);
+  const missed: MissedRemoval[] = [];
+  const inputs = { ...(await request.change(current, writer)), engine: ENGINE };
   await writer.seal();
   const id = generationId(current.manifest.family, inputs);
   const existing = await store.osimages.generation(request.osimage, id);
   if (existing !== undefined) {
     await store.osimages.setCurrent(request.osimage, id);
-    return { record: existing, manifest: manifestOf(existing), built: false, counts };
+    return { record: existing, manifest: manifestOf(existing), built: false, counts, missed };
   }
   const layers = await readSnapshots(store, inputs);
   const answer = await answerOf(store, layers, inputs);
   const boot = bootEntries(current.manifest.bootBase, layers, inputs);
-  const archives = await buildArchives(store, writer, counts, current.manifest, layers, inputs);
+  const archives = await buildArchives(store, writer, { counts, missed }, current.manifest, layers, inputs);
   const files = current.manifest.files.map((file) => archives.get(file.path)?.artifact ?? file);
   const { answer: _previous, ...carried } = current.manifest;
   const manifest: GenerationManifest = {
@@ -113,7 +122,7 @@ async function buildOnce(
     },
     { create: false },
   );
-  return { record, manifest, built: true, counts };
+  return { record, manifest, built: true, counts, missed };
 }
 
 type NamedSnapshot = { readonly name: string; readonly digest: Digest; readonly snapshot: LayerSnapshot };
@@ -163,7 +172,7 @@ function bootEntries(
 async function buildArchives(
   store: Store,
   writer: BlobWriter,
-  counts: SegmentCounts,
+  told: { readonly counts: SegmentCounts; readonly missed: MissedRemoval[] },
   manifest: GenerationManifest,
   layers: readonly NamedSnapshot[],
   inputs: GenerationInputs,
@@ -173,16 +182,19 @@ async function buildArchives(
   for (const [path, digest] of Object.entries(manifest.bases)) {
     const packed = inputs.packed?.[path];
     const base = await readDescriptor(store, packed?.descriptor ?? digest);
-    const edits: ArchiveEdit[] = [
-      ...(path === main && !holdsLayers(packed, inputs)
+    const layered =
+      path === main && !holdsLayers(packed, inputs)
         ? await layeredEdits(base, layers, bootedKernels(manifest, path), store.blobs)
-        : []),
-      ...(await adHocEdits(inputs.edits, path, store.blobs)),
-    ];
+        : [];
+    const edits: ArchiveEdit[] = [...layered, ...(await adHocEdits(inputs.edits, path, store.blobs))];
     const descriptor = await spliceArchive(base, edits, {
       blobs: store.blobs,
       writer,
-      counts,
+      counts: told.counts,
+      onMissed(edit) {
+        if (edit.op === 'delete' && layered.includes(edit))
+          told.missed.push({ from: edit.from, path: pathToText(edit.path) });
+      },
       mtime: inputs.epoch,
       earlier: await currentDescriptors(store, manifest, path),
     });
@@ -211,7 +223,10 @@ async function currentDescriptors(
   path: string,
 ): Promise<ArchiveDescriptor[]> {
   const digest = manifest.archives[path];
-  return digest === undefined ? [] : [await readDescriptor(store, digest)];
+  // What another engine compressed is not what this one would.
+  return digest === undefined || manifest.inputs.engine !== ENGINE
+    ? []
+    : [await readDescriptor(store, digest)];
 }
 
 async function readDescriptor(store: Store, digest: Digest): Promise<ArchiveDescriptor> {

@@ -11,7 +11,7 @@ import { storeArchiveArtifact, storeBlobArtifact, type StoredArtifact } from './
 import { OsimageError } from './errors.js';
 import { recogniseMedia, type MediaHints, type MediaLayout } from './families.js';
 import { checkName } from './find.js';
-import { generationId, mediaDigest } from './generation-id.js';
+import { ENGINE, generationId, mediaDigest } from './generation-id.js';
 import { openLocalFile, openSource } from './source/open-source.js';
 import type { Source, SourceFile } from './source/source.js';
 import type { Family, GenerationInputs, GenerationManifest } from './types.js';
@@ -59,6 +59,8 @@ async function importSource(
   return store.write(`import ${name}`, async (writer) => {
     const imported = await importFiles(source, layout, writer, store, request);
     const inputs: GenerationInputs = {
+      engine: ENGINE,
+      imported: ENGINE,
       media: imported.media,
       layers: [],
       edits: [],

@@ -62,6 +62,8 @@ export interface PackedArchive {
 
 /** The inputs a generation's id is the digest of. */
 export interface GenerationInputs {
+  readonly engine: string; // what compressed this generation (ENGINE of generation-id.ts)
+  readonly imported: string; // what compressed the archives at their import
   readonly media: Digest; // digest over the imported files' paths and digests, as the vendor shipped them
   /** Highest first; each digest is that of the layer's snapshot blob (image/layer.ts: LayerSnapshot). */
   readonly layers: readonly { readonly name: string; readonly digest: Digest }[];

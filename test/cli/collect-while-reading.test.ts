@@ -42,7 +42,15 @@ async function siteWithTree(t: ExecutionContext): Promise<Awaited<ReturnType<typ
       bootBase: [entry],
       archives: {},
       bases: {},
-      inputs: { media: sha256('big'), layers: [], layerSpec: '', edits: [], settings: {} },
+      inputs: {
+        engine: 'e',
+        imported: 'e',
+        media: sha256('big'),
+        layers: [],
+        layerSpec: '',
+        edits: [],
+        settings: {},
+      },
     };
     await writer.seal();
     const text = JSON.stringify(manifest);

@@ -195,3 +195,16 @@ test('an ISO is written through a symbolic link, and leftovers of a killed run g
   await symlink('loop.iso', join(out, 'loop.iso'));
   t.is((await site.rackboot('image', 'iso', 'd12', '-o', join(out, 'loop.iso'))).status, 1);
 });
+
+test('removals that remove nothing are told, those that do are not', async (t) => {
+  const site = await newSite(t);
+  const l = await layer(site, 'rack7', { removals: '/etc/mtod\n/etc/motd\n' });
+  const { err } = await site.rackboot('image', 'build', 'd12', '--layers', l);
+  t.is(err, 'layer rack7: removals: /etc/mtod is not in the image, so nothing was removed\n');
+  await site.ok('image', 'build', 'd12', '--layers', '');
+  await writeFile(join(l, 'removals'), '/nope\n');
+  const { missedRemovals } = (await site.json('image', 'build', 'd12', '--layers', l)) as {
+    missedRemovals: unknown;
+  };
+  t.deepEqual(missedRemovals, [{ from: 'layer rack7', path: '/nope' }]);
+});

@@ -76,7 +76,15 @@ async function publishTwo(dir: string): Promise<string[]> {
       bootBase: boot,
       archives: {},
       bases: {},
-      inputs: { media: sha256(note), layers: [], layerSpec: '', edits: [], settings: {} },
+      inputs: {
+        engine: 'e',
+        imported: 'e',
+        media: sha256(note),
+        layers: [],
+        layerSpec: '',
+        edits: [],
+        settings: {},
+      },
     };
     const parent = ids.at(-1) ?? null;
     const id = sha256(note);

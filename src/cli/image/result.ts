@@ -1,4 +1,4 @@
-import type { BuildResult } from '../../osimage/build.js';
+import type { BuildResult, MissedRemoval } from '../../osimage/build.js';
 import { shortId } from '../../osimage/manifest.js';
 import type { SegmentCounts } from '../../image/segment-writer.js';
 import type { GenerationRecord } from '../../store/records.js';
@@ -11,7 +11,13 @@ export function resultJson(
     record,
     manifest,
     counts,
-  }: { record: GenerationRecord; manifest: GenerationManifest; counts: SegmentCounts },
+    missed = [],
+  }: {
+    record: GenerationRecord;
+    manifest: GenerationManifest;
+    counts: SegmentCounts;
+    missed?: readonly MissedRemoval[];
+  },
   ms: number,
 ): Readonly<Record<string, unknown>> {
   return {
@@ -22,6 +28,7 @@ export function resultJson(
     files: manifest.files.map(({ path, size, sha256 }) => ({ path, size, sha256 })),
     compressedBytes: counts.compressed,
     compressedWhole: counts.wholes.map(({ codec, plain }) => ({ codec, bytes: plain })),
+    missedRemovals: missed,
     ms: Math.round(ms),
   };
 }

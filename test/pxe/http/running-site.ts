@@ -155,6 +155,8 @@ async function publish(store: Store, image: TestImage): Promise<string> {
           }),
       archives: {},
       inputs: {
+        engine: 'e',
+        imported: 'e',
         media: sha256('media'),
         layers: [],
         layerSpec: '',
