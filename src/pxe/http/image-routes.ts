@@ -17,7 +17,7 @@ export const IMMUTABLE = 'public, max-age=31536000, immutable';
 
 const BYTES = {
   200: 'The file',
-  206: 'The range asked for; several ranges are answered with the whole file',
+  206: 'The ranges asked for; several come as multipart/byteranges, more than 16 as the whole file',
   304: 'The client’s copy is the same',
   404: 'No such generation or file',
   412: 'If-Match names another file',

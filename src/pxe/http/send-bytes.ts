@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import { answerBytes } from './conditional.js';
+import { answerBytes, type ByteRange } from './conditional.js';
 import type { RouteRequest } from './route.js';
 
 /** Bytes that never change under their name. */
@@ -9,21 +10,21 @@ export interface ImmutableBytes {
   readonly sha256: string; // hexadecimal, of the bytes or of what they follow from; the strong ETag
   readonly contentType: string;
   readonly cacheControl: string;
-  /** Bytes [start, end); asked for at most once. */
+  /** Bytes [start, end); asked for once for each range. */
   read(start: number, end: number): Promise<AsyncIterable<Buffer>>;
 }
 
 /** How a response to a request for bytes ended. */
 export interface SentBytes {
   readonly status: number;
-  readonly bytes: number; // of the body, handed to the network
+  readonly bytes: number; // of the file, handed to the network
   readonly isComplete: boolean; // the whole of what was asked for
   readonly isWhole: boolean; // the whole file, in this one response
 }
 
 /**
- * Answers a GET or HEAD with `content` or the range asked for, no faster than the client reads. A client that goes
- * away ends the reading; it is not an error. `onBytes` is told the body's bytes as they go out.
+ * Answers a GET or HEAD with `content` or the ranges asked for, no faster than the client reads. A client that goes
+ * away ends the reading; it is not an error. `onBytes` is told the file's bytes as they go out.
  */
 export async function sendBytes(
   request: RouteRequest,
@@ -44,25 +45,65 @@ export async function sendBytes(
     res.writeHead(answer.status).end();
     return { status: answer.status, bytes: 0, isComplete: true, isWhole: false };
   }
-  const { start, end } = answer.status === 206 ? answer : { start: 0, end: content.size };
+  const [range, ...others] = answer.status === 206 ? answer.ranges : [{ start: 0, end: content.size }];
+  const parts = others.length === 0 ? undefined : multipart([range, ...others], content);
   // Opened before the header goes out, so that bytes that are gone are still a 404.
-  const source = method === 'HEAD' ? undefined : await content.read(start, end);
-  res.setHeader('Content-Type', content.contentType);
-  res.setHeader('Content-Length', end - start);
-  if (answer.status === 206) res.setHeader('Content-Range', `bytes ${start}-${end - 1}/${content.size}`);
+  const first = method === 'HEAD' ? undefined : await content.read(range.start, range.end);
+  res.setHeader('Content-Type', parts?.contentType ?? content.contentType);
+  res.setHeader('Content-Length', parts?.length ?? range.end - range.start);
+  if (answer.status === 206 && parts === undefined) res.setHeader('Content-Range', rangeOf(range, content));
   res.writeHead(answer.status);
-  if (source === undefined) {
+  if (first === undefined) {
     res.end();
     return { status: answer.status, bytes: 0, isComplete: true, isWhole: false };
   }
-  const bytes = await pour(source, res, onBytes);
-  const isComplete = bytes === end - start && !res.destroyed;
+  const bytes = await pour(parts === undefined ? first : parts.body(first), res, onBytes);
+  const wanted = [range, ...others].reduce((sum, { start, end }) => sum + end - start, 0);
+  const isComplete = bytes === wanted && !res.destroyed;
   return { status: answer.status, bytes, isComplete, isWhole: isComplete && bytes === content.size };
 }
 
-/** Writes `source` to `res` and ends it; the number of bytes written. */
+function rangeOf({ start, end }: ByteRange, { size }: ImmutableBytes): string {
+  return `bytes ${start}-${end - 1}/${size}`;
+}
+
+/** Bytes of a body that are not the file's. */
+interface Framing {
+  readonly framing: string;
+}
+
+/** Several ranges as multipart/byteranges (RFC 9110 §14.6); `first` is the first one, opened already. */
+function multipart(
+  ranges: readonly ByteRange[],
+  content: ImmutableBytes,
+): {
+  readonly contentType: string;
+  readonly length: number;
+  body(first: AsyncIterable<Buffer>): AsyncIterable<Buffer | Framing>;
+} {
+  const boundary = `rackboot-${randomBytes(12).toString('hex')}`;
+  const headerOf = (range: ByteRange, at: number): string =>
+    `${at === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${content.contentType}\r\nContent-Range: ${rangeOf(range, content)}\r\n\r\n`;
+  const trailer = `\r\n--${boundary}--\r\n`;
+  return {
+    contentType: `multipart/byteranges; boundary=${boundary}`,
+    length: ranges.reduce(
+      (sum, range, at) => sum + headerOf(range, at).length + range.end - range.start,
+      trailer.length,
+    ),
+    async *body(first) {
+      for (const [at, range] of ranges.entries()) {
+        yield { framing: headerOf(range, at) };
+        yield* at === 0 ? first : await content.read(range.start, range.end);
+      }
+      yield { framing: trailer };
+    },
+  };
+}
+
+/** Writes `source` to `res` and ends it; the number of the file's bytes written. */
 async function pour(
-  source: AsyncIterable<Buffer>,
+  source: AsyncIterable<Buffer | Framing>,
   res: ServerResponse,
   onBytes: (bytes: number) => void,
 ): Promise<number> {
@@ -73,9 +114,11 @@ async function pour(
   try {
     for await (const chunk of source) {
       if (res.destroyed) return sent;
-      const hasRoom = res.write(chunk);
-      sent += chunk.length;
-      onBytes(chunk.length);
+      const hasRoom = res.write('framing' in chunk ? chunk.framing : chunk);
+      if (!('framing' in chunk)) {
+        sent += chunk.length;
+        onBytes(chunk.length);
+      }
       if (!hasRoom) await once(res, 'drain', { signal: gone.signal });
     }
     res.end();

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import test from 'ava';
 import fc from 'fast-check';
-import { ask, bootFiles, digestOf, runSite, until } from './running-site.js';
+import { ask, type Answer, bootFiles, digestOf, runSite, until } from './running-site.js';
 
 const run = promisify(execFile);
 const binary = { encoding: 'buffer', maxBuffer: 64 * 1024 * 1024, timeout: 30_000 } as const;
@@ -65,11 +65,91 @@ test('the header says what the bytes are, for ever', async (t) => {
   const outside = await ask(site, path, { headers: { Range: 'bytes=1200000-' } });
   t.is(outside.status, 416);
   t.is(outside.headers['content-range'], 'bytes */1200000');
-  const several = await ask(site, path, { headers: { Range: 'bytes=0-1,5-6' } });
-  t.is(several.status, 200);
-  t.is(several.body.length, 1_200_000);
+  const tooMany = await ask(site, path, { headers: { Range: `bytes=${'0-1,5-6,'.repeat(20)}` } });
+  t.is(tooMany.status, 200);
+  t.is(tooMany.body.length, 1_200_000);
   const stale = await ask(site, path, { headers: { Range: 'bytes=0-1', 'If-Range': '"x"' } });
   t.is(stale.status, 200);
+});
+
+/** The parts of a multipart/byteranges body, each with where it begins. Fails on anything that does not belong. */
+function partsOf(answer: Answer): { start: number; bytes: Buffer }[] {
+  const boundary = /^multipart\/byteranges; boundary=(\S+)$/.exec(answer.headers['content-type'] ?? '')?.[1];
+  const parts: { start: number; bytes: Buffer }[] = [];
+  let at = 0;
+  const end = Buffer.from(`\r\n--${boundary}--\r\n`);
+  while (!answer.body.subarray(at).equals(end)) {
+    const blank = answer.body.indexOf('\r\n\r\n', at === 0 ? 0 : at + 2);
+    const header = answer.body.toString('latin1', at, blank);
+    const [, first = '', last = ''] =
+      new RegExp(
+        `^${parts.length === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes (\\d+)-(\\d+)/300000$`,
+      ).exec(header) ?? [];
+    if (first === '') throw new Error(`not the header of a part: ${header.slice(0, 200)}`);
+    at = blank + 4 + Number(last) + 1 - Number(first);
+    parts.push({ start: Number(first), bytes: answer.body.subarray(blank + 4, at) });
+  }
+  return parts;
+}
+
+test('several ranges come as one multipart body, as curl gets it too', async (t) => {
+  const site = await runSite(t);
+  const id = await site.publish({ name: 'd12' });
+  const { linux } = bootFiles;
+  const path = `/images/d12@${id}/files/linux`;
+  const Range = 'bytes=99990-100110,0-0,-5,400000-';
+  const answer = await ask(site, path, { headers: { Range } });
+  t.is(answer.status, 206);
+  t.is(answer.headers['content-range'], undefined);
+  t.deepEqual(partsOf(answer), [
+    { start: 99_990, bytes: linux.subarray(99_990, 100_111) },
+    { start: 0, bytes: linux.subarray(0, 1) },
+    { start: 299_995, bytes: linux.subarray(299_995) },
+  ]);
+  const curl = await run('curl', ['-sf', '-r', Range.slice(6), `${site.url}${path}`], binary);
+  t.is(curl.stdout.length, answer.body.length);
+  const joined = await ask(site, path, { headers: { Range: 'bytes=0-99,50-199,200-299' } });
+  t.is(joined.headers['content-range'], 'bytes 0-299/300000');
+  t.deepEqual(joined.body, linux.subarray(0, 300));
+  const stale = await ask(site, path, { headers: { Range, 'If-Range': '"x"' } });
+  t.is(stale.status, 200);
+  t.is((await ask(site, path, { headers: { Range: 'bytes=300000-,-0' } })).status, 416);
+  t.is((await ask(site, path, { method: 'HEAD', headers: { Range } })).status, 200);
+});
+
+test('one connection carries many requests, with bodies and without', async (t) => {
+  const site = await runSite(t);
+  const id = await site.publish({ name: 'd12' });
+  const url = `${site.url}/images/d12@${id}/files/linux`;
+  const { stdout } = await run(
+    'curl',
+    ['-s', '-w', '%{http_code} %{num_connects}\\n', '-o', '/dev/null', url]
+      .concat(['--next', '-s', '-w', '%{http_code} %{num_connects}\\n', '-I', '-o', '/dev/null', url])
+      .concat([
+        '--next',
+        '-s',
+        '-w',
+        '%{http_code} %{num_connects}\\n',
+        '-r',
+        '0-1,9-9',
+        '-o',
+        '/dev/null',
+        url,
+      ])
+      .concat([
+        '--next',
+        '-s',
+        '-w',
+        '%{http_code} %{num_connects}\\n',
+        '-r',
+        '900000-',
+        '-o',
+        '/dev/null',
+        url,
+      ])
+      .concat(['--next', '-s', '-w', '%{http_code} %{num_connects}\\n', '-r', '7-8', '-o', '/dev/null', url]),
+  );
+  t.is(stdout, '200 1\n200 0\n206 0\n416 0\n206 0\n');
 });
 
 test('every range holds the bytes of the file', async (t) => {
