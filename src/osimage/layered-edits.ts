@@ -2,9 +2,9 @@ import type { ArchiveDescriptor } from '../image/archive.js';
 import { loadEntries } from '../image/archive-index.js';
 import { collect } from '../image/chunks.js';
 import { indexEdits } from '../image/drivers/depmod.js';
-import { moduleEdits } from '../image/drivers/driver-set.js';
+import { moduleEdits, type ModuleTarget } from '../image/drivers/driver-set.js';
 import { KERNEL_HEAD, kernelRelease } from '../image/drivers/kernel-release.js';
-import { kernelsOf } from '../image/drivers/module-tree.js';
+import { holds, kernelsOf } from '../image/drivers/module-tree.js';
 import type { Edit } from '../image/edit.js';
 import { layerEdits, type LayerSnapshot } from '../image/layer.js';
 import { previewArchive } from '../image/preview.js';
@@ -37,16 +37,16 @@ export async function layeredEdits(
   const entries = await loadEntries(base, blobs);
   const preview = (edits: readonly Edit[]): ReturnType<typeof previewArchive> =>
     previewArchive(base, entries, edits, blobs);
-  const releases = new Set(kernelsOf(preview(contents.flat()).tree));
+  const { tree } = preview(contents.flat());
+  const releases = new Set(kernelsOf(tree));
   for (const kernel of kernels) {
     const release = await releaseOf(kernel, blobs);
     if (release !== undefined) releases.add(release);
   }
+  const target: ModuleTarget = { kernels: [...releases], holds: (path) => holds(tree, path) };
   const edits = lowestFirst.flatMap(({ name, snapshot }, at) => [
     ...(contents[at] ?? []),
-    ...(snapshot.drivers === undefined
-      ? []
-      : moduleEdits(snapshot.drivers, [...releases], blobs, `layer ${name}`)),
+    ...(snapshot.drivers === undefined ? [] : moduleEdits(snapshot.drivers, target, blobs, `layer ${name}`)),
   ]);
   const changed = new Set(
     layers.flatMap(({ snapshot }) => (snapshot.drivers?.modules ?? []).map((m) => m.kernel)),

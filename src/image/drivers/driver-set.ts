@@ -1,6 +1,6 @@
 import type { Digest } from '../../store/digest.js';
 import type { BlobReader } from '../../store/types.js';
-import { canonicalPath } from '../cpio/path.js';
+import { canonicalPath, type ArchivePath } from '../cpio/path.js';
 import { S_IFREG } from '../cpio/header.js';
 import { blobContent, type Edit } from '../edit.js';
 import { ImageError } from '../errors.js';
@@ -33,22 +33,28 @@ export function* driverBlobs({ modules, firmware }: DriverSet): Generator<Digest
 /** Where modules that replace or add to a kernel's own lie: depmod prefers them (depmod.d(5), `search`). */
 const updatesOf = (kernel: string): string => `lib/modules/${kernel}/updates`;
 
+/** What placing modules takes to know of an image. */
+export interface ModuleTarget {
+  readonly kernels: readonly string[]; // releases that it has modules for, or boots
+  /** Whether a file stands at a path. */
+  holds(path: ArchivePath): boolean;
+}
+
 /**
- * What puts the modules of a set into an image with the given kernels. Those for other kernels are left out; throws
- * ImageError WRONG_KERNEL when that leaves nothing of a group. `from` is for messages.
+ * What puts the modules of a set into an image. Those for kernels that it has not are left out; throws ImageError
+ * WRONG_KERNEL when that leaves nothing of a group. `from` is for messages.
  */
 export function moduleEdits(
   { modules }: DriverSet,
-  kernels: readonly string[],
+  image: ModuleTarget,
   blobs: BlobReader,
   from: string,
 ): Edit[] {
-  const fitting = modules.filter(({ kernel }) => kernels.includes(kernel));
+  const fitting = modules.filter(({ kernel }) => image.kernels.includes(kernel));
   const groups = new Set(fitting.map(({ group }) => group));
   const stranded = modules.find(({ group }) => !groups.has(group));
   if (stranded !== undefined) {
-    const has =
-      kernels.length === 0 ? 'no kernel modules, and a kernel of unknown version' : kernels.join(', ');
+    const has = image.kernels.join(', ') || 'no kernel modules, and a kernel of unknown version';
     throw new ImageError(
       'WRONG_KERNEL',
       `${from}: ${stranded.source} is built for kernel ${stranded.kernel}, the image has ${has}; get the driver for the image's kernel`,
@@ -57,13 +63,13 @@ export function moduleEdits(
   return fitting.flatMap(({ kernel, name, size, blob, source }): Edit[] => {
     const path = canonicalPath(`${updatesOf(kernel)}/${name}`);
     const shared = { from: `${from}: ${source}` };
-    const compressed = ['gz', 'xz', 'zst'].map((suffix): Edit => ({
-      op: 'delete',
-      path: canonicalPath(`${path}.${suffix}`),
-      required: false,
-      ...shared,
-    }));
+    const compressed = ['gz', 'xz', 'zst'].map((suffix) => canonicalPath(`${path}.${suffix}`));
     const content = blobContent(blob, size, blobs);
-    return [...compressed, { op: 'put', path, mode: S_IFREG | 0o644, uid: 0, gid: 0, content, ...shared }];
+    return [
+      ...compressed
+        .filter((old) => image.holds(old))
+        .map((old): Edit => ({ op: 'delete', path: old, required: false, ...shared })),
+      { op: 'put', path, mode: S_IFREG | 0o644, uid: 0, gid: 0, content, ...shared },
+    ];
   });
 }

@@ -41,6 +41,9 @@ export function moduleFiles({ tree }: ArchivePreview, kernel: string): ModuleFil
   });
 }
 
+/** Whether something stands at `path`, links followed. */
+export const holds = (tree: ArchiveTree, path: ArchivePath): boolean => reachedBy(tree, path) !== undefined;
+
 function reachedBy(tree: ArchiveTree, path: ArchivePath): PlacedEntry | undefined {
   try {
     return tree.find(path);

@@ -1,11 +1,12 @@
-import { access, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import zlib from 'node:zlib';
 import test from 'ava';
 import { indexEdits } from '../../../src/image/drivers/depmod.js';
 import { moduleEdits, type DriverSet } from '../../../src/image/drivers/driver-set.js';
-import { kernelsOf } from '../../../src/image/drivers/module-tree.js';
+import { holds, kernelsOf } from '../../../src/image/drivers/module-tree.js';
 import { readDrivers } from '../../../src/image/drivers/read-drivers.js';
+import type { ArchivePath } from '../../../src/image/cpio/path.js';
 import type { Edit } from '../../../src/image/edit.js';
 import { ImageError } from '../../../src/image/errors.js';
 import { loadEntries } from '../../../src/image/archive-index.js';
@@ -172,13 +173,13 @@ test('modules for other kernels than the image’s are left out, unless that lea
     [`${KERNEL}/b.ko`]: await base,
     '5.10.0-1-amd64/b.ko': await foreign,
   });
-  const edits = moduleEdits(set, [KERNEL, 'unrelated'], blobs, 'layer nic');
+  const edits = moduleEdits(set, { kernels: [KERNEL, 'unrelated'], holds: () => false }, blobs, 'layer nic');
   t.deepEqual(
     edits.flatMap((edit) => (edit.op === 'put' ? [edit.path] : [])),
     [`lib/modules/${KERNEL}/updates/a.ko`, `lib/modules/${KERNEL}/updates/b.ko`] as never,
   );
   const message = (kernels: string[]): string | undefined =>
-    t.throws(() => moduleEdits(set, kernels, blobs, 'layer nic'), {
+    t.throws(() => moduleEdits(set, { kernels, holds: () => false }, blobs, 'layer nic'), {
       instanceOf: ImageError,
       code: 'WRONG_KERNEL',
     })?.message;
@@ -216,8 +217,9 @@ async function install(image: Buffer, drivers: Record<string, Buffer>, to: strin
   const { set, blobs } = await readFrom(drivers);
   const descriptor = await read(image, blobs);
   const entries = await loadEntries(descriptor, blobs);
-  const kernels = kernelsOf(previewArchive(descriptor, entries, [], blobs).tree);
-  const edits: Edit[] = [...moduleEdits(set, kernels, blobs, 'layer')];
+  const { tree } = previewArchive(descriptor, entries, [], blobs);
+  const target = { kernels: kernelsOf(tree), holds: (path: ArchivePath) => holds(tree, path) };
+  const edits: Edit[] = [...moduleEdits(set, target, blobs, 'layer')];
   edits.push(...(await indexEdits(previewArchive(descriptor, entries, edits, blobs), KERNEL, 'depmod')));
   const after = await splice(descriptor, edits, blobs);
   await mkdir(to);
@@ -270,6 +272,21 @@ test('a module in updates/ wins over the kernel’s own', async (t) => {
       'updates/base.ko:',
       'updates/child.ko: updates/base.ko',
     ]);
+  });
+});
+
+test('a driver takes the place of a compressed one of that name', async (t) => {
+  await inDirectory(async (dir) => {
+    const tree = path.join(dir, 'image');
+    await layOut(tree, {
+      [`usr/lib/modules/${KERNEL}/updates/child.ko.xz`]: await output('xz', ['-c'], await other),
+    });
+    const to = path.join(dir, 'unpacked');
+    await install(await makeImage(tree), { 'child.ko': await child }, to);
+    t.deepEqual(await readdir(path.join(to, 'usr/lib/modules', KERNEL, 'updates')), ['child.ko']);
+    const listed = await readFile(path.join(to, 'usr/lib/modules', KERNEL, 'modules.dep'), 'utf8');
+    t.regex(listed, /^updates\/child\.ko: kernel\/base\.ko$/m);
+    t.notRegex(listed, /child\.ko\.xz/);
   });
 });
 
