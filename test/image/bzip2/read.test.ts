@@ -235,3 +235,18 @@ test('a stored segment that is damaged says how to look at the store', async (t)
   t.is(error.code, 'BAD_CHECKSUM');
   t.regex(error.message, /rackboot store verify/);
 });
+
+test('damaged archives are read as bzip2 reads them, or refused', async (t) => {
+  const file = await bzip2(SMALL);
+  for (let run = 0; run < 100; run++) {
+    const damaged = Buffer.from(file);
+    damaged[(run * 37) % file.length]! ^= 1 << (run % 8);
+    const blobs = new MemoryBlobs();
+    const base = await read(damaged, blobs).catch((error: unknown) => {
+      if (error instanceof ImageError) return undefined;
+      throw error;
+    });
+    if (base !== undefined) t.true((await output('bzip2', ['-dc'], damaged)).equals(SMALL), `run ${run}`);
+  }
+  t.pass();
+});
