@@ -118,6 +118,8 @@ export interface NodeState {
   byIp(ip: string): Promise<NodeRecord | undefined>;
   byUuid(uuid: string): Promise<NodeRecord | undefined>;
   bySerial(serial: string): Promise<NodeRecord | undefined>;
+  /** The node whose attribute `switchport` it is. */
+  bySwitchPort(port: string): Promise<NodeRecord | undefined>;
   /** Inserts or replaces. A MAC or address of another node is StoreError NODE_CONFLICT, which names that node. */
   put(node: NodeRecord): Promise<void>;
   remove(names: readonly string[]): Promise<void>;
@@ -170,6 +172,65 @@ export interface LeaseState {
   }): Promise<void>;
 }
 
+/** The addresses from `first` to `last`, both given out. */
+export interface AddressRange {
+  readonly first: string;
+  readonly last: string;
+}
+
+/** A pool's address and the node's interface that has it. */
+export interface AddressLease {
+  readonly address: string;
+  readonly mac: string;
+  readonly node: string;
+  readonly state: 'offered' | 'bound' | 'declined';
+  readonly expiresAt: Timestamp;
+}
+
+/** What a node's interface asks of the pools. */
+export interface AddressClaim {
+  readonly mac: string;
+  readonly node: string;
+  readonly ranges: readonly AddressRange[];
+  readonly wanted: string | null; // taken when it is free
+  readonly now: Timestamp;
+  readonly until: Timestamp; // an offer that is not bound by then is free again
+}
+
+/** Addresses that DHCP gives out of pools. Whatever servers share the database, an interface has one in each pool, and nobody else it. */
+export interface AddressState {
+  /** The interface's own address in `ranges`, else a free one; undefined when all are taken. No node's reservation is given. */
+  claim(claim: AddressClaim): Promise<AddressLease | undefined>;
+  /** Makes it the interface's until then, durably; false when it is not the interface's any more. */
+  bind(address: string, mac: string, until: Timestamp): Promise<boolean>;
+  release(address: string, mac: string, now: Timestamp): Promise<void>;
+  /** Gives it to nobody until then: another machine uses it. */
+  decline(address: string, mac: string, until: Timestamp): Promise<void>;
+  /** What is bound to an interface, to a node (its latest), and at an address. */
+  ofMac(mac: string, now: Timestamp): Promise<readonly AddressLease[]>;
+  ofNode(node: string, now: Timestamp): Promise<AddressLease | undefined>;
+  at(address: string, now: Timestamp): Promise<AddressLease | undefined>;
+  /** All that are bound or declined, by address. */
+  ofNodes(now: Timestamp): Promise<readonly AddressLease[]>;
+}
+
+/** A machine that asked for an address, and is no node. */
+export interface StrangerRecord {
+  readonly mac: string;
+  readonly client: string; // `PXE ROM, UEFI x64`
+  readonly uuid: string | null;
+  readonly port: string | null; // the switch port, as its relay calls it
+  readonly firstSeen: Timestamp;
+  readonly lastSeen: Timestamp;
+}
+
+export interface StrangerState {
+  /** Writes it down, or when it was seen last. At most 4096 are kept. */
+  record(seen: Omit<StrangerRecord, 'firstSeen' | 'lastSeen'> & { readonly at: Timestamp }): Promise<void>;
+  /** Those that are still no node's, the latest first. */
+  list(): Promise<readonly StrangerRecord[]>;
+}
+
 export interface VerifyProblem {
   readonly pack: string;
   readonly blob: Digest | null;
@@ -203,6 +264,8 @@ export interface Store {
   readonly events: EventState;
   readonly tokens: TokenState;
   readonly leases: LeaseState;
+  readonly addresses: AddressState;
+  readonly strangers: StrangerState;
   /**
    * Runs `body` under a write lease: nothing it puts, or finds already there, is collected until it returns. When it
    * throws, what was not sealed is discarded.

@@ -11,12 +11,14 @@ import { OpenFiles } from './open-files.js';
 import { PackReader } from './pack-reader.js';
 import type { GcResult, GenerationName, Store, Timestamp, VerifyProblem } from './records.js';
 import { withScratch } from './scratch.js';
+import { AddressRows } from './state/addresses.js';
 import { BlobIndex } from './state/blob-index.js';
 import { StateDatabase, type DatabaseAddress } from './state/database.js';
 import { EventRows } from './state/events.js';
 import { LeaseRows } from './state/leases.js';
 import { NodeRows } from './state/nodes.js';
 import { OsimageRows } from './state/osimages.js';
+import { StrangerRows } from './state/strangers.js';
 import { TokenRows } from './state/tokens.js';
 import type { BlobReader, BlobWriter } from './types.js';
 import { verifyStore } from './verify.js';
@@ -91,6 +93,8 @@ class SiteStore implements Store {
   readonly events: EventRows;
   readonly tokens: TokenRows;
   readonly leases: LeaseRows;
+  readonly addresses: AddressRows;
+  readonly strangers: StrangerRows;
   readonly #database: StateDatabase;
   readonly #layout: StoreLayout;
   readonly #now: () => Timestamp;
@@ -111,6 +115,8 @@ class SiteStore implements Store {
     this.events = new EventRows(database);
     this.tokens = new TokenRows(database, now);
     this.leases = new LeaseRows(database);
+    this.addresses = new AddressRows(database);
+    this.strangers = new StrangerRows(database);
   }
 
   async write<T>(purpose: string, body: (writer: BlobWriter) => Promise<T>): Promise<T> {

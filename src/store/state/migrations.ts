@@ -18,6 +18,7 @@ export function migrationsFor(kind: DatabaseKind): Record<string, Migration> {
   return {
     '0001-first': { up: (db: Kysely<unknown>) => createFirst(db, kind) },
     '0002-store-identity': { up: (db: Kysely<unknown>) => createStoreIdentity(db, kind) },
+    '0003-dhcp': { up: (db: Kysely<unknown>) => createDhcp(db, kind) },
   };
 }
 
@@ -36,6 +37,33 @@ async function createStoreIdentity(db: Kysely<unknown>, kind: DatabaseKind): Pro
     .addColumn('id', text, (column) => column.primaryKey())
     .execute();
   await sql`insert into store_identity (id) values (${randomBytes(16).toString('hex')})`.execute(db);
+}
+
+async function createDhcp(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
+  const { text } = typesOf(kind);
+  await db.schema
+    .createTable('dhcp_address')
+    .addColumn('address', 'bigint', (column) => column.primaryKey())
+    .addColumn('mac', text, (column) => column.notNull())
+    .addColumn('node', text, (column) => column.notNull())
+    .addColumn('state', text, (column) => column.notNull())
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .execute();
+  for (const column of ['mac', 'node', 'expires_at']) {
+    await db.schema.createIndex(`dhcp_address_${column}`).on('dhcp_address').column(column).execute();
+  }
+  await db.schema
+    .createTable('stranger')
+    .addColumn('mac', text, (column) => column.primaryKey())
+    .addColumn('client', text, (column) => column.notNull())
+    .addColumn('uuid', text)
+    .addColumn('port', text)
+    .addColumn('first_seen', 'bigint', (column) => column.notNull())
+    .addColumn('last_seen', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema.createIndex('stranger_last_seen').on('stranger').column('last_seen').execute();
+  await db.schema.alterTable('node').addColumn('switch_port', text).execute();
+  await db.schema.createIndex('node_switch_port').on('node').column('switch_port').execute();
 }
 
 async function createOsimages(db: Kysely<unknown>, text: ColumnType, bytes: ColumnType): Promise<void> {

@@ -45,6 +45,10 @@ export class NodeRows extends AssignmentRows implements NodeState {
     return this.#only('serial', serial);
   }
 
+  async bySwitchPort(port: string): Promise<NodeRecord | undefined> {
+    return this.#only('switch_port', port);
+  }
+
   async put(node: NodeRecord): Promise<void> {
     await this.database.write(async (trx) => {
       await refuseConflict(trx, node);
@@ -55,6 +59,7 @@ export class NodeRows extends AssignmentRows implements NodeState {
         serial,
         groups: JSON.stringify(node.groups),
         attributes: JSON.stringify(node.attributes),
+        switch_port: node.attributes['switchport'] ?? null,
       };
       await trx
         .insertInto('node')
@@ -76,7 +81,10 @@ export class NodeRows extends AssignmentRows implements NodeState {
     });
   }
 
-  async #only(column: 'ip' | 'uuid' | 'serial', value: string): Promise<NodeRecord | undefined> {
+  async #only(
+    column: 'ip' | 'uuid' | 'serial' | 'switch_port',
+    value: string,
+  ): Promise<NodeRecord | undefined> {
     return this.database.read(async (db) => {
       const rows = await db.selectFrom('node').select('name').where(column, '=', value).limit(2).execute();
       const [row] = rows;

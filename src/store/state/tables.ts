@@ -11,6 +11,8 @@ export interface Tables {
   readonly assignment: AssignmentTable;
   readonly event: EventTable;
   readonly token: TokenTable;
+  readonly dhcp_address: DhcpAddressTable;
+  readonly stranger: StrangerTable;
   readonly pack: PackTable;
   readonly blob: BlobTable;
   readonly lease: LeaseTable;
@@ -54,6 +56,7 @@ export interface NodeTable {
   serial: string | null;
   groups: string; // JSON
   attributes: string; // JSON
+  switch_port: string | null; // its attribute of that name
 }
 
 export interface NodeMacTable {
@@ -90,6 +93,23 @@ export interface TokenTable {
   client: string;
   expires_at: number;
   used_at: number | null;
+}
+
+export interface DhcpAddressTable {
+  address: number; // as an unsigned 32-bit number
+  mac: string; // who has it, or had it last
+  node: string;
+  state: 'offered' | 'bound' | 'declined' | 'reserved'; // reserved: a node's own, passed over
+  expires_at: number; // free from then on
+}
+
+export interface StrangerTable {
+  mac: string;
+  client: string;
+  uuid: string | null;
+  port: string | null;
+  first_seen: number;
+  last_seen: number;
 }
 
 /** A row stands here before its file exists; blobs point at it only once it is `ready`. */

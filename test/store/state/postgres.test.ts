@@ -4,6 +4,7 @@ import { siteAt, type Site } from '../../../src/site/site.js';
 import type { Store } from '../../../src/store/records.js';
 import { openStore, type StoreOptions } from '../../../src/store/store.js';
 import { putAll, temporaryDirectory } from '../temporary-site.js';
+import { addressFacts } from './address-suite.js';
 import { gcFacts } from './gc-suite.js';
 import { nodeFacts } from './node-suite.js';
 import { osimageFacts } from './osimage-suite.js';
@@ -30,6 +31,7 @@ async function open(t: ExecutionContext, options: StoreOptions = {}): Promise<{ 
 
 osimageFacts(open);
 nodeFacts(open);
+addressFacts(open);
 gcFacts(open);
 
 test('many stores of one site may be opened at once, the first time too', async (t) => {

@@ -3,12 +3,14 @@ import Database from 'better-sqlite3';
 import test from 'ava';
 import { openStore } from '../../../src/store/store.js';
 import { putAll, temporarySite, temporaryStore } from '../temporary-site.js';
+import { addressFacts } from './address-suite.js';
 import { gcFacts } from './gc-suite.js';
 import { nodeFacts } from './node-suite.js';
 import { osimageFacts } from './osimage-suite.js';
 
 osimageFacts(temporaryStore);
 nodeFacts(temporaryStore);
+addressFacts(temporaryStore);
 gcFacts(temporaryStore);
 
 test('many stores of one site may be opened at once, the first time too', async (t) => {
