@@ -126,9 +126,16 @@ async function layConfiguration(image: ArchivePreview, root: string): Promise<st
   return directories;
 }
 
-async function callDepmod(args: readonly string[]): Promise<void> {
+/** Which depmod this machine has, as it says itself: what it writes depends on it. Throws ImageError MISSING_TOOL, TOOL_FAILED. */
+export async function depmodVersion(): Promise<string> {
+  return (await callDepmod(['--version'])).split('\n')[0]?.trim() ?? '';
+}
+
+/** Calls depmod and gives back what it printed. */
+async function callDepmod(args: readonly string[]): Promise<string> {
   try {
-    await execa('depmod', args, { stdin: 'ignore', timeout: DEPMOD_TIMEOUT, env: { PATH, LC_ALL: 'C' } });
+    const options = { stdin: 'ignore', timeout: DEPMOD_TIMEOUT, env: { PATH, LC_ALL: 'C' } } as const;
+    return (await execa('depmod', args, options)).stdout;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') {
       throw new ImageError(

@@ -22,6 +22,8 @@ export interface DriverModule {
 export interface DriverSet {
   readonly modules: readonly DriverModule[]; // in order of kernel and name
   readonly firmware: readonly LayerFile[]; // below lib/firmware, in order of their paths' bytes
+  /** The depmod that is to index the modules, so that another one makes another generation; none where there are none. */
+  readonly depmod?: string;
 }
 
 /** Every blob of a set. */

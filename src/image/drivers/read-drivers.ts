@@ -6,6 +6,7 @@ import { ImageError } from '../errors.js';
 import type { LayerFile } from '../layer.js';
 import { readOverlay } from '../layer-overlay.js';
 import { readLocalFile } from '../local-file.js';
+import { depmodVersion } from './depmod.js';
 import type { DriverModule, DriverSet } from './driver-set.js';
 import { kernelOf } from './modinfo.js';
 import { moduleKey, moduleName, readModule } from './module-file.js';
@@ -23,7 +24,8 @@ export async function readDrivers(
 ): Promise<DriverSet> {
   const reader = new DriverReader(root, writer, note);
   await reader.readDirectory('', undefined);
-  return reader.set();
+  const set = reader.set();
+  return set.modules.length === 0 ? set : { ...set, depmod: await depmodVersion() };
 }
 
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;

@@ -55,6 +55,7 @@ test('modules are taken plain and compressed, decompressed', async (t) => {
     ),
   );
   for (const { blob } of set.modules) t.deepEqual(blobs.held.get(blob), bytes);
+  t.regex(set.depmod ?? '', /^kmod version \d+$/);
 });
 
 test('directories may hold modules for several kernels', async (t) => {
