@@ -1,8 +1,10 @@
 import { copyFile, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { Kysely, Migrator, SqliteDialect } from 'kysely';
 import test, { type ExecutionContext } from 'ava';
 import type { Site } from '../../src/site/site.js';
+import { migrationsFor } from '../../src/store/state/migrations.js';
 import { openStore } from '../../src/store/store.js';
 import { holds, putAll, request, temporarySite, temporaryStore } from './temporary-site.js';
 
@@ -15,11 +17,42 @@ async function filledSite(t: ExecutionContext): Promise<Site> {
   return site;
 }
 
-/** Makes the site what a rackboot before store ids left. */
+/** Makes the site what the first rackboot, from before store ids, would have left. */
 async function makeOld(site: Site): Promise<void> {
   await rm(join(site.paths.store, 'id'));
-  const database = new Database(site.paths.database);
-  database.exec("drop table store_identity; delete from kysely_migration where name = '0002-store-identity'");
+  const first = '0001-first';
+  const migration = migrationsFor('sqlite')[first];
+  if (migration === undefined) throw new Error('the first migration is gone');
+  const old = join(site.dir, 'old.db');
+  const db = new Kysely<unknown>({ dialect: new SqliteDialect({ database: new Database(old) }) });
+  const { error } = await new Migrator({
+    db,
+    provider: { getMigrations: async () => ({ [first]: migration }) },
+  }).migrateToLatest();
+  await db.destroy();
+  if (error !== undefined) throw new Error('the old site was not made', { cause: error });
+  copyRows(site.paths.database, old);
+  await rename(old, site.paths.database);
+}
+
+/** Copies the rows of all tables that the database `to` has from `from`. */
+function copyRows(from: string, to: string): void {
+  const database = new Database(to);
+  database.pragma('foreign_keys = off');
+  database.exec(`attach '${from}' as new`);
+  const tables = database
+    .prepare("select name from main.sqlite_master where type = 'table' and name not glob '*[_]migration*'")
+    .pluck()
+    .all()
+    .filter((name) => !String(name).startsWith('sqlite_'));
+  for (const table of tables) {
+    const columns = database
+      .prepare(`select name from pragma_table_info('${String(table)}')`)
+      .pluck()
+      .all();
+    const list = columns.map((column) => `"${String(column)}"`).join(', ');
+    database.exec(`insert into main.${String(table)} (${list}) select ${list} from new.${String(table)}`);
+  }
   database.close();
 }
 
