@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { closeSync, constants, createReadStream, fstatSync, openSync, readFileSync } from 'node:fs';
 import { codeOf } from '../errors.js';
 import { ImageError } from './errors.js';
 
@@ -12,12 +12,32 @@ const reasons: Readonly<Record<string, string>> = {
   EIO: 'the disk failed to read it; look at the kernel log',
 };
 
-/** The bytes of a file outside the store, in chunks of at most 1 MiB. Throws ImageError UNREADABLE, which names it. */
+/** Files up to this size are read at once and without the thread pool, which compresses at the same time. */
+const SMALL = 256 * 1024;
+
+/**
+ * The bytes of a file outside the store, in chunks of at most 1 MiB. For commands, not for servers: a small file is read
+ * while nothing else runs. Throws ImageError UNREADABLE, which names it.
+ */
 export async function* readLocalFile(path: string | Buffer): AsyncGenerator<Buffer> {
   try {
-    yield* createReadStream(path, { highWaterMark: READ_SIZE }) as AsyncIterable<Buffer>;
+    const small = readSmall(path);
+    if (small === undefined)
+      yield* createReadStream(path, { highWaterMark: READ_SIZE }) as AsyncIterable<Buffer>;
+    else if (small.length > 0) yield small;
   } catch (error) {
     throw unreadable(path, error);
+  }
+}
+
+/** The bytes of a small file; undefined for a larger one, and for what does not say how large it is. */
+function readSmall(path: string | Buffer): Buffer | undefined {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const info = fstatSync(file);
+    return info.isFile() && info.size > 0 && info.size <= SMALL ? readFileSync(file) : undefined;
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -8,6 +8,7 @@ import { makeCorpus, makeLargeCorpus, type Corpus } from './corpus.js';
 
 const CLI = path.join(packageRoot(), 'dist/src/cli/main.js');
 const SCAN = fileURLToPath(new URL('scan.js', import.meta.url));
+const PACK = fileURLToPath(new URL('pack.js', import.meta.url));
 const MB = 1e6;
 
 /** Measures the image engine: imports, edits, listing, and memory. */
@@ -45,7 +46,8 @@ export async function benchImage(directory: string, say: (line: string) => void)
       },
     );
   }
-  rows.push(...(await listing(corpus, say)));
+  rows.push(...(await listing(corpus, say)), ...(await packing(corpus, say)));
+  rows.push(...(await fullRepacks(site, directory, corpus, say)));
   rows.push(...(await memoryOfLarge(directory, corpus, memory, say)));
   return rows;
 }
@@ -115,6 +117,58 @@ async function listing(corpus: Corpus, say: (line: string) => void): Promise<Row
       goal: { least: 1.5 },
     });
   }
+  return rows;
+}
+
+async function packing(corpus: Corpus, say: (line: string) => void): Promise<Row[]> {
+  say('packing a directory, without compression');
+  const ours = await median(3, () => node(PACK, [corpus.root], '/'));
+  const rows: Row[] = [];
+  for (const [peer, pack] of [
+    ['cpio -o', 'cpio -o0 -H newc --quiet'],
+    ['bsdcpio -o', 'bsdcpio -o0 -H newc --quiet'],
+  ] as const) {
+    const theirs = await median(3, () => shell(`find . -print0 | ${pack} > /dev/null`, corpus.root));
+    rows.push({
+      work: 'cpio pack',
+      peer: `find | ${peer}`,
+      ours: corpus.size / MB / ours.seconds,
+      theirs: corpus.size / MB / theirs.seconds,
+      unit: 'MB/s',
+      goal: { least: 1.5 },
+    });
+  }
+  return rows;
+}
+
+/** The whole archive packed and compressed anew. */
+async function fullRepacks(
+  site: BenchSite,
+  directory: string,
+  corpus: Corpus,
+  say: (line: string) => void,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [program, peer] of [
+    ['pigz', 'pigz'],
+    ['bzip2', 'lbzip2'],
+  ] as const) {
+    say(`full repack by ${program}, and the peer’s`);
+    const ours = await site.run('image', 'pack', 'gzip', corpus.root, '--compress', program);
+    const theirs = await shell(
+      `cd ${corpus.root} && find . -print0 | cpio -o0 -H newc --quiet | ${peer} > ${directory}/whole`,
+      directory,
+    );
+    rows.push({
+      work: `full repack, ${program}`,
+      peer: `cpio -o | ${peer}`,
+      ours: ours.seconds,
+      theirs: theirs.seconds,
+      unit: 's',
+      goal: { most: 1.05 },
+    });
+  }
+  await rm(path.join(directory, 'whole'));
   return rows;
 }
 
