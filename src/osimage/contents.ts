@@ -62,15 +62,18 @@ export async function openDescriptor(
     if (found === undefined) throw new RangeError(`no frame ${number}`);
     return found;
   };
+  const readers = new Map<number, FrameReader>(); // each keeps the segment that it read last
+  const reader = (number: number): FrameReader => {
+    const known = readers.get(number) ?? new FrameReader(frame(number), blobs);
+    readers.set(number, known);
+    return known;
+  };
   return {
     entries,
     tree,
     read(entry) {
       const holder = tree.dataOf(entry);
-      return new FrameReader(frame(holder.frame), blobs).read(
-        holder.dataOffset,
-        holder.dataOffset + holder.header.size,
-      );
+      return reader(holder.frame).read(holder.dataOffset, holder.dataOffset + holder.header.size);
     },
     mark(entry) {
       const holder = tree.dataOf(entry);
