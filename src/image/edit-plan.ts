@@ -1,27 +1,11 @@
-import { inodeOf, type PlacedEntry } from './archive-index.js';
-import {
-  isDirectory,
-  isSymlink,
-  S_IFDIR,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-  type CpioHeader,
-  type CpioMagic,
-} from './cpio/header.js';
+import type { PlacedEntry } from './archive-index.js';
+import { isDirectory, isSymlink, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, type CpioMagic } from './cpio/header.js';
 import { isSafe, joinPath, parentOf, pathToText, ROOT, type ArchivePath } from './cpio/path.js';
-import { contentOf, type Content, type Edit } from './edit.js';
+import { contentOf, type Edit } from './edit.js';
+import { EntryDraft, type LinkGroup, type PlannedEntry } from './entry-draft.js';
 import { ImageError } from './errors.js';
 
-/** An entry to write: new content, or the data of an entry that the archive holds. */
-export interface PlannedEntry {
-  readonly rawName: string;
-  readonly header: Omit<CpioHeader, 'nameSize'>;
-  readonly data:
-    | { readonly kind: 'new'; readonly content: Content }
-    | { readonly kind: 'kept'; readonly entry: PlacedEntry };
-  readonly target?: string;
-}
+export type { PlannedEntry } from './entry-draft.js';
 
 /** What becomes of an archive's entries. Entries that are not named stay as they are, where they are. */
 export interface EditPlan {
@@ -65,28 +49,18 @@ interface NewNode {
   links?: LinkGroup;
 }
 
-/** A file that edits gave another name: its new names are the nodes that hold this object. */
-interface LinkGroup {
-  readonly places: Set<number>; // its names in the archive, by place in the list
-}
-
 class Draft {
-  readonly #entries: readonly PlacedEntry[];
+  readonly #old: EntryDraft;
   readonly #mtime: number;
   readonly #nodes = new Map<ArchivePath, Node>();
   readonly #places = new Map<ArchivePath, number[]>(); // every entry of a path, duplicates included
-  readonly #groups = new Map<string, number[]>(); // hard links: entries of one inode, in archive order
-  readonly #extended = new Map<number, LinkGroup>(); // of entries whose file edits gave another name
-  readonly #changed = new Map<number, PlannedEntry | null>();
-  readonly #inodes = new Set<number>();
   readonly #parents = new Set<ArchivePath>(); // every directory above an entry, whether or not it is an entry itself
   readonly #prefix: string;
   readonly #magic: CpioMagic;
   readonly #missed: Edit[] = [];
-  #nextInode = 1;
 
   constructor(entries: readonly PlacedEntry[], options: PlanOptions) {
-    this.#entries = entries;
+    this.#old = new EntryDraft(entries);
     this.#mtime = options.mtime;
     const last = entries.at(-1);
     let dotted = 0; // of the names in the frame that new entries go to
@@ -96,18 +70,11 @@ class Draft {
       const places = this.#places.get(entry.path);
       if (places === undefined) this.#places.set(entry.path, [at]);
       else places.push(at);
-      this.#inodes.add(entry.header.ino);
-      this.#nextInode = Math.max(this.#nextInode, entry.header.ino + 1);
       if (entry.frame === last?.frame) {
         named++;
         if (entry.rawName.startsWith('./')) dotted++;
       }
       for (let up = parentOf(entry.path); !this.#parents.has(up); up = parentOf(up)) this.#parents.add(up);
-      const group = inodeOf(entry);
-      if (group === undefined) return;
-      const members = this.#groups.get(group);
-      if (members === undefined) this.#groups.set(group, [at]);
-      else members.push(at);
     });
     this.#magic = last?.header.magic ?? '070701';
     this.#prefix = dotted * 2 > named ? './' : '';
@@ -148,7 +115,7 @@ class Draft {
     const added = [...this.#nodes]
       .flatMap(([path, node]) => (node.kind === 'new' ? [{ path, entry: node.entry }] : []))
       .sort((a, b) => (a.path < b.path ? -1 : 1));
-    return { changed: this.#changed, added: added.map(({ entry }) => entry), missed: this.#missed };
+    return { changed: this.#old.changed, added: added.map(({ entry }) => entry), missed: this.#missed };
   }
 
   #put(edit: Extract<Edit, { op: 'put' }>): void {
@@ -181,9 +148,9 @@ class Draft {
     }
     const planned = this.#newEntry(path, edit);
     if (standing?.kind === 'entry') {
-      const { rawName, header } = this.#entry(standing.at);
-      this.#leave(standing.at);
-      this.#changed.set(standing.at, {
+      const { rawName, header } = this.#old.entry(standing.at);
+      this.#old.leave(standing.at);
+      this.#old.change(standing.at, {
         ...planned,
         rawName,
         header: { ...planned.header, magic: header.magic },
@@ -212,9 +179,9 @@ class Draft {
   #drop(path: ArchivePath): void {
     this.#nodes.delete(path);
     for (const at of this.#places.get(path) ?? []) {
-      if (this.#changed.get(at) === null) continue;
-      this.#leave(at);
-      this.#changed.set(at, null);
+      if (this.#old.isGone(at)) continue;
+      this.#old.leave(at);
+      this.#old.change(at, null);
     }
     this.#places.delete(path);
   }
@@ -250,9 +217,9 @@ class Draft {
     if (standing !== undefined && this.#areOne(file, standing)) return;
     this.#makeDirectory(parentOf(path), from);
     const links = this.#linksOf(file, to, from);
-    const holder = file.kind === 'new' ? file.entry : this.#holder(file.at);
+    const holder = file.kind === 'new' ? file.entry : this.#old.holder(file.at);
     this.#drop(path);
-    const header = { ...holder.header, ino: this.#takeInode(), nlink: 1 };
+    const header = { ...holder.header, ino: this.#old.takeInode(), nlink: 1 };
     this.#nodes.set(path, {
       kind: 'new',
       entry: { ...holder, rawName: this.#prefix + path, header },
@@ -263,14 +230,14 @@ class Draft {
   /** Whether two nodes are names of one file. */
   #areOne(one: Node, other: Node): boolean {
     if (one === other) return true;
-    if (one.kind === 'entry' && other.kind === 'entry' && this.#linked(one.at).includes(other.at))
+    if (one.kind === 'entry' && other.kind === 'entry' && this.#old.linked(one.at).includes(other.at))
       return true;
     const links = this.#knownLinksOf(one);
     return links !== undefined && links === this.#knownLinksOf(other);
   }
 
   #knownLinksOf(node: Node): LinkGroup | undefined {
-    return node.kind === 'new' ? node.links : this.#extended.get(node.at);
+    return node.kind === 'new' ? node.links : this.#old.linkGroup(node.at);
   }
 
   /** The names of the file `node`, which has the path `path`, as a group that takes new ones. */
@@ -278,21 +245,13 @@ class Draft {
     const known = this.#knownLinksOf(node);
     if (known !== undefined) return known;
     if (node.kind === 'new') return (node.links = { places: new Set() });
-    if (this.#entry(node.at).archive !== this.#entries.at(-1)?.archive) {
+    if (!this.#old.takesNames(node.at)) {
       throw new ImageError(
         'EDIT_CONFLICT',
         `${from}: ${pathToText(path)} is in another archive of this file than new names go to; put a copy in its place`,
       );
     }
-    const links = { places: new Set(this.#linked(node.at)) };
-    for (const at of links.places) this.#extended.set(at, links);
-    return links;
-  }
-
-  /** The entry that holds the data of the one at `at`: itself, or one of its hard links. */
-  #holder(at: number): PlannedEntry {
-    const members = this.#linked(at).map((other) => this.#planned(other));
-    return members.findLast(({ header }) => header.size > 0) ?? this.#planned(at);
+    return this.#old.extend(node.at);
   }
 
   /** Gives all names of each file that got new ones the same number, and its data to one of them. */
@@ -309,14 +268,14 @@ class Draft {
       const nlink = places.size + members.length;
       if (nlink < 2) continue;
       const [place] = places;
-      const old = place === undefined ? members[0]?.node.entry.header : this.#planned(place).header;
+      const old = place === undefined ? members[0]?.node.entry.header : this.#old.planned(place).header;
       if (old === undefined) continue;
       // The number of a file with one name need not be its own.
-      const ino = place === undefined || old.nlink > 1 ? old.ino : this.#takeInode();
+      const ino = place === undefined || old.nlink > 1 ? old.ino : this.#old.takeInode();
       const shared = { ino, nlink, devMajor: old.devMajor, devMinor: old.devMinor };
       for (const at of places) {
-        const now = this.#planned(at);
-        this.#changed.set(at, { ...now, header: { ...now.header, ...shared } });
+        const now = this.#old.planned(at);
+        this.#old.change(at, { ...now, header: { ...now.header, ...shared } });
       }
       const holder = place === undefined ? members.at(-1)?.node : undefined;
       for (const { node } of members) {
@@ -376,10 +335,10 @@ class Draft {
       if (other !== node && other.kind === 'new' && other.links === links)
         other.entry = withFields(other.entry);
     }
-    for (const at of node.kind === 'entry' ? this.#linked(node.at) : (links?.places ?? [])) {
-      const planned = withFields(this.#planned(at));
-      this.#changed.set(at, planned);
-      const { path } = this.#entry(at);
+    for (const at of node.kind === 'entry' ? this.#old.linked(node.at) : (links?.places ?? [])) {
+      const planned = withFields(this.#old.planned(at));
+      this.#old.change(at, planned);
+      const { path } = this.#old.entry(at);
       const standing = this.#nodes.get(path);
       if (standing?.kind === 'entry' && standing.at === at)
         this.#nodes.set(path, { ...standing, mode: planned.header.mode });
@@ -431,8 +390,8 @@ class Draft {
     const node = this.#nodes.get(path);
     if (node === undefined || !isSymlink(modeOf(node))) return undefined;
     if (node.kind === 'new') return node.entry.target;
-    const changed = this.#changed.get(node.at);
-    return changed == null ? this.#entry(node.at).target : changed.target;
+    const changed = this.#old.changed.get(node.at);
+    return changed == null ? this.#old.entry(node.at).target : changed.target;
   }
 
   /** Whether a directory stands at `path` (resolved), or something below it, which makes it one. */
@@ -475,7 +434,7 @@ class Draft {
       data: { kind: 'new', content: edit.content },
       header: {
         magic: this.#magic,
-        ino: this.#takeInode(),
+        ino: this.#old.takeInode(),
         mode: edit.mode,
         uid: edit.uid,
         gid: edit.gid,
@@ -490,71 +449,6 @@ class Draft {
       },
       ...(edit.target === undefined ? {} : { target: edit.target }),
     };
-  }
-
-  #takeInode(): number {
-    if (this.#nextInode > 0xffff_ffff) this.#nextInode = 1;
-    while (this.#inodes.has(this.#nextInode)) this.#nextInode++;
-    this.#inodes.add(this.#nextInode);
-    return this.#nextInode++;
-  }
-
-  /** Takes an entry away from the file it is a name of. */
-  #leave(at: number): void {
-    this.#unlink(at);
-    this.#extended.get(at)?.places.delete(at);
-    this.#extended.delete(at);
-  }
-
-  /** Takes an entry out of its group of hard links; the others keep their data and count one link less. */
-  #unlink(at: number): void {
-    const members = this.#linked(at);
-    if (members.length < 2) return;
-    const rest = members.filter((other) => other !== at);
-    const leaving = this.#planned(at);
-    const holder = leaving.header.size > 0 ? rest.at(-1) : undefined;
-    for (const other of rest) {
-      const now = this.#planned(other);
-      const header = { ...now.header, nlink: Math.max(1, now.header.nlink - 1) };
-      this.#changed.set(
-        other,
-        other === holder && now.header.size === 0
-          ? {
-              ...now,
-              header: { ...header, size: leaving.header.size, check: leaving.header.check },
-              data: leaving.data,
-            }
-          : { ...now, header },
-      );
-    }
-    const group = inodeOf(this.#entry(at));
-    if (group !== undefined) this.#groups.set(group, rest);
-  }
-
-  /** The places of all entries that share an inode with the one at `at`, itself included. */
-  #linked(at: number): readonly number[] {
-    const group = inodeOf(this.#entry(at));
-    const members = group === undefined ? undefined : this.#groups.get(group);
-    return members?.includes(at) === true ? members : [at];
-  }
-
-  /** The entry at `at` as it will be written. */
-  #planned(at: number): PlannedEntry {
-    const changed = this.#changed.get(at);
-    if (changed != null) return changed;
-    const entry = this.#entry(at);
-    return {
-      rawName: entry.rawName,
-      header: entry.header,
-      data: { kind: 'kept', entry },
-      ...(entry.target === undefined ? {} : { target: entry.target }),
-    };
-  }
-
-  #entry(at: number): PlacedEntry {
-    const entry = this.#entries[at];
-    if (entry === undefined) throw new RangeError(`no entry ${at}`);
-    return entry;
   }
 }
 
