@@ -1,14 +1,17 @@
 import type { BlobWriter } from '../store/types.js';
 import type { Frame } from './archive.js';
-import { MAGIC_LENGTH, type PackedSegment, type SegmentCodec } from './codec.js';
+import { MAGIC_LENGTH, sniff, type PackedSegment, type SegmentCodec } from './codec.js';
 import { CpioConverter } from './cpio/converter.js';
 import { padding4 } from './cpio/header.js';
 import { OLD_LAYOUTS, oldFormatOf } from './cpio/old-header.js';
-import { CpioScanner } from './cpio/scanner.js';
+import { CpioScanner, type ScannedEntry } from './cpio/scanner.js';
 import { CutPlanner, PIECE, SEGMENT_MIN } from './cuts.js';
 import { PackedRuns } from './packed-runs.js';
 import { Segmenter, type CutRule } from './segmenter.js';
 import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
+import { ImageError } from './errors.js';
+import { beginsTar, BLOCK } from './tar/header.js';
+import { TarScanner } from './tar/scanner.js';
 import type { Growth } from './unpack-limits.js';
 
 /** What reading a frame takes. */
@@ -41,7 +44,7 @@ export class ArchiveFeed {
   readonly #segmenter: Segmenter;
   readonly #sink: SegmentWriter;
   readonly #runs: PackedRuns;
-  #scanner: CpioScanner | undefined;
+  #scanner: CpioScanner | TarScanner | undefined;
   #trailerOffset: number | undefined;
   #between: 'tail' | 'zeros' = 'zeros'; // what is gathered outside of an archive
   #archives = 0;
@@ -49,6 +52,7 @@ export class ArchiveFeed {
   #start: Buffer = Buffer.alloc(0); // bytes of an archive whose format they are too few to tell
   #converter: CpioConverter | undefined;
   #converted = false;
+  #format: Frame['format'];
   readonly #note: (line: string) => void;
 
   /** Segments go to `tools.writer`, compressed by `codec`, and are cut by `rule`. */
@@ -71,6 +75,11 @@ export class ArchiveFeed {
   /** Whether an archive was turned into newc: its bytes are not those that were read. */
   get converted(): boolean {
     return this.#converted;
+  }
+
+  /** What the frame's archives are, as Frame has it. */
+  get format(): Frame['format'] {
+    return this.#format;
   }
 
   /** Archives begun. */
@@ -112,7 +121,8 @@ export class ArchiveFeed {
     if (this.#scanner !== undefined && !this.#scanner.finished) return this.#convert(chunk, this.#scanner);
     const held = this.#start.length;
     this.#start = Buffer.concat([this.#start, chunk]);
-    if (this.#start.length < MAGIC_LENGTH) return chunk.length;
+    const enough = sniff(this.#start) === 'cpio' ? MAGIC_LENGTH : BLOCK;
+    if (this.#start.length < enough) return chunk.length;
     return (await this.#begin()) - held;
   }
 
@@ -145,7 +155,10 @@ export class ArchiveFeed {
   async #begin(): Promise<number> {
     const start = this.#start;
     this.#start = Buffer.alloc(0);
-    const format = oldFormatOf(start);
+    const tar = beginsTar(start);
+    const format = tar ? undefined : oldFormatOf(start);
+    if (this.#archives > 0 && (tar || this.#format === 'tar')) throw secondArchive(this.#read);
+    if (tar) this.#format = 'tar';
     this.#converter = format === undefined ? undefined : new CpioConverter(format, this.#read);
     // Once an archive has changed its size, the next one must be brought back to where the kernel looks for it.
     this.#converted ||= format !== undefined;
@@ -154,14 +167,17 @@ export class ArchiveFeed {
     const base = this.#segmenter.position;
     this.#archives++;
     this.#trailerOffset = undefined;
-    this.#scanner = new CpioScanner(base, {
-      onEntry: (entry) => this.#segmenter.entry(entry),
-      onTrailer: (trailer) => (this.#trailerOffset = trailer.offset),
-    });
+    const events = {
+      onEntry: (entry: ScannedEntry): void => this.#segmenter.entry(entry),
+      onTrailer: (trailer: { readonly offset: number }): void => {
+        this.#trailerOffset = trailer.offset;
+      },
+    };
+    this.#scanner = tar ? new TarScanner(base, events) : new CpioScanner(base, events);
     return this.#convert(start, this.#scanner);
   }
 
-  async #convert(chunk: Buffer, scanner: CpioScanner): Promise<number> {
+  async #convert(chunk: Buffer, scanner: CpioScanner | TarScanner): Promise<number> {
     const converter = this.#converter;
     if (converter === undefined) {
       const taken = await this.#scan(chunk, scanner);
@@ -175,7 +191,7 @@ export class ArchiveFeed {
     return taken;
   }
 
-  async #scan(chunk: Buffer, scanner: CpioScanner): Promise<number> {
+  async #scan(chunk: Buffer, scanner: CpioScanner | TarScanner): Promise<number> {
     const taken = scanner.push(chunk);
     // A trailer begins a segment of its own: nothing is cut in its midst.
     await this.#segmenter.push(chunk.subarray(0, taken), this.#trailerOffset ?? scanner.settled);
@@ -185,6 +201,13 @@ export class ArchiveFeed {
     }
     return taken;
   }
+}
+
+function secondArchive(offset: number): ImageError {
+  return new ImageError(
+    'UNKNOWN_CODEC',
+    `another archive begins at offset ${offset}, beside the tar archive, and tar reads only the first; give each archive in a file of its own`,
+  );
 }
 
 function noteOf({ format, lateTimes }: CpioConverter): string {

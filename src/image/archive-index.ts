@@ -5,6 +5,8 @@ import { decodeIndex, type ArchiveDescriptor, type Frame, type IndexedEntry } fr
 import { collect } from './chunks.js';
 import { codecOf } from './codec.js';
 import { canonicalPath, type ArchivePath } from './cpio/path.js';
+import { paddingOf } from './tar/header.js';
+import { joinLinks } from './tar/links.js';
 import { HEADER_SIZE, isDirectory, padding4, S_IFMT } from './cpio/header.js';
 
 /** An entry and its place in an archive file. Offsets count from the first plain byte of its frame. */
@@ -29,21 +31,20 @@ export async function readBlobs(reader: BlobReader, blobs: Iterable<Digest>): Pr
 }
 
 /** Every entry of an archive, in archive order. */
-export async function loadEntries(descriptor: ArchiveDescriptor, reader: BlobReader): Promise<PlacedEntry[]> {
-  const wanted = descriptor.frames.flatMap((frame) =>
+export async function loadEntries({ frames }: ArchiveDescriptor, reader: BlobReader): Promise<PlacedEntry[]> {
+  const wanted = frames.flatMap((frame) =>
     frame.segments.flatMap(({ index }) => (index === null ? [] : [index])),
   );
   const indexes = await readBlobs(reader, wanted);
   const entries: PlacedEntry[] = [];
   let archive = 0;
-  descriptor.frames.forEach((frame, frameNumber) => {
+  frames.forEach((frame, frameNumber) => {
     let base = 0;
     frame.segments.forEach((segment, segmentNumber) => {
       const index = segment.index === null ? undefined : indexes.get(segment.index);
       for (const entry of index === undefined ? [] : decodeIndex(index)) {
         const offset = base + entry.at;
-        const head = HEADER_SIZE + entry.header.nameSize;
-        const dataOffset = offset + head + padding4(head);
+        const dataOffset = offset + headSize(entry);
         entries.push({
           ...entry,
           path: canonicalPath(entry.rawName),
@@ -52,15 +53,26 @@ export async function loadEntries(descriptor: ArchiveDescriptor, reader: BlobRea
           segment: segmentNumber,
           offset,
           dataOffset,
-          end: dataOffset + entry.header.size + padding4(entry.header.size),
+          end: dataOffset + entry.header.size + paddingAfter(entry),
         });
       }
       base += segment.plain;
       if (segment.kind === 'tail') archive++;
     });
   });
-  return entries;
+  return frames.some(({ format }) => format === 'tar') ? joinLinks(entries) : entries;
 }
+
+/** Bytes of an entry before its data. */
+function headSize({ header, tar }: IndexedEntry): number {
+  if (tar !== undefined) return tar.head;
+  const head = HEADER_SIZE + header.nameSize;
+  return head + padding4(head);
+}
+
+/** Bytes after its data. */
+const paddingAfter = ({ header, tar }: IndexedEntry): number =>
+  tar === undefined ? padding4(header.size) : paddingOf(header.size);
 
 /**
  * What hard links to one inode have in common, or undefined for an entry that has no other link (initramfs.c:

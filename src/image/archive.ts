@@ -3,6 +3,7 @@ import type { ExtentMap, Part } from '../store/extents.js';
 import { codecOf, type CodecName } from './codec.js';
 import { padding4, type CpioHeader } from './cpio/header.js';
 import { ImageError } from './errors.js';
+import type { TarFacts } from './tar/header.js';
 import type { WholeCodec } from './whole/codecs.js';
 
 /** A run of an archive's plain bytes, compressed on its own. */
@@ -37,6 +38,7 @@ export interface Frame {
   readonly codec: CodecName;
   readonly prologue: Buffer; // the stream's header, or the first of plain zeros, as it was found
   readonly segments: readonly Segment[];
+  readonly format?: 'tar'; // of its archives; cpio when it is not said
   /** Served instead of prologue and segments, which then only keep the plain bytes. */
   readonly whole?: Whole;
 }
@@ -52,6 +54,7 @@ export interface IndexedEntry {
   readonly rawName: string; // latin-1
   readonly at: number; // offset of the header in the segment's plain bytes
   readonly target?: string; // of a symbolic link, latin-1
+  readonly tar?: TarFacts; // in a tar archive
 }
 
 /** The order in which descriptors number the kinds of segments. */
@@ -105,6 +108,7 @@ export function encodeDescriptor(descriptor: ArchiveDescriptor): Buffer {
   const frames = descriptor.frames.map((frame) => ({
     codec: frame.codec,
     prologue: frame.prologue.toString('hex'),
+    ...(frame.format === undefined ? {} : { format: frame.format }),
     ...(frame.whole === undefined ? {} : { whole: frame.whole }),
     segments: frame.segments.map(({ kind, blob, stored, plain, check, index, source, blocks }) => [
       KINDS.indexOf(kind),
@@ -136,6 +140,7 @@ interface EncodedDescriptor {
   readonly frames: readonly {
     readonly codec: CodecName;
     readonly prologue: string;
+    readonly format?: 'tar';
     readonly whole?: Whole;
     readonly segments: readonly EncodedSegment[];
   }[];
@@ -154,6 +159,7 @@ export function decodeDescriptor(bytes: Buffer): ArchiveDescriptor {
     frames: encoded.frames.map((frame) => ({
       codec: frame.codec,
       prologue: Buffer.from(frame.prologue, 'hex'),
+      ...(frame.format === undefined ? {} : { format: frame.format }),
       ...(frame.whole === undefined ? {} : { whole: frame.whole }),
       segments: frame.segments.map(([kind, blob, stored, plain, check, index, source, blocks]) => ({
         kind: KINDS[kind] ?? 'entries',
@@ -175,11 +181,12 @@ type EncodedEntry = readonly [
   magic: 1 | 2,
   target: string | 0,
   ...fields: [number, number, number, number, number, number, number, number, number, number, number, number],
+  ...tar: readonly TarFacts[], // none or one
 ];
 
 /** The index of a segment as the bytes of a blob. */
 export function encodeIndex(entries: readonly IndexedEntry[]): Buffer {
-  const rows = entries.map(({ header: h, rawName, at, target }): EncodedEntry => [
+  const rows = entries.map(({ header: h, rawName, at, target, tar }): EncodedEntry => [
     rawName,
     at,
     h.magic === '070702' ? 2 : 1,
@@ -198,6 +205,7 @@ export function encodeIndex(entries: readonly IndexedEntry[]): Buffer {
       h.rdevMinor,
       h.check,
     ] as const),
+    ...(tar === undefined ? [] : [tar]),
   ]);
   return Buffer.from(JSON.stringify(rows));
 }
@@ -223,10 +231,12 @@ export function decodeIndex(bytes: Buffer): IndexedEntry[] {
       rdevMajor,
       rdevMinor,
       check,
+      tar,
     ]) => ({
       rawName,
       at,
       ...(target === 0 ? {} : { target }),
+      ...(tar === undefined ? {} : { tar }),
       header: {
         magic: magic === 2 ? '070702' : '070701',
         nameSize: rawName.length + 1,

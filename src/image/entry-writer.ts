@@ -1,19 +1,28 @@
+import type { Frame } from './archive.js';
 import type { PlacedEntry } from './archive-index.js';
 import { encodeHeader, padding4 } from './cpio/header.js';
 import { canonicalPath, pathToText } from './cpio/path.js';
 import type { PlannedEntry } from './edit-plan.js';
 import { ImageError } from './errors.js';
+import { encodeTarHead } from './tar/encode.js';
+import { paddingOf } from './tar/header.js';
 import type { Segmenter } from './segmenter.js';
 
 /** What of an entry is written before its data. */
-export type WrittenEntry = Pick<PlannedEntry, 'rawName' | 'header' | 'target'>;
+export type WrittenEntry = Pick<PlannedEntry, 'rawName' | 'header' | 'target' | 'link'> & {
+  /** In a tar archive: the bytes of the header of the file whose data it keeps. */
+  readonly was?: Buffer;
+};
 
 /** Writes entries one after another into a segmenter. */
 export class EntryWriter {
   readonly #out: Segmenter;
+  readonly #tar: boolean;
 
-  constructor(out: Segmenter) {
+  /** Entries are written as an archive of `format` has them. */
+  constructor(out: Segmenter, format?: Frame['format']) {
     this.#out = out;
+    this.#tar = format === 'tar';
   }
 
   /** An entry with a new header and `data`, which must give as many bytes as the header says. */
@@ -31,12 +40,14 @@ export class EntryWriter {
         `${pathToText(canonicalPath(planned.rawName))}: ${written} bytes were read where ${size} were announced; the file changed while it was read, try again`,
       );
     }
-    await this.#out.push(Buffer.alloc(padding4(size)));
+    await this.#out.push(Buffer.alloc(this.#padding(size)));
   }
 
   /** An entry's header and name; its data is to follow. */
-  async head({ header, rawName, target }: WrittenEntry): Promise<void> {
-    const head = encodeHeader(header, rawName);
+  async head(entry: WrittenEntry): Promise<void> {
+    const { header, rawName, target, link } = entry;
+    const head = this.#tar ? encodeTarHead(entry, entry.was) : encodeHeader(header, rawName);
+    const tar = { head: head.length, ...(link === undefined ? {} : { link }) };
     const offset = this.#out.position;
     const dataOffset = offset + head.length;
     this.#out.entry({
@@ -44,10 +55,15 @@ export class EntryWriter {
       rawName,
       offset,
       dataOffset,
-      end: dataOffset + header.size + padding4(header.size),
+      end: dataOffset + header.size + this.#padding(header.size),
+      ...(this.#tar ? { tar } : {}),
       ...(target === undefined ? {} : { target }),
     });
     await this.#out.push(head);
+  }
+
+  #padding(size: number): number {
+    return this.#tar ? paddingOf(size) : padding4(size);
   }
 
   /** An entry exactly as it stood. */

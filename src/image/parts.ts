@@ -13,7 +13,7 @@ export interface TailPlace {
 export interface Part {
   readonly part: number; // from 1, in the file's order
   readonly codec: WholeCodec | Frame['codec'];
-  readonly format: 'newc' | 'crc';
+  readonly format: 'newc' | 'crc' | 'tar';
   readonly entries: number;
   readonly plain: number; // bytes, trailer and zeros after it included
   readonly tail: TailPlace;
@@ -49,7 +49,7 @@ export function partsOf(descriptor: ArchiveDescriptor, entries: readonly PlacedE
     return {
       part: number + 1,
       codec: frame?.whole?.codec ?? frame?.codec ?? 'none',
-      format: own.at(-1)?.header.magic === '070702' ? 'crc' : 'newc',
+      format: frame?.format ?? (own.at(-1)?.header.magic === '070702' ? 'crc' : 'newc'),
       entries: own.length,
       plain: segments.reduce((sum, { plain }) => sum + plain, 0),
       tail,

@@ -8,6 +8,7 @@ import { padding4 } from './cpio/header.js';
 import { oldFormatOf } from './cpio/old-header.js';
 import { ImageError } from './errors.js';
 import { inflateMember, takeHeader } from './gzip/member.js';
+import { beginsTar, BLOCK } from './tar/header.js';
 import type { SegmentCounts } from './segment-writer.js';
 import { DEFAULT_LIMITS, Growth, type UnpackLimits } from './unpack-limits.js';
 import { isWholeFormat, readWholeFrame } from './whole/read.js';
@@ -29,7 +30,11 @@ export async function readArchive(
   const frames: Frame[] = [];
   let archives = 0;
   const add = ({ frame, feed }: ReadFrame): void => {
-    if (frame.segments.length > 0 || frame.codec === 'none') frames.push(frame);
+    const { format } = feed;
+    if (archives > 0 && feed.archives > 0 && [format, frames[0]?.format].includes('tar'))
+      throw mixedFormats(reader.position);
+    if (frame.segments.length > 0 || frame.codec === 'none')
+      frames.push(format === undefined ? frame : { ...frame, format });
     archives += feed.archives;
   };
   try {
@@ -40,7 +45,11 @@ export async function readArchive(
       if (format === 'gzip') add(await readGzipFrame(reader, tools));
       else if (format === 'bzip2') for await (const frame of readBzip2Frames(reader, tools)) add(frame);
       else if (isWholeFormat(format)) add(await readWholeFrame(format, reader, tools));
-      else if (format === 'cpio' || (start[0] === 0 && reader.position > 0)) {
+      else if (
+        format === 'cpio' ||
+        (start[0] === 0 && reader.position > 0) ||
+        beginsTar(await reader.peek(BLOCK))
+      ) {
         add(await readPlainFrame(reader, tools));
       } else throw unknownFormat(format, reader.position, start);
     }
@@ -58,7 +67,7 @@ function unknownFormat(format: string | undefined, offset: number, start: Buffer
     const seen = JSON.stringify(start.toString('latin1'));
     return new ImageError(
       'BAD_MAGIC',
-      `not an archive: ${seen} at offset ${offset} begins no cpio archive and no compressed stream; give an initrd, plain or compressed`,
+      `not an archive: ${seen} at offset ${offset} begins no cpio archive and no compressed stream; give an initrd or a tar archive, plain or compressed`,
     );
   }
   if (format === 'lz4-frame') {
@@ -108,8 +117,10 @@ async function readPlainFrame(reader: ChunkReader, tools: FrameTools): Promise<R
     reader.giveBack(chunk.subarray(zeros));
     if (zeros === chunk.length) continue;
     const magic = await reader.peek(MAGIC_LENGTH);
-    if (sniff(magic) !== 'cpio') break;
-    if (reader.position % 4 !== 0 && oldFormatOf(magic) === undefined) throw misaligned(reader.position);
+    const tar = beginsTar(await reader.peek(BLOCK));
+    if (sniff(magic) !== 'cpio' && !tar) break;
+    if (reader.position % 4 !== 0 && !tar && oldFormatOf(magic) === undefined)
+      throw misaligned(reader.position);
     const start = (await reader.next()) ?? Buffer.alloc(0);
     reader.giveBack(start.subarray(await feed.archive(start)));
   }
@@ -118,6 +129,13 @@ async function readPlainFrame(reader: ChunkReader, tools: FrameTools): Promise<R
     feed,
     frame: { codec: 'none', prologue: feed.archives > 0 ? Buffer.alloc(0) : padding, segments },
   };
+}
+
+function mixedFormats(offset: number): ImageError {
+  return new ImageError(
+    'UNKNOWN_CODEC',
+    `before offset ${offset} a tar archive stands beside another, and tar reads only the first; give each archive in a file of its own`,
+  );
 }
 
 function misaligned(offset: number): ImageError {

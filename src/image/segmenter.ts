@@ -143,6 +143,7 @@ export class Segmenter {
         header: entry.header,
         rawName: entry.rawName,
         at: entry.offset - this.#start,
+        ...(entry.tar === undefined ? {} : { tar: entry.tar }),
         ...(entry.target === undefined ? {} : { target: entry.target }),
       });
     }

@@ -7,13 +7,15 @@ import { sumOf } from './cpio/checksum.js';
 import { isRegular } from './cpio/header.js';
 import { CutPlanner } from './cuts.js';
 import type { Edit } from './edit.js';
-import { EntryWriter } from './entry-writer.js';
+import { EntryWriter, type WrittenEntry } from './entry-writer.js';
 import { planEdits, type EditPlan, type PlannedEntry } from './edit-plan.js';
 import { KnownSegments } from './known-segments.js';
 import { tailOfPart, type TailPlace } from './parts.js';
 import { Segmenter } from './segmenter.js';
 import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
 import { tailAt } from './tail.js';
+import { planTar } from './tar/plan.js';
+import { tarTailAt } from './tar/tail.js';
 import { withWhole } from './whole/compress.js';
 
 /** What an edit works with. */
@@ -81,7 +83,8 @@ async function splicePart(
 ): Promise<ArchiveDescriptor> {
   const entries = part === undefined ? all : all.filter(({ archive }) => archive === part - 1);
   const target = part === undefined ? lastTail(base) : tailOfPart(base, part);
-  const plan = planEdits(entries, edits, tools);
+  const planned = planEdits(entries, edits, tools);
+  const plan = base.frames[target.frame]?.format === 'tar' ? planTar(entries, planned) : planned;
   for (const edit of plan.missed) tools.onMissed?.(edit);
   if (plan.changed.size === 0 && plan.added.length === 0) return base;
   const readers = base.frames.map((frame) => new FrameReader(frame, tools.blobs));
@@ -169,7 +172,7 @@ class Splicer {
 
   async #write(frame: Frame, body: (out: EntryWriter) => Promise<void>): Promise<Segment[]> {
     const sink = this.#sink(frame);
-    const out = new EntryWriter(new Segmenter(sink, new CutPlanner(codecOf(frame).sizes)));
+    const out = new EntryWriter(new Segmenter(sink, new CutPlanner(codecOf(frame).sizes)), frame.format);
     await body(out);
     await out.flush();
     return sink.finish();
@@ -193,7 +196,7 @@ class Splicer {
       const end = Math.min(entry.end, to);
       if (planned === undefined) await out.copy(entry, reader.read(entry.offset, end));
       else if (keepsData(entry, planned)) {
-        await out.head(planned);
+        await out.head(await this.#withHead(planned));
         await out.bytes(reader.read(entry.dataOffset, end));
       } else if (planned !== null) await this.#writeEntry(out, planned);
       done = end;
@@ -210,7 +213,18 @@ class Splicer {
     const { header } = planned;
     const summed = header.magic === '070702' && planned.data.kind === 'new' && isRegular(header.mode);
     const check = summed ? await sumOf(this.#dataOf(planned)) : header.check;
-    await out.entry({ ...planned, header: { ...header, check } }, this.#dataOf(planned));
+    const written = await this.#withHead({ ...planned, header: { ...header, check } });
+    await out.entry(written, this.#dataOf(planned));
+  }
+
+  /** With the header of the file whose data a tar entry keeps. */
+  async #withHead(planned: PlannedEntry): Promise<WrittenEntry> {
+    if (planned.data.kind === 'new' || planned.data.entry.tar === undefined) return planned;
+    const { frame, offset, dataOffset } = planned.data.entry;
+    const reader = this.#readers[frame];
+    return reader === undefined
+      ? planned
+      : { ...planned, was: await collect(reader.read(offset, dataOffset)) };
   }
 
   #dataOf({ data }: PlannedEntry): AsyncIterable<Buffer> {
@@ -234,7 +248,7 @@ class Splicer {
     const end = starts[at + 1] ?? 0;
     if (reader === undefined) return [];
     const newStart = before.reduce((sum, segment) => sum + segment.plain, 0);
-    const plain = tailAt(newStart, {
+    const plain = (frame.format === 'tar' ? tarTailAt : tailAt)(newStart, {
       bytes: await collect(reader.read(start, end)),
       end,
       frameEnd: starts.at(-1) ?? 0,

@@ -11,6 +11,7 @@ import {
   TRAILER_NAME,
   type CpioHeader,
 } from './header.js';
+import type { TarFacts } from '../tar/header.js';
 import { canonicalPath, pathToText } from './path.js';
 
 /** An entry as it stands in an archive, with its offsets in the plain bytes around it. */
@@ -20,6 +21,7 @@ export interface ScannedEntry {
   readonly offset: number; // of the header
   readonly dataOffset: number;
   readonly end: number; // past the padding of the data
+  readonly tar?: TarFacts; // in a tar archive
   /** Of a symbolic link, latin-1: known once the link's data has been scanned. */
   target?: string;
 }

@@ -1,7 +1,7 @@
 import type { PlacedEntry } from '../archive-index.js';
 import type { UnpackLimits } from '../unpack-limits.js';
 import { joinLinks } from '../tar/links.js';
-import type { TarEntry } from '../tar/scanner.js';
+import type { ScannedEntry } from '../cpio/scanner.js';
 import { ArchiveTree } from '../tree.js';
 import { placedEntry, type Contents, type ReadableFile } from './contents.js';
 import { readThrough } from './read-through.js';
@@ -11,8 +11,8 @@ import { readThrough } from './read-through.js';
  * that file. Nothing is kept but the listing. Throws what readThrough throws.
  */
 export async function openArchiveStream(file: ReadableFile, limits: UnpackLimits): Promise<Contents> {
-  const archives: TarEntry[][] = [];
-  const onEntry = (entry: TarEntry, archive: number): void => {
+  const archives: ScannedEntry[][] = [];
+  const onEntry = (entry: ScannedEntry, archive: number): void => {
     (archives[archive] ??= []).push(entry);
   };
   for await (const _chunk of readThrough(file.read(), limits, onEntry)) void _chunk;

@@ -8,7 +8,7 @@ import { CpioScanner, type ScannedEntry } from '../cpio/scanner.js';
 import { ImageError } from '../errors.js';
 import { inflateMember, takeHeader } from '../gzip/member.js';
 import { beginsTar, BLOCK } from '../tar/header.js';
-import { TarScanner, type TarEntry } from '../tar/scanner.js';
+import { TarScanner } from '../tar/scanner.js';
 import { Growth, type UnpackLimits } from '../unpack-limits.js';
 import { readerOf } from '../whole/codecs.js';
 import { filterThrough } from '../whole/filtering.js';
@@ -16,7 +16,7 @@ import { streamBytes } from '../whole/framing.js';
 import { isWholeFormat } from '../whole/read.js';
 
 /** Hears of an entry of the archive number `archive`; offsets count in the bytes that reading it through gives. */
-export type OnEntry = (entry: ScannedEntry | TarEntry, archive: number) => void;
+export type OnEntry = (entry: ScannedEntry, archive: number) => void;
 
 /**
  * The plain bytes of a file of cpio and tar archives, however compressed, one after another: the same each time. Old
@@ -106,7 +106,8 @@ class Walk {
       const onEntry = (entry: ScannedEntry): void => this.#onEntry(entry, archive);
       const archive = this.#count;
       const old = oldFormatOf(start);
-      if (beginsTar(start)) yield* this.#archive(reader, new TarScanner(this.#position, onEntry));
+      if (beginsTar(start))
+        yield* this.#archive(reader, new TarScanner(this.#position, { onEntry, onTrailer: () => undefined }));
       else if (old !== undefined)
         yield* this.#converted(reader, new CpioConverter(old, this.#position), onEntry);
       else if (sniff(start) === 'cpio') yield* this.#archive(reader, this.#newc(onEntry));

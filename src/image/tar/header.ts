@@ -3,6 +3,12 @@ import { ImageError } from '../errors.js';
 /** Headers and data stand in blocks of this many bytes (POSIX.1-2017, pax, "ustar Interchange Format"). */
 export const BLOCK = 512;
 
+/** What of a tar entry its header's fields do not tell. */
+export interface TarFacts {
+  readonly head: number; // bytes before its data: its header block and what extends it
+  readonly link?: string; // of a hard link: the name of the file it is another name of, latin-1; it has no data of its own
+}
+
 /** A header block's fields as they stand, names in latin-1; extended headers are not taken into account. */
 export interface TarHeader {
   readonly name: string; // with ustar's prefix
@@ -33,6 +39,8 @@ const FIELDS = {
   type: { at: 156, length: 1 },
   linkName: { at: 157, length: 100 },
   magic: { at: 257, length: 8 },
+  uname: { at: 265, length: 32 },
+  gname: { at: 297, length: 32 },
   devMajor: { at: 329, length: 8 },
   devMinor: { at: 337, length: 8 },
   prefix: { at: 345, length: 155 },
@@ -118,4 +126,63 @@ function decodeNumber(block: Buffer, { at, length }: Field): number | undefined 
     .replace(/\0.*$/s, '')
     .trim();
   return /^[0-7]*$/.test(text) ? Number.parseInt(text === '' ? '0' : text, 8) : undefined;
+}
+
+/** What of a header block `encodeTarHeader` does not work out itself. */
+export interface TarFields extends TarHeader {
+  readonly uname: string; // latin-1
+  readonly gname: string;
+}
+
+/** The longest name and link target that a header block holds; others stand in an extension before it. */
+const MAX_NAME = FIELDS.name.length;
+export const MAX_LINK = FIELDS.linkName.length;
+
+/** `name` as the fields `prefix` and `name` hold it, split at a slash where it must be; undefined when they cannot. */
+export function splitName(name: string): { readonly prefix: string; readonly name: string } | undefined {
+  if (name.length <= MAX_NAME) return { prefix: '', name };
+  const slash = name.indexOf('/', name.length - MAX_NAME - 1);
+  if (slash <= 0 || slash > FIELDS.prefix.length || slash === name.length - 1) return undefined;
+  return { prefix: name.slice(0, slash), name: name.slice(slash + 1) };
+}
+
+/**
+ * A ustar header block. Names that do not fit are cut off, since an extension before the block tells them; numbers that
+ * do not fit are written as GNU's base-256, which every tar reads.
+ */
+export function encodeTarHeader(header: TarFields): Buffer {
+  const block = Buffer.alloc(BLOCK);
+  const { prefix, name } = splitName(header.name) ?? { prefix: '', name: header.name };
+  const text = (field: Field, value: string): void => {
+    block.write(value.slice(0, field.length), field.at, 'latin1');
+  };
+  text(FIELDS.name, name);
+  text(FIELDS.prefix, prefix);
+  text(FIELDS.linkName, header.linkName);
+  text(FIELDS.type, header.type);
+  text(FIELDS.magic, USTAR);
+  text(FIELDS.uname, header.uname.slice(0, FIELDS.uname.length - 1));
+  text(FIELDS.gname, header.gname.slice(0, FIELDS.gname.length - 1));
+  for (const key of ['mode', 'uid', 'gid', 'size', 'mtime', 'devMajor', 'devMinor'] as const)
+    writeNumber(block, FIELDS[key], header[key]);
+  text(FIELDS.checksum, ' '.repeat(FIELDS.checksum.length));
+  const sum = block.reduce((total, byte) => total + byte, 0);
+  text(FIELDS.checksum, `${sum.toString(8).padStart(6, '0')}\0 `);
+  return block;
+}
+
+/** The owner's and the group's name in the header block `block`, latin-1. */
+export function ownerNames(block: Buffer): { readonly uname: string; readonly gname: string } {
+  return { uname: decodeText(block, FIELDS.uname), gname: decodeText(block, FIELDS.gname) };
+}
+
+function writeNumber(block: Buffer, { at, length }: Field, value: number): void {
+  const octal = value.toString(8);
+  if (value >= 0 && octal.length < length) {
+    block.write(octal.padStart(length - 1, '0'), at, 'latin1');
+    return;
+  }
+  let rest = BigInt.asUintN(length * 8, BigInt(value));
+  for (let i = at + length - 1; i >= at; i--, rest >>= 8n) block[i] = Number(rest & 0xffn);
+  block[at] = (block[at] ?? 0) | 0x80;
 }

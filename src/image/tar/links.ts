@@ -1,28 +1,20 @@
-import { canonicalPath, pathToText } from '../cpio/path.js';
-import { ImageError } from '../errors.js';
-import type { TarEntry } from './scanner.js';
+import type { IndexedEntry } from '../archive.js';
+import { canonicalPath } from '../cpio/path.js';
 
 /**
  * `entries` of one tar archive with hard links told the way cpio tells them: all names of a file share its inode number
- * and count its names. Throws ImageError BAD_HEADER for a link to what does not stand before it.
+ * and count its names. Those of other archives stay as they are.
  */
-export function joinLinks<T extends TarEntry>(entries: readonly T[]): T[] {
+export function joinLinks<T extends Pick<IndexedEntry, 'header' | 'rawName' | 'tar'>>(
+  entries: readonly T[],
+): T[] {
   const files = new Map<string, number>(); // by path: the place of the entry that has the data
   const names = new Map<number, number[]>(); // by that place: those of the links to it
-  entries.forEach(({ rawName, link, offset }, at) => {
-    const path = canonicalPath(rawName);
-    if (link === undefined) {
-      files.set(path, at);
-      return;
-    }
-    const file = files.get(canonicalPath(link));
-    if (file === undefined) {
-      throw new ImageError(
-        'BAD_HEADER',
-        `${pathToText(path)} at offset ${offset} is a hard link to ${pathToText(canonicalPath(link))}, which does not stand before it; write the archive again`,
-      );
-    }
-    files.set(path, file);
+  entries.forEach(({ rawName, tar }, at) => {
+    if (tar === undefined) return;
+    const file = tar.link === undefined ? at : files.get(canonicalPath(tar.link));
+    files.set(canonicalPath(rawName), file ?? at);
+    if (file === undefined || file === at) return;
     const links = names.get(file);
     if (links === undefined) names.set(file, [at]);
     else links.push(at);

@@ -26,3 +26,14 @@ export function decodePax(data: Buffer, offset: number): PaxRecords {
   }
   return records;
 }
+
+/** The data of an extended header with `records`. */
+export function encodePax(records: PaxRecords): Buffer {
+  const lines = [...records].map(([key, value]) => {
+    const rest = ` ${key}=${value}\n`;
+    let length = rest.length;
+    while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
+    return `${length}${rest}`;
+  });
+  return Buffer.from(lines.join(''), 'latin1');
+}

@@ -5,10 +5,12 @@ import { ImageError } from '../errors.js';
 import { BLOCK, decodeTarHeader, paddingOf, type TarHeader } from './header.js';
 import { decodePax, type PaxRecords } from './pax.js';
 
-/** An entry of a tar archive. What stands before its own header and extends it belongs to it. */
-export interface TarEntry extends ScannedEntry {
-  /** Of a hard link: the name of the file it is another name of, latin-1. It has no data of its own. */
-  readonly link?: string;
+/** What a scan reports while it goes. */
+export interface TarEvents {
+  /** An entry's header was read, with what stands before it and extends it; its data lies ahead. */
+  onEntry(entry: ScannedEntry): void;
+  /** The first block of the zeros that end the archive was read; it stands at `offset`. */
+  onTrailer(trailer: { readonly offset: number }): void;
 }
 
 /** The most that extended headers of one entry may come to, bytes: names and extended attributes. */
@@ -52,21 +54,26 @@ export class TarScanner {
   #skip = 0; // bytes of data and padding left of the current entry
   #gathered: { readonly type: string; readonly offset: number; readonly size: number } | undefined;
   #extension = noExtension();
-  #global: PaxRecords = new Map();
   #finished = false;
   #number = 0;
   #current = '';
-  readonly #onEntry: (entry: TarEntry) => void;
+  readonly #paths = new Set<string>(); // of files, which hard links may name
+  readonly #events: TarEvents;
 
   /** A scan of an archive whose first byte stands at offset `base`. */
-  constructor(base: number, onEntry: (entry: TarEntry) => void) {
+  constructor(base: number, events: TarEvents) {
     this.#position = base;
-    this.#onEntry = onEntry;
+    this.#events = events;
   }
 
   /** Whether the end of the archive has been read. */
   get finished(): boolean {
     return this.#finished;
+  }
+
+  /** The offset before which nothing is left to be read of any entry's header. */
+  get settled(): number {
+    return this.#extension.start ?? this.#position;
   }
 
   /**
@@ -118,6 +125,7 @@ export class TarScanner {
     }
     if (bytes.every((byte) => byte === 0)) {
       this.#finished = true;
+      this.#events.onTrailer({ offset });
       return;
     }
     const header = decodeTarHeader(bytes, 0, offset);
@@ -143,16 +151,20 @@ export class TarScanner {
     if (type === 'L') this.#extension.name = text();
     else if (type === 'K') this.#extension.linkName = text();
     else if (type === 'g') {
-      this.#global = new Map([...this.#global, ...decodePax(data, offset)]);
       this.#extension.bytes = 0;
+      const key = [...decodePax(data, offset).keys()].find((one) => one !== 'comment');
+      if (key === undefined) return;
+      throw new ImageError(
+        'UNKNOWN_CODEC',
+        `the tar archive says at offset ${offset} what ${key} all entries have, which rackboot does not read; write it again without --pax-option`,
+      );
     } else this.#extension.pax = decodePax(data, offset);
   }
 
   #entry(header: TarHeader, at: number): void {
-    const { pax: own, name, linkName, start } = this.#extension;
+    const { pax, name, linkName, start } = this.#extension;
     this.#extension = noExtension();
     const offset = start ?? at;
-    const pax = new Map([...this.#global, ...own]);
     const rawName = pax.get('path') ?? name ?? header.name;
     const where = pathToText(canonicalPath(rawName));
     const number = (key: string, otherwise: number): number => {
@@ -188,7 +200,8 @@ export class TarScanner {
     const target = pax.get('linkpath') ?? linkName ?? header.linkName;
     this.#skip = size + paddingOf(size);
     this.#current = where;
-    this.#onEntry({
+    this.#checkLink(header.type === '1' ? target : undefined, rawName, offset);
+    this.#events.onEntry({
       header: {
         magic: '070701',
         ino: ++this.#number,
@@ -210,7 +223,17 @@ export class TarScanner {
       dataOffset: this.#position,
       end: this.#position + this.#skip,
       ...(type === S_IFLNK ? { target } : {}),
-      ...(header.type === '1' ? { link: target } : {}),
+      tar: { head: this.#position - offset, ...(header.type === '1' ? { link: target } : {}) },
     });
+  }
+
+  #checkLink(link: string | undefined, rawName: string, offset: number): void {
+    const path = canonicalPath(rawName);
+    this.#paths.add(path);
+    if (link === undefined || this.#paths.has(canonicalPath(link))) return;
+    throw new ImageError(
+      'BAD_HEADER',
+      `${pathToText(path)} at offset ${offset} is a hard link to ${pathToText(canonicalPath(link))}, which does not stand before it; write the archive again`,
+    );
   }
 }

@@ -6,6 +6,7 @@ import { codecOf } from '../codec.js';
 import { CutPlanner } from '../cuts.js';
 import { EntryWriter } from '../entry-writer.js';
 import { combineCrc32 } from '../gzip/crc32.js';
+import { ImageError } from '../errors.js';
 import { PLAIN_HEADER } from '../gzip/member.js';
 import { KnownSegments } from '../known-segments.js';
 import { tailOfPart } from '../parts.js';
@@ -37,6 +38,12 @@ export async function packPart(
   const place = tailOfPart(base, part);
   const frame = base.frames[place.frame];
   if (frame === undefined) throw new RangeError(`no frame ${place.frame}`);
+  if (frame.format === 'tar') {
+    throw new ImageError(
+      'UNKNOWN_CODEC',
+      'a directory is packed as cpio, and this image is a tar archive; change it with image put, delete and edit, or import it again',
+    );
+  }
   const first = firstSegment(frame, place.segment);
   const own = compress === undefined ? frame : { codec: 'gzip' as const, prologue: PLAIN_HEADER };
   const before = frame.segments.slice(0, first);
