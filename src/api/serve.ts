@@ -10,6 +10,7 @@ import type { DhcpEvent } from '../pxe/dhcp/event.js';
 import { describePlace, startDhcpServer } from '../pxe/dhcp/server.js';
 import { nodeAt } from '../pxe/http/boot-script-routes.js';
 import type { Route } from '../pxe/http/route.js';
+import { withLeasedAddresses } from '../pxe/leased-nodes.js';
 import { listenHttp } from '../pxe/http/server.js';
 import { neighbourMac } from '../pxe/tftp/neighbours.js';
 import { startTftpServer, type TftpTransferEvent } from '../pxe/tftp/server.js';
@@ -52,7 +53,7 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
   };
   let url = httpUrl(config);
   const service = createBootService({
-    store,
+    store: withLeasedAddresses(store, options.now ?? Date.now),
     config,
     runKey: await loadRunKey(site.dir),
     log,
@@ -81,7 +82,7 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
         : `TFTP on ${config.tftp.listen.replace(/:\d+$/, '')}:${tftp.port}`,
     );
 
-    const dhcp = await startDhcp(service, metrics, url);
+    const dhcp = await startDhcp(service, store, metrics, url);
     stops.push(() => dhcp.close());
     announcement.push(
       ...(dhcp.answering.length === 0
@@ -153,6 +154,7 @@ async function recordTftp(service: BootService, event: TftpTransferEvent): Promi
 
 async function startDhcp(
   service: BootService,
+  store: Store,
   metrics: Metrics,
   url: string,
 ): ReturnType<typeof startDhcpServer> {
@@ -162,7 +164,9 @@ async function startDhcp(
   return startDhcpServer({
     interfaces: config.dhcp.interfaces,
     subnets: config.dhcp.subnets,
-    directory: dhcpDirectory(service),
+    directory: dhcpDirectory(service, store),
+    addresses: store.addresses,
+    onStranger: config.dhcp.unknown === 'record' ? (seen) => recordStranger(service, seen) : undefined,
     loaders: loaderTable(config),
     menus: config.dhcp.menus,
     tftpServer: tftpHost === undefined ? undefined : isAny(tftpHost) ? 'subnet' : { address: tftpHost },
@@ -189,12 +193,20 @@ function isAny(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
 
-/** The node database as DHCP asks it. */
-function dhcpDirectory(service: BootService): DhcpDirectory {
-  const { nodes } = service.store;
+function recordStranger(service: BootService, seen: Parameters<Store['strangers']['record']>[0]): void {
+  service.store.strangers
+    .record(seen)
+    .catch((error: unknown) => service.log.error(`strangers: ${messageOf(error)}`));
+}
+
+/** The node database as DHCP asks it: reservations alone, by MAC address, UUID and switch port in this order. */
+function dhcpDirectory(service: BootService, { nodes }: Store): DhcpDirectory {
   return {
-    async find({ mac, uuid }) {
-      const node = (await nodes.byMac(mac)) ?? (uuid === undefined ? undefined : await nodes.byUuid(uuid));
+    async find({ mac, uuid, port }) {
+      const node =
+        (await nodes.byMac(mac)) ??
+        (uuid === undefined ? undefined : await nodes.byUuid(uuid)) ??
+        (port === undefined ? undefined : await nodes.bySwitchPort(port));
       if (node === undefined) return undefined;
       const assignment = await nodes.assignment(node.name);
       const scriptUrl = `${service.serverUrl()}/nodes/${node.name}/boot.ipxe`;

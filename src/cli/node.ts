@@ -7,6 +7,7 @@ import { readCompatNoderange } from '../node/noderange.js';
 import { directoryOf, selectNodes } from '../node/site-directory.js';
 import type { AssignmentRecord, NodeRecord, Store } from '../store/records.js';
 import { type Context, UsageError } from './context.js';
+import { registerNodeDiscover } from './node-discover.js';
 import { textTable } from './table.js';
 
 interface NodeOptions {
@@ -29,7 +30,7 @@ A noderange is a list of nodes, groups and ranges: n1,n3  n[1-4]  n[01-04,07]  n
   rack1@ready    the nodes that are in both    arch==x86_64  nodes with that attribute
 Quote it: the shell has its own meaning for brackets.`;
 
-/** `node add|set|ls|show|rm` and `nodels`: the node database. */
+/** `node add|set|ls|show|rm|discover` and `nodels`: the node database. */
 export function registerNode(program: Command, context: Context): void {
   const node = program.command('node').description('add nodes, change, list and remove them');
 
@@ -151,6 +152,8 @@ export function registerNode(program: Command, context: Context): void {
       await store.nodes.remove(names);
       context.print(names, () => `removed ${foldNames(names)}`);
     });
+
+  registerNodeDiscover(node, context);
 
   program
     .command('nodels')

@@ -117,6 +117,15 @@ const subnet = z
       .describe('DNS domain handed to the nodes')
       .meta({ examples: ['rack.example'] }),
     lease: seconds.default(3600).describe('How long a node may keep its address, in seconds'),
+    pools: z
+      .array(
+        z.string().refine((text) => parses(parsePool, text), {
+          error: 'must be a range, such as 10.77.0.100-10.77.0.199',
+          abort: true,
+        }),
+      )
+      .default([])
+      .describe('Ranges of addresses, first-last, for nodes that have none of their own'),
     relays: z
       .array(ipv4)
       .default([])
@@ -127,7 +136,23 @@ const subnet = z
   .refine((value) => value.relays.length > 0 || inNetwork(value.network, value.server), {
     error: 'must be an address inside its network, unless relays names the relays the network is behind',
     path: ['server'],
-  });
+  })
+  .refine(
+    ({ network, pools }) =>
+      pools.map(parsePool).every(({ first, last }) => inNetwork(network, first) && inNetwork(network, last)),
+    { error: 'must lie inside the network', path: ['pools'] },
+  );
+
+/** The first and the last address of a pool as the configuration writes it. Throws RangeError. */
+export function parsePool(text: string): { readonly first: string; readonly last: string } {
+  const [first = '', last = '', ...more] = text.split('-').map((part) => part.trim());
+  const order = (address: string): number =>
+    address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  if (more.length > 0 || !isIPv4(first) || !isIPv4(last) || order(first) > order(last)) {
+    throw new RangeError(`${text}: not a range of addresses`);
+  }
+  return { first, last };
+}
 
 const loaders = z.strictObject({
   bios: loaderFile.optional().describe('For BIOS machines; without it undionly.kpxe'),
@@ -161,6 +186,12 @@ export const siteConfigSchema = z.strictObject({
         .optional()
         .describe('How nodes reach it; without it http:// and the listen address')
         .meta({ examples: ['http://10.77.0.1:8080'] }),
+      transfersPerRack: wholeNumber(1, 65535)
+        .optional()
+        .describe(
+          'Boot files sent at one time to one rack (a network of dhcp.subnets, else a /24 or a /64 of IPv6); without it 64',
+        )
+        .meta({ examples: [32] }),
     })
     .prefault({})
     .describe('The HTTP server: boot scripts, images, install trees, API and page'),
@@ -209,7 +240,13 @@ export const siteConfigSchema = z.strictObject({
         .array(subnet)
         .default([])
         .describe(
-          'The networks behind those interfaces: network, server, routers, nameServers, domain, lease, relays',
+          'The networks behind those interfaces: network, server, routers, nameServers, domain, lease, pools, relays',
+        ),
+      unknown: z
+        .enum(['refuse', 'record'])
+        .default('refuse')
+        .describe(
+          'Machines that are no node get no answer; record: they are written down too, for rackboot node discover',
         ),
       menus: z
         .array(macPrefix)

@@ -16,7 +16,7 @@ const defaults = {
   database: 'sqlite',
   http: { listen: '127.0.0.1:8080' },
   tftp: { listen: 'off', ports: 'any', limits: {}, clients: [] },
-  dhcp: { interfaces: {}, subnets: [] },
+  dhcp: { interfaces: {}, subnets: [], unknown: 'refuse' },
   install: { done: 'report', tokenTtl: 3600 },
   serve: { holdGenerations: 86400 },
 };
@@ -47,6 +47,7 @@ tftp:
     - { network: 'fd00:77::/64', options: ignore }
 dhcp:
   interfaces: { eth0: authoritative, eth1: proxy, br-lan.7: off }
+  unknown: record
   subnets:
     - network: 10.77.0.0/24
       server: 10.77.0.1
@@ -54,7 +55,7 @@ dhcp:
       nameServers: [10.77.0.2, 10.77.0.3]
       domain: rack.example
       lease: 600
-    - { network: 192.168.0.0/16, server: 192.168.255.1 }
+    - { network: 192.168.0.0/16, server: 192.168.255.1, pools: [192.168.1.0-192.168.1.255] }
     - { network: 10.88.0.0/24, server: 10.77.0.1, relays: [10.88.0.1] }
   loaders: { bios: my.kpxe, uefi-x64: my.efi, uefi-arm64: snponly-arm64.efi }
 install: { done: fetched, lastFile: '**/last.udeb', tokenTtl: 60 }
@@ -79,6 +80,7 @@ serve: { holdGenerations: 1 }
     routers: [],
     nameServers: [],
     lease: 3600,
+    pools: ['192.168.1.0-192.168.1.255'],
     relays: [],
   });
   t.is(config.dhcp.interfaces['eth1'], 'proxy');
@@ -144,6 +146,14 @@ for (const [text, message] of [
   [
     `${subnet}{network: 10.0.0.0/33, server: 10.0.0.1}`,
     'dhcp.subnets.0.network must be a network in CIDR form',
+  ],
+  [
+    `${subnet}{network: 10.0.0.0/24, server: 10.0.0.1, pools: [10.0.0.9-10.0.0.8]}`,
+    'dhcp.subnets.0.pools.0 must be a range, such as 10.77.0.100-10.77.0.199',
+  ],
+  [
+    `${subnet}{network: 10.0.0.0/24, server: 10.0.0.1, pools: [10.0.0.9-10.0.1.8]}`,
+    'dhcp.subnets.0.pools must lie inside the network',
   ],
   ['dhcp: { loaders: { bios: ../etc/passwd } }', 'dhcp.loaders.bios must be a plain file name'],
   ['a: [', 'line 1: Flow sequence'],

@@ -22,7 +22,8 @@ export const DECLINE_HOLD = 60_000;
 export type IgnoreReason =
   | 'not-a-request' // a reply, BOOTP, or a message type no server answers
   | 'unknown-node'
-  | 'no-reservation'
+  | 'no-reservation' // it has no address of its own, and no pool has one for it
+  | 'lease-lost' // its address went to somebody else while it was being answered
   | 'wrong-subnet' // the reservation is not in a subnet that may be answered here
   | 'unknown-relay' // dhcp.subnets names the relays of that network, and not this one
   | 'address-held' // a client declined it a moment ago
@@ -74,7 +75,7 @@ export function decide(packet: DhcpPacket, facts: DhcpFacts, now: number): Decis
   if (node.ip === null) {
     return ignore(
       'no-reservation',
-      `${node.name} has no address; give it one: rackboot node set ${node.name} --ip ADDRESS.`,
+      `${node.name} has no address, and no pool has a free one; give it one: rackboot node set ${node.name} --ip ADDRESS.`,
     );
   }
   const serverId = readAddress(packet, OPTION.serverIdentifier);
@@ -174,7 +175,7 @@ function answerRequest(asked: Asked, serverId: string | undefined): Decision {
   if (meant === address && (packet.ciaddr === UNSPECIFIED || packet.ciaddr === address))
     return accept(asked, 'ack');
   const state = serverId !== undefined ? 'selecting' : requested !== undefined ? 'init-reboot' : 'renewing';
-  return refuse(packet, node, subnet, `asked for ${meant} (${state}); its reservation is ${address}`);
+  return refuse(packet, node, subnet, `asked for ${meant} (${state}); its address is ${address}`);
 }
 
 /** The refusal for a node that came up behind another relay with its old address, or undefined when it is none. */

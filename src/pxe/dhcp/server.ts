@@ -4,7 +4,8 @@ import type { Logger } from 'pino';
 import { messageOf } from '../../errors.js';
 import type { SubnetConfig } from '../../site/config.js';
 import type { BootFacts } from './boot-options.js';
-import { type Decision, decide } from './decide.js';
+import { classifyClient, describeClient } from './client.js';
+import { type Decision, decide, ignore } from './decide.js';
 import { type ProxyArrival, decideProxy } from './decide-proxy.js';
 import { DhcpError } from './errors.js';
 import { type DhcpEvent, eventOf } from './event.js';
@@ -15,7 +16,9 @@ import { DEFAULT_LOADERS, type LoaderTable } from './loaders.js';
 import { readMachineUuid } from './options.js';
 import { BOOTREQUEST, type DhcpPacket, decodeDhcp, encodeDhcp } from './packet.js';
 import { Repeats } from '../repeats.js';
+import type { AddressState, StrangerState } from '../../store/records.js';
 import { type DhcpMode, type InterfaceAddresses, type Places, placesOf } from './places.js';
+import { Pools, type Seat } from './pools.js';
 import { readRelay } from './relay.js';
 import { CLIENT_PORT, PROXY_PORT, SERVER_PORT, maxReplySize } from './reply.js';
 import { type Arrival, type DhcpSockets, type Endpoint, openDhcpSockets } from './sockets.js';
@@ -42,6 +45,10 @@ export interface DhcpServerOptions {
   readonly httpUrl: string;
   readonly log: Logger;
   readonly onEvent?: (event: DhcpEvent) => void;
+  /** Where addresses out of pools are kept; without it there are no pools. */
+  readonly addresses?: AddressState;
+  /** Told of each client that is no node, once a minute. */
+  readonly onStranger?: ((seen: Parameters<StrangerState['record']>[0]) => void) | undefined;
   readonly now?: () => number;
   readonly machine?: InterfaceAddresses;
 }
@@ -103,6 +110,7 @@ class Desk {
   readonly #menus: readonly string[];
   readonly #now: () => number;
   readonly #held = new HeldAddresses();
+  readonly #pools: Pools | undefined;
   readonly #repeats = new Repeats();
   #pending = 0;
 
@@ -110,6 +118,7 @@ class Desk {
     this.#options = options;
     this.#places = places;
     this.#now = options.now ?? Date.now;
+    this.#pools = options.addresses && new Pools(options.addresses);
     this.#menus = (options.menus ?? []).map((prefix) => prefix.toLowerCase());
     this.#boot = {
       tftpServer: options.tftpServer,
@@ -151,8 +160,9 @@ class Desk {
     const port = this.#trustedPort(packet, arrival);
     const node = await this.#options.directory.find({ mac, uuid: readMachineUuid(packet), port });
     const now = this.#now();
+    if (node === undefined) this.#recordStranger(packet, mac, port, now);
     const decisions = [
-      ...this.#decideHere(packet, node, arrival, now),
+      ...(await this.#decideHere(packet, mac, node, arrival, now)),
       ...this.#decideAsProxy(packet, node, arrival, remote),
     ];
     for (const decision of decisions) {
@@ -167,16 +177,47 @@ class Desk {
   }
 
   /** Decides for the authoritative subnets that the message may be from. */
-  #decideHere(
+  async #decideHere(
     packet: DhcpPacket,
+    mac: string,
     node: KnownNode | undefined,
     arrival: Arrival,
     now: number,
-  ): readonly Decision[] {
+  ): Promise<readonly Decision[]> {
     const subnets = this.#subnetsFor(arrival);
     if (subnets.length === 0) return [];
+    const seats =
+      node?.ip === null ? await this.#pools?.seatsFor(packet, mac, node, subnets, now) : undefined;
+    if (seats !== undefined && seats.length > 0) return this.#decideSeated(packet, mac, seats, now);
     const heldUntil = node?.ip == null ? undefined : this.#held.heldUntil(node.ip, now);
     return [decide(packet, { ...this.#boot, subnets, node, heldUntil }, now)];
+  }
+
+  /** Decides about a node with addresses out of pools; what is acknowledged is durable by then. */
+  async #decideSeated(
+    packet: DhcpPacket,
+    mac: string,
+    seats: readonly Seat[],
+    now: number,
+  ): Promise<readonly Decision[]> {
+    const decisions: Decision[] = [];
+    for (const seat of seats) {
+      const decision = decide(packet, { ...this.#boot, ...seat, heldUntil: undefined }, now);
+      const lasts = await this.#pools?.settle(decision, mac, seat, now);
+      decisions.push(
+        lasts === false
+          ? ignore('lease-lost', `${seat.node.name} was too late for ${seat.node.ip ?? ''}; it asks again.`)
+          : decision,
+      );
+    }
+    return decisions;
+  }
+
+  #recordStranger(packet: DhcpPacket, mac: string, port: string | undefined, now: number): void {
+    const { onStranger } = this.#options;
+    if (onStranger === undefined || !this.#repeats.isNew(`stranger ${mac}`, now)) return;
+    const client = describeClient(classifyClient(packet));
+    onStranger({ mac, client, uuid: readMachineUuid(packet) ?? null, port: port ?? null, at: now });
   }
 
   /** Decides for each proxy: which wire a broadcast is from is not known, and its client hears only its own. */

@@ -1,4 +1,5 @@
-import type { SubnetConfig } from '../../site/config.js';
+import { parsePool, type SubnetConfig } from '../../site/config.js';
+import type { AddressRange } from '../../store/records.js';
 import { type Network, isInNetwork, parseNetwork } from './ipv4.js';
 
 /** A network whose nodes are answered, and what they are told. */
@@ -10,6 +11,7 @@ export interface Subnet {
   readonly nameServers: readonly string[];
   readonly domain: string | undefined;
   readonly lease: number; // seconds
+  readonly pools: readonly AddressRange[]; // for nodes without a reservation
   readonly relays: readonly string[]; // the only ones trusted; empty: any that has an address in the network
 }
 
@@ -23,6 +25,7 @@ export function parseSubnet(config: SubnetConfig, interfaceName: string): Subnet
     nameServers: config.nameServers,
     domain: config.domain,
     lease: config.lease,
+    pools: config.pools.map(parsePool),
     relays: config.relays,
   };
 }

@@ -1,7 +1,9 @@
 import { pino } from 'pino';
 import type { BootIntent } from '../../../src/pxe/dhcp/facts.js';
 import type { DhcpMode } from '../../../src/pxe/dhcp/places.js';
-import type { SubnetConfig } from '../../../src/site/config.js';
+import { type SubnetConfig, siteConfigSchema } from '../../../src/site/config.js';
+import { siteAt } from '../../../src/site/site.js';
+import { openStore } from '../../../src/store/store.js';
 import { startDhcpServer } from '../../../src/pxe/dhcp/server.js';
 
 /** A DHCP server for the tests. Argument: its nodes and interfaces as JSON. Prints `up`, each event, and what it throws. */
@@ -10,12 +12,18 @@ interface Settings {
   readonly server: string;
   readonly nodes: Readonly<Record<string, { readonly name: string; readonly ip: string | null }>>;
   readonly lease?: number;
+  readonly pools?: readonly string[]; // kept in the site `site`
+  readonly site?: string;
   readonly subnets?: readonly object[]; // more of them
   readonly ports?: Readonly<Record<string, string>>; // switch port: MAC address
 }
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as Settings;
 const print = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+const store =
+  settings.site === undefined
+    ? undefined
+    : await openStore(siteAt(settings.site, siteConfigSchema.parse({})));
 const intent: BootIntent = { kind: 'osimage', scriptUrl: 'http://10.77.0.1:8080/nodes/n1/boot.ipxe' };
 
 process.stdin.resume().on('end', () => process.exit());
@@ -30,6 +38,7 @@ try {
         nameServers: ['10.77.0.1'],
         domain: 'rack.example',
         lease: settings.lease ?? 3600,
+        pools: settings.pools ?? [],
         relays: [],
       },
       ...((settings.subnets ?? []) as SubnetConfig[]),
@@ -40,6 +49,9 @@ try {
         return node && { ...node, intent };
       },
     },
+    ...(store === undefined
+      ? {}
+      : { addresses: store.addresses, onStranger: (seen) => print({ stranger: seen }) }),
     tftpServer: 'subnet',
     httpUrl: 'http://10.77.0.1:8080',
     log: pino({ level: 'silent' }),

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -323,7 +324,7 @@ test.serial('behind dhcrelay, a node is known by its switch port and gets its ow
   withSegment(async (segment, dir) => {
     // The relay sits in the client's namespace between cli1, to us, and a third namespace's wire on cli0's side.
     const relayed = { network: '10.88.0.0/24', server: SERVER_SIDE.address, routers: ['10.88.0.1'] };
-    const subnet = { ...relayed, nameServers: [], lease: 600, relays: ['10.88.0.1'] };
+    const subnet = { ...relayed, nameServers: [], lease: 600, pools: [], relays: ['10.88.0.1'] };
     const server = await startServer(segment, {
       subnets: [subnet],
       nodes: { port: { name: 'n9', ip: '10.88.0.9' } },
@@ -362,6 +363,60 @@ async function countSent(segment: Segment, name: string): Promise<number> {
   const line = output.split('\n').find((text) => text.trim().startsWith(`${name}:`));
   return Number(line?.trim().split(/[\s:]+/)[10]);
 }
+
+test.serial('nodes without a reservation get addresses out of a pool, which last over a restart', (t) =>
+  withSegment(async (segment, dir) => {
+    const site = join(dir, 'site');
+    await mkdir(site);
+    const pooled = {
+      site,
+      pools: ['10.77.0.20-10.77.0.21'],
+      lease: 600,
+      nodes: {
+        [MAC]: { name: 'n1', ip: null },
+        '52:54:00:00:00:08': { name: 'n2', ip: null },
+        '52:54:00:00:00:09': { name: 'n3', ip: null },
+      },
+    };
+    const first = await startServer(segment, pooled);
+    const script = join(dir, 'script');
+    await writeFile(script, UDHCPC_SCRIPT, { mode: 0o755 });
+    const udhcpc = ['udhcpc', '-f', '-q', '-n', '-i', CLIENT_SIDE.interface, '-s', script];
+    t.regex((await segment.client.run(udhcpc)).output, /^bound ip=10\.77\.0\.20 .* lease=600 /m);
+    t.like(await first.next(event('ack')), { node: 'n1', address: '10.77.0.20' });
+
+    const client = await startClient(segment, '10.77.0.200');
+    const from = (last: string): Buffer => Buffer.from(`5254000000${last}`, 'hex');
+    say(client, clientMessage([is('discover')], { xid: 8, chaddr: from('08') }));
+    t.like(await first.next(event('offer')), { node: 'n2', address: '10.77.0.21' });
+    say(client, clientMessage([is('discover')], { xid: 9, chaddr: from('09') }));
+    t.like(await first.next(event('ignored')), { node: 'n3', reason: 'no-reservation' });
+    say(client, clientMessage([is('discover')], { xid: 10, chaddr: from('0a') }));
+    t.like(await first.next<{ stranger?: object }>((value) => 'stranger' in value), {
+      stranger: { mac: '52:54:00:00:00:0a', client: 'operating system' },
+    });
+
+    first.child.kill('SIGKILL');
+    await once(first.child, 'close');
+    const second = await startServer(segment, pooled);
+    say(client, clientMessage([is('request'), wants('10.77.0.20')], { xid: 11 }));
+    t.like(await second.next(event('ack')), { node: 'n1', address: '10.77.0.20' });
+    const two = clientMessage([is('request'), wants('10.77.0.20')], { xid: 12, chaddr: from('08') });
+    say(client, two);
+    t.like(await second.next(event('nak')), { node: 'n2' });
+    const mine = [is('decline'), wants('10.77.0.21'), chose(SERVER_SIDE.address)];
+    say(client, clientMessage([is('discover')], { xid: 13, chaddr: from('08') }));
+    say(client, clientMessage([is('request'), wants('10.77.0.21')], { xid: 14, chaddr: from('08') }));
+    t.like(await second.next(event('ack')), { node: 'n2', address: '10.77.0.21' });
+    say(client, clientMessage(mine, { xid: 15, chaddr: from('08') }));
+    t.like(await second.next(event('declined')), { node: 'n2', address: '10.77.0.21' });
+    const back = [is('release'), chose(SERVER_SIDE.address)];
+    say(client, clientMessage(back, { xid: 16, ciaddr: '10.77.0.20' }), SERVER_SIDE.address);
+    t.like(await second.next(event('released')), { node: 'n1', address: '10.77.0.20' });
+    say(client, clientMessage([is('discover')], { xid: 17, chaddr: from('08') }));
+    t.like(await second.next(event('offer')), { node: 'n2', address: '10.77.0.20' });
+  }),
+);
 
 test.serial('a declined address is not offered again at once', (t) =>
   withSegment(async (segment) => {
