@@ -28,5 +28,10 @@ export async function imageSite(
   await writeFile(join(work, 'x.img'), gzipSync(archiveBytes(items)));
   await succeed('init');
   await succeed('image', 'import', join(work, 'x.img'), '--name', 'x');
-  return { dir, work, rackboot, json: async (...words) => JSON.parse(await succeed('--json', ...words)) };
+  return {
+    dir,
+    work,
+    rackboot,
+    json: async (...words) => JSON.parse(await succeed('--json', ...words)) as never,
+  };
 }

@@ -14,6 +14,7 @@ import {
   type CpioMagic,
 } from '../cpio/header.js';
 import { ROOT, type ArchivePath } from '../cpio/path.js';
+import { splitDevice } from '../device-number.js';
 import { contentOf, type Content } from '../edit.js';
 import type { WrittenEntry } from '../entry-writer.js';
 import { readLocalFile, unreadable } from '../local-file.js';
@@ -170,7 +171,7 @@ async function gather(
   const content = onlyRecord ? contentOf(Buffer.alloc(0)) : contentOfFile(place, file, target, numbers);
   const keptAside = base.record?.origin.owners === 'record' && !onlyRecord;
   const ownedBy = keptAside ? (record ?? { uid: 0, gid: 0 }) : file;
-  const rdev = onlyRecord ? file.rdev : splitDevice(file.rdev);
+  const rdev = onlyRecord ? file.rdev : splitDevice(BigInt(file.rdev));
   const device = (mode & S_IFMT) === S_IFCHR || (mode & S_IFMT) === S_IFBLK;
   const header: Omit<CpioHeader, 'nameSize'> = {
     magic: before?.header.magic ?? magicOf(base),
@@ -217,15 +218,6 @@ function timeOf(file: Stats, before: PlacedEntry | undefined, record: MtreeEntry
   return record?.mtime !== undefined && time === (before?.header.mtime ?? record.mtime)
     ? record.mtime >>> 0
     : time;
-}
-
-/** Linux's dev_t, as lstat gives it (makedev(3)). */
-function splitDevice(device: number): { readonly major: number; readonly minor: number } {
-  const bits = BigInt(device);
-  return {
-    major: Number(((bits >> 8n) & 0xfffn) | ((bits >> 32n) & 0xfffff000n)),
-    minor: Number((bits & 0xffn) | ((bits >> 12n) & 0xffffff00n)),
-  };
 }
 
 const magicOf = ({ placed }: GatherBase): CpioMagic => [...placed.values()].at(-1)?.header.magic ?? '070701';

@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import type { Readable } from 'node:stream';
 import { codeOf } from '../../errors.js';
 import { OsimageError } from '../errors.js';
 
@@ -58,6 +57,7 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
  * OsimageError NO_ROOT when the system does not allow that.
  */
 export async function runInRoot(command: RootedCommand): Promise<CommandEnd> {
+  if (command.signal.aborted) return { kind: 'aborted' };
   const child = spawn('setpriv', argumentsOf(command), {
     env: {
       PATH,
@@ -102,13 +102,13 @@ function sink(stream: NodeJS.WritableStream, descriptor: 1 | 2): 'pipe' | number
 }
 
 function forward(from: ChildProcess['stdio'][number] | undefined, to: NodeJS.WritableStream): void {
-  if (from !== null && from !== undefined && 'read' in from) (from as Readable).pipe(to, { end: false });
+  if (from !== null && from !== undefined && 'read' in from) from.pipe(to, { end: false });
 }
 
 async function textOf(stream: ChildProcess['stdio'][number] | undefined): Promise<string> {
   let text = '';
   if (stream === null || stream === undefined || !('read' in stream)) return text;
-  for await (const chunk of stream as Readable) text += (chunk as Buffer).toString('utf8');
+  for await (const chunk of stream) text += (chunk as Buffer).toString('utf8');
   return text;
 }
 
@@ -133,17 +133,12 @@ function statusOf(child: ChildProcess): Promise<number> {
 function killAll(child: ChildProcess): void {
   const { pid } = child;
   if (pid === undefined) return;
-  let inside: string[] = [];
   try {
-    inside = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ');
-  } catch {
-    return; // it has ended
-  }
-  const first = Number(inside[0] ?? '');
-  try {
+    const inside = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ');
+    const first = Number(inside[0] ?? '');
     process.kill(first > 0 ? first : pid, 'SIGKILL');
   } catch {
-    child.kill('SIGKILL');
+    child.kill('SIGKILL'); // it has ended, or /proc does not say what it made
   }
 }
 
