@@ -2,7 +2,10 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { codeOf } from '../errors.js';
 import { fileError, StoreError } from './errors.js';
 
-const bufferSize = 1024 * 1024;
+/** The largest buffer a file is read into, and the smallest; what all readers together hold before they get the smallest. */
+const bufferSize = 256 * 1024;
+const smallestBuffer = 16 * 1024;
+const budget = 64 * 1024 * 1024;
 const keptIdle = 128;
 const idleMs = 30_000;
 
@@ -19,6 +22,7 @@ interface OpenFile {
 export class OpenFiles {
   readonly #files = new Map<string, OpenFile>();
   readonly #sweeper: NodeJS.Timeout;
+  #held = 0;
   #closed = false;
 
   constructor() {
@@ -27,7 +31,9 @@ export class OpenFiles {
   }
 
   /**
-   * Bytes [offset, offset+length) of the file at `path`, in buffers of at most 1 MiB. Throws StoreError PACK_GONE when
+   * Bytes [offset, offset+length) of the file at `path`, in buffers of at most 256 KiB. Each reader holds one until it
+   * asks for the next; the more are held, the smaller they get, down to 16 KiB, so that a thousand slow readers hold
+   * what a hundred do. Throws StoreError PACK_GONE when
    * there is no such file, PACK_DAMAGED when it ends early, CLOSED after close().
    */
   async *read(path: string, offset: number, length: number): AsyncGenerator<Buffer> {
@@ -35,16 +41,22 @@ export class OpenFiles {
     try {
       const handle = await this.#opened(path, file);
       for (let done = 0; done < length;) {
-        const buffer = Buffer.allocUnsafe(Math.min(bufferSize, length - done));
-        const { bytesRead } = await handle.read(buffer, 0, buffer.length, offset + done);
-        if (bytesRead === 0) {
-          throw new StoreError(
-            'PACK_DAMAGED',
-            `${path}: ends ${length - done} bytes early; run: rackboot store verify`,
-          );
+        const size = Math.min(this.#share(), length - done);
+        this.#held += size;
+        try {
+          const buffer = Buffer.allocUnsafe(size);
+          const { bytesRead } = await handle.read(buffer, 0, size, offset + done);
+          if (bytesRead === 0) {
+            throw new StoreError(
+              'PACK_DAMAGED',
+              `${path}: ends ${length - done} bytes early; run: rackboot store verify`,
+            );
+          }
+          done += bytesRead;
+          yield bytesRead === size ? buffer : buffer.subarray(0, bytesRead);
+        } finally {
+          this.#held -= size;
         }
-        done += bytesRead;
-        yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
       }
     } catch (error) {
       throw fileError(error, path);
@@ -58,6 +70,11 @@ export class OpenFiles {
     this.#closed = true;
     clearInterval(this.#sweeper);
     await this.#closeIdle(0);
+  }
+
+  /** The size of the next buffer, in bytes: a part of what is left of the budget. */
+  #share(): number {
+    return Math.max(smallestBuffer, Math.min(bufferSize, Math.floor((budget - this.#held) / 32)));
   }
 
   #acquire(path: string): OpenFile {

@@ -66,3 +66,23 @@ test.serial('descriptors stay few however many files are read, and none stays af
   await t.throwsAsync(collect(files.read(paths[0]!, 0, 1)), { code: 'CLOSED' });
   t.true(openDescriptors() <= before + 2);
 });
+
+test('what slow readers hold is bounded, however many they are', async (t) => {
+  const files = new OpenFiles();
+  t.teardown(() => files.close());
+  const path = join(await temporaryDirectory(t), 'pack');
+  await writeFile(path, Buffer.alloc(mebibyte, 7));
+  const readers: AsyncGenerator<Buffer>[] = [];
+  let held = 0;
+  for (const count of [10, 1000, 4096]) {
+    while (readers.length < count) {
+      const reader = files.read(path, 0, mebibyte);
+      readers.push(reader);
+      const { value } = (await reader.next()) as { value: Buffer };
+      held += value.length;
+    }
+    t.true(held <= 64 * mebibyte + count * 16 * 1024, `${count} readers hold ${held} bytes`);
+  }
+  await Promise.all(readers.map((reader) => reader.return(undefined)));
+  t.is((await collect(files.read(path, 0, mebibyte))).length, mebibyte);
+});

@@ -40,7 +40,8 @@ export async function listenHttp(
       connectionsCheckingInterval: 1000,
       insecureHTTPParser: false,
       noDelay: true,
-      highWaterMark: 256 * 1024,
+      // A reader that takes nothing holds the one buffer that was read for it.
+      highWaterMark: 16 * 1024,
     },
     handle,
   );
