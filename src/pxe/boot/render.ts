@@ -11,7 +11,7 @@ import { BootError } from './errors.js';
 import { fillLoaderTemplate } from './loader-templates.js';
 import type { BootPlan, LinuxBoot } from './plan.js';
 
-/** How often an iPXE script tries before it says so and asks for a fresh script. */
+/** How often a script tries before it says so and begins anew. */
 const ATTEMPTS = 5;
 
 /** The plan as an iPXE script; `self` is the URL the script came from, to ask again at. Throws BootError. */
@@ -68,6 +68,8 @@ export function renderGrub(plan: BootPlan, transport: 'http' | 'tftp'): string {
     kernel: path(plan.kernel),
     initrds: plan.initrds.map(path).join(' '),
     args: grubArguments(plan.args),
+    attempts: Array.from({ length: ATTEMPTS }, (_, at) => at + 1).join(' '),
+    pause: 5 + spreadOf(plan.node, 20),
     longPause: 30 + spreadOf(plan.node, 30),
   });
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Router } from 'express';
 import type { Logger } from 'pino';
 import { codeOf, messageOf } from '../../errors.js';
+import { BusyError } from './admission.js';
 import { clientAddress, isLocalRequest } from './client.js';
 import { HttpError, notFound, statusOf } from './errors.js';
 import { MAX_URL, parseRequestPath } from './request-path.js';
@@ -64,7 +65,8 @@ function sendError(error: unknown, req: IncomingMessage, res: ServerResponse, lo
   const status = statusOf(error);
   const line = { service: 'http', client: clientAddress(req), status };
   const request = `${req.method ?? ''} ${loggable(req.url ?? '')}`;
-  if (status >= 500) log.error({ ...line, err: error }, `${request}: ${messageOf(error)}`);
+  if (status >= 500 && !(error instanceof BusyError))
+    log.error({ ...line, err: error }, `${request}: ${messageOf(error)}`);
   else log.info(line, `${request}: ${messageOf(error)}`);
   if (res.headersSent) {
     res.destroy();
@@ -82,7 +84,9 @@ function sendError(error: unknown, req: IncomingMessage, res: ServerResponse, lo
     'X-Content-Type-Options': 'nosniff',
     // What is left of a body nobody wants must not be taken for the next request.
     ...(req.complete ? {} : { Connection: 'close' }),
-    ...(status === 429 || status === 503 ? { 'Retry-After': '5' } : {}),
+    ...(status === 429 || status === 503
+      ? { 'Retry-After': String(error instanceof BusyError ? error.retryAfter : 5) }
+      : {}),
   });
   res.end(req.method === 'HEAD' ? undefined : body);
 }

@@ -10,7 +10,8 @@ export type HttpErrorCode =
   | 'BODY_TOO_LARGE'
   | 'URL_TOO_LONG'
   | 'WRONG_CONTENT_TYPE'
-  | 'TOO_MANY_REQUESTS';
+  | 'TOO_MANY_REQUESTS'
+  | 'BUSY';
 
 /** A request that is refused; the message is the one line its client is shown. */
 export class HttpError extends RackbootError<HttpErrorCode> {
@@ -28,6 +29,7 @@ const statuses: Readonly<Record<string, number>> = {
   URL_TOO_LONG: 414,
   WRONG_CONTENT_TYPE: 415,
   TOO_MANY_REQUESTS: 429,
+  BUSY: 503,
   BAD_STAGE: 400,
   BAD_TARGET: 400,
   BAD_NAME: 400,

@@ -6,14 +6,22 @@ import { encodePath } from '../boot/arguments.js';
 import { stageOf } from '../boot/artifact-stage.js';
 import type { ServedGeneration } from '../boot/generations.js';
 import type { BootService } from '../boot/service.js';
+import { Admission } from './admission.js';
 import { nodeAt } from './boot-script-routes.js';
 import { contentTypeOf } from './content-type.js';
 import { notFound } from './errors.js';
+import { rackOf } from './rack.js';
 import type { Route, RouteRequest } from './route.js';
 import { sendBytes } from './send-bytes.js';
 
 /** What never changes under its URL. */
 export const IMMUTABLE = 'public, max-age=31536000, immutable';
+
+/** Boot files sent to a rack at one time, unless configured. */
+const TRANSFERS = 64;
+
+/** How long a request for a boot file waits in line, in milliseconds. */
+const WAIT = 3000;
 
 const BYTES = {
   200: 'The file',
@@ -26,13 +34,21 @@ const BYTES = {
 
 /** The files of generations, and the current generation of an osimage by redirect. */
 export function imageRoutes(service: BootService): Route[] {
+  const { config } = service;
+  const transfers = config.http.transfersPerRack ?? TRANSFERS;
+  const admission = new Admission({ transfers, waiting: transfers, waitMs: WAIT }, service.now);
   const branch = (name: 'files' | 'tree', summary: string): Route => ({
     methods: ['GET', 'HEAD'],
     path: `/images/{image}/${name}/{path...}`,
     summary,
     produces: 'application/octet-stream',
     responses:
-      name === 'tree' ? { ...BYTES, 302: 'To the current generation, when the URL names none' } : BYTES,
+      name === 'tree'
+        ? { ...BYTES, 302: 'To the current generation, when the URL names none' }
+        : {
+            ...BYTES,
+            503: 'As many transfers as http.transfersPerRack run in the rack; Retry-After says when to ask again',
+          },
     async handle(request) {
       const { image = '', path = '' } = request.params;
       if (name === 'tree' && !image.includes('@')) {
@@ -42,7 +58,20 @@ export function imageRoutes(service: BootService): Route[] {
       const generation = await service.generations.named(image);
       const artifact = generation?.artifact(name, path);
       if (generation === undefined || artifact === undefined) throw notFound(`${path} in ${image}/${name}`);
-      await sendArtifact(service, request, generation, artifact, name);
+      // Only what boot scripts fetch, as they ask again; many installers do not.
+      const leave =
+        name === 'files' && request.method === 'GET'
+          ? await admission.enter(
+              rackOf(request.client, config.dhcp.subnets),
+              request.client,
+              goneSignal(request),
+            )
+          : undefined;
+      try {
+        await sendArtifact(service, request, generation, artifact, name);
+      } finally {
+        leave?.();
+      }
     },
   });
   return [
@@ -52,6 +81,13 @@ export function imageRoutes(service: BootService): Route[] {
     ),
     branch('tree', 'A file of the install tree of a generation, or of the current one'),
   ];
+}
+
+/** Fires when the client goes away. */
+function goneSignal({ res }: RouteRequest): AbortSignal {
+  const gone = new AbortController();
+  res.once('close', () => gone.abort());
+  return gone.signal;
 }
 
 /** Redirects to what `to` makes of the id of the current generation. Throws HttpError NOT_FOUND. */

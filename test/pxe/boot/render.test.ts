@@ -84,6 +84,7 @@ test('GRUB: the same entry, by HTTP and by TFTP, as its own parser takes it', (t
   checkGrub(http);
   t.true(http.includes(`if linux '(http,192.0.2.1:8080)${base}/amd64/linux' auto=true hostname=n1`));
   t.true(http.includes(`'dyndbg=file x +p' ---; then`));
+  t.regex(http, /^for attempt in 1 2 3 4 5; do$[^]*^ {2}sleep \d+\ndone$[^]*^reboot$/m);
   const tftp = renderGrub(plan, 'tftp');
   checkGrub(tftp);
   t.true(

@@ -64,6 +64,7 @@ export async function runSite(
     http: { ...defaults.http, listen: '127.0.0.1:0', ...change.http },
     tftp: { ...defaults.tftp, ...change.tftp },
     install: { ...defaults.install, ...change.install },
+    dhcp: { ...defaults.dhcp, ...change.dhcp },
   };
   const site = siteAt(dir, config);
   const clock = { now: Date.now() };
@@ -206,7 +207,7 @@ export function ask(
         headers: options.headers ?? {},
         localAddress: options.from ?? '127.0.0.1',
         agent: false,
-        timeout: 20_000,
+        timeout: 60_000,
       },
       (res) => {
         const chunks: Buffer[] = [];
