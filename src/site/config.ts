@@ -192,12 +192,6 @@ export const siteConfigSchema = z.strictObject({
           'Boot files sent at one time to one rack (a network of dhcp.subnets, else a /24 or a /64 of IPv6); without it 64',
         )
         .meta({ examples: [32] }),
-      transfersPerRack: wholeNumber(1, 65535)
-        .optional()
-        .describe(
-          'Boot files sent at one time to one rack (a network of dhcp.subnets, else a /24 or a /64 of IPv6); without it 64',
-        )
-        .meta({ examples: [32] }),
     })
     .prefault({})
     .describe('The HTTP server: boot scripts, images, install trees, API and page'),
