@@ -47,7 +47,7 @@ const SHELLS = ['bin/bash', 'usr/bin/bash', 'bin/sh', 'usr/bin/sh'].map((name) =
 /**
  * Unpacks an archive of the current generation into the store's scratch, runs a command with it as its root, and
  * publishes what the command changed as one generation. Throws OsimageError COMMAND_FAILED when it ends with another
- * status than 0, NO_ROOT, ImageError; then nothing is published.
+ * status than 0 (a shell: when it is killed), NO_ROOT, ImageError; then nothing is published.
  */
 export async function editImage(store: Store, request: EditRequest): Promise<EditResult> {
   const record = await findGeneration(store, request.osimage);
@@ -97,7 +97,7 @@ async function changesOf(
     ...{ root, argv, unprivileged: !privileged, ...request.terminal },
     ...(network === undefined ? {} : { network }),
   });
-  requireSuccess(end, command);
+  requireSuccess(end, command, request.argv === 'shell');
   return findDifference({
     ...{ root, placed, read, baseline },
     ...(privileged ? {} : { owner: request.user }),
@@ -157,8 +157,12 @@ function shellOf({ tree }: OpenArchive): string {
   );
 }
 
-function requireSuccess(end: CommandEnd, command: string): void {
-  if (end.kind === 'ended' && end.status === 0) return;
+/** Statuses of a shell that somebody killed: by SIGHUP, SIGKILL, SIGTERM. */
+const KILLED = [129, 137, 143];
+
+/** A shell's status is that of the last command typed, and says nothing of the others. */
+function requireSuccess(end: CommandEnd, command: string, isShell: boolean): void {
+  if (end.kind === 'ended' && (isShell ? !KILLED.includes(end.status) : end.status === 0)) return;
   const what = end.kind === 'aborted' ? 'was interrupted' : `ended with ${endText(end.status)}`;
   throw new OsimageError(
     'COMMAND_FAILED',

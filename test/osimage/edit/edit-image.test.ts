@@ -262,6 +262,35 @@ async function gone(text: string): Promise<void> {
   throw new Error(`still there: ${(await processesWith(text)).join(' ')}`);
 }
 
+test('killed at twelve moments from start to end: nothing or all of it, and nothing stays behind', async (t) => {
+  const made = await site(t);
+  const started = performance.now();
+  t.is((await runProgram(editWords(made, 'echo 0 > /etc/motd'))).status, 0);
+  const whole = performance.now() - started;
+  for (let turn = 1; turn <= 12; turn++) {
+    const before = await numberOfGenerations(made);
+    const child = spawn(process.execPath, [program, ...editWords(made, `echo ${turn} > /etc/motd`)], {
+      stdio: 'ignore',
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), (turn / 12) * whole);
+    await once(child, 'exit');
+    clearTimeout(timer);
+    await gone(made.dir);
+    t.deepEqual(await mountsOf(made.work), []);
+    const more = (await numberOfGenerations(made)) - before;
+    t.true(more === 0 || more === 1);
+    const text = (await made.run('image', 'cat', 'x', '/etc/motd')).out;
+    if (more === 1) t.is(text, `${turn}\n`);
+    else t.not(text, `${turn}\n`);
+  }
+  t.is((await made.run('gc')).status, 0);
+  t.deepEqual(await readdir(join(made.dir, 'store', 'scratch')), []);
+});
+
+const editWords = ({ dir }: Site, script: string): string[] => [
+  ...['--site', dir, 'image', 'edit', 'x', '--', 'sh', '-c', script],
+];
+
 test('as root, owners and devices are kept too', async (t) => {
   if (!isRoot) {
     t.log('not proved: this needs root');
@@ -354,7 +383,7 @@ test('--network lends resolv.conf and takes it back; the image’s own stays as 
   t.true(Number(ended.err) >= 1);
 });
 
-test('--shell runs the image’s shell on what is typed, --json keeps to its result', async (t) => {
+test('--shell runs the image’s shell on what is typed, whatever the last of it; --json keeps to its result', async (t) => {
   const made = await site(t);
   const child = spawn(
     process.execPath,
@@ -366,7 +395,7 @@ test('--shell runs the image’s shell on what is typed, --json keeps to its res
   let [out, err] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
-  child.stdin.end('echo typed > /etc/motd\necho seen\n');
+  child.stdin.end('echo typed > /etc/motd\necho seen\nbusybox false\n');
   const [status] = (await once(child, 'close')) as [number | null];
   t.is(status, 0, err);
   t.is((JSON.parse(out) as { changed: boolean }).changed, true);
@@ -374,6 +403,20 @@ test('--shell runs the image’s shell on what is typed, --json keeps to its res
   t.is((await made.run('image', 'cat', 'x', '/etc/motd')).out, 'typed\n');
   const [newest] = await made.json<{ note: string }[]>('image', 'history', 'x');
   t.is(newest?.note, 'edit --shell');
+});
+
+test('a shell that is killed makes no generation', async (t) => {
+  const made = await site(t);
+  const child = spawn(process.execPath, [program, '--site', made.dir, 'image', 'edit', 'x', '--shell'], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+  child.stdin.end('echo typed > /etc/motd\nkill -9 $$\n');
+  const [status] = (await once(child, 'close')) as [number | null];
+  t.is(status, 1);
+  t.regex(err, /^rackboot: --shell: ended with status 137: killed by signal 9/m);
+  t.is(await numberOfGenerations(made), 1);
 });
 
 test('where no namespaces are to be had, one line says what to allow', async (t) => {
