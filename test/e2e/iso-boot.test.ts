@@ -1,5 +1,4 @@
-import { spawn } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -8,11 +7,10 @@ import { execa } from 'execa';
 import { authorIso } from '../../src/image/iso/author.js';
 import { GRUB_CONFIG, ISOLINUX_CONFIG } from '../../src/image/iso/request.js';
 import { MemoryBlobs } from '../image/iso/memory-blobs.js';
+import { BOOT_LIMIT_MS, debianFile, KERNEL, KERNEL_PACKAGE, runMachine } from './plain-machine.js';
 
-const KERNEL = '/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux';
 const BUSYBOX = '/usr/bin/busybox';
 const FIRMWARE = '/usr/share/OVMF';
-const BOOT_LIMIT_MS = 240_000;
 
 /** What the machine runs: say what was booted and how, then power off. */
 const INIT = `#!/bin/busybox sh
@@ -109,7 +107,7 @@ test.before(async () => {
           path: 'install/vmlinuz',
           content: {
             kind: 'map',
-            map: await blobs.map(await debianFile(KERNEL, 'debian-installer-12-netboot-amd64')),
+            map: await blobs.map(await debianFile(KERNEL, KERNEL_PACKAGE)),
           },
         },
         { path: 'install/initrd.gz', content: { kind: 'map', map: await blobs.map(await tinyInitrd()) } },
@@ -144,46 +142,11 @@ for (const { name, machine, vars, expected } of cases) {
     t.timeout(BOOT_LIMIT_MS + 30_000);
     const directory = await mkdtemp(join(work, 'machine-'));
     if (vars !== undefined) await copyFile(join(FIRMWARE, vars), join(directory, 'vars.fd'));
-    const serial = await boot(directory, machine(image));
+    const serial = await runMachine(directory, machine(image));
     const marker = /RACKBOOT-ISO-BOOTED.*/.exec(serial)?.[0];
     t.truthy(marker, `the end of the serial log:\n${serial.slice(-3000)}`);
     t.regex(marker ?? '', expected);
   });
-}
-
-/** Runs a machine until it powers itself off, at most BOOT_LIMIT_MS; what it wrote to its serial port. */
-async function boot(directory: string, machine: readonly string[]): Promise<string> {
-  const log = join(directory, 'serial.log');
-  const common = [
-    '-accel',
-    'tcg,thread=multi',
-    '-smp',
-    '1',
-    '-display',
-    'none',
-    '-no-reboot',
-    '-nic',
-    'none',
-  ];
-  const child = spawn('qemu-system-x86_64', [...common, '-serial', `file:${log}`, ...machine], {
-    cwd: directory,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const limit = setTimeout(() => child.kill('SIGKILL'), BOOT_LIMIT_MS);
-  try {
-    let complaints = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (complaints += text));
-    await new Promise<void>((resolve, reject) => {
-      child.once('error', () =>
-        reject(new Error('qemu-system-x86_64 is missing: apt-get install qemu-system-x86')),
-      );
-      child.once('close', () => resolve());
-    });
-    return complaints + (await readFile(log, 'latin1').catch(() => ''));
-  } finally {
-    clearTimeout(limit);
-    child.kill('SIGKILL');
-  }
 }
 
 /** Debian's busybox with the libraries it needs, as a gzipped newc archive by GNU cpio. */
@@ -205,12 +168,4 @@ async function tinyInitrd(): Promise<Buffer> {
     stripFinalNewline: false,
   });
   return gzipSync(stdout);
-}
-
-async function debianFile(path: string, packageName: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new Error(`${path} is missing: apt-get install ${packageName}`, { cause: error });
-  }
 }
