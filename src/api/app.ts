@@ -39,7 +39,13 @@ export function createApp(routes: readonly Route[], service: BootService, metric
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  app.use(dispatchRoutes(routes, { log: service.log, onEnd: (facts) => metrics.countRequest(facts) }));
+  app.use(
+    dispatchRoutes(routes, {
+      log: service.log,
+      proxies: service.config.http.proxies,
+      onEnd: (facts) => metrics.countRequest(facts),
+    }),
+  );
   return app;
 }
 

@@ -1,4 +1,6 @@
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import type { Express } from 'express';
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.js';
 import { loadRunKey } from '../node/run-token.js';
@@ -11,7 +13,8 @@ import { describePlace, startDhcpServer } from '../pxe/dhcp/server.js';
 import { nodeAt } from '../pxe/http/boot-script-routes.js';
 import type { Route } from '../pxe/http/route.js';
 import { withLeasedAddresses } from '../pxe/leased-nodes.js';
-import { listenHttp } from '../pxe/http/server.js';
+import { readCertificate, type Certificate } from '../pxe/http/certificate.js';
+import { listenHttp, listenHttps, type HttpsListener } from '../pxe/http/server.js';
 import { neighbourMac } from '../pxe/tftp/neighbours.js';
 import { startTftpServer, type TftpTransferEvent } from '../pxe/tftp/server.js';
 import { httpUrl, type SiteConfig } from '../site/config.js';
@@ -35,13 +38,16 @@ export interface RunningServers {
   readonly url: string; // how nodes reach HTTP, without a final slash
   readonly service: BootService;
   readonly tftpPort: number | null;
+  readonly httpsPort: number | null;
   /** What is listened on and answered, one line each, for the terminal. */
   readonly announcement: readonly string[];
+  /** Reads the certificate again, where there is HTTPS. One that is unusable is logged, and the one before stays. */
+  readonly reload?: () => Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Starts HTTP, TFTP and DHCP as rackboot.yaml says. Throws PxeError, having stopped what was started, when a port is in
+ * Starts HTTP, HTTPS, TFTP and DHCP as rackboot.yaml says. Throws PxeError, having stopped what was started, when a port is in
  * use or needs rights.
  */
 export async function startServers(options: ServeOptions): Promise<RunningServers> {
@@ -66,12 +72,20 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
     const routes = allRoutes(service, metrics, options.moreRoutes?.(service));
     const listen = parseListen(config.http.listen);
     stops.push(() => service.transfers.flush());
-    const http = await listenHttp(createApp(routes, service, metrics), listen.host, listen.port);
+    const app = createApp(routes, service, metrics);
+    const http = await listenHttp(app, listen.host, listen.port);
     stops.push(() => http.close());
     url = httpUrl(config, http.port);
     const announcement = [
       `HTTP on ${http.address}:${http.port}; nodes reach it at ${url}, the page is at ${url}/`,
     ];
+
+    const https =
+      config.http.tls === undefined ? undefined : await startHttps(site, config.http.tls, app, log);
+    if (https !== undefined) {
+      stops.push(() => https.close());
+      announcement.push(`HTTPS on ${https.address}:${https.port}, with a certificate until ${https.validTo}`);
+    }
 
     const tftp =
       config.tftp.listen === 'off' ? undefined : await startTftp(service, metrics, config.tftp.listen);
@@ -89,11 +103,45 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
         ? ['DHCP is off: nothing is answered on any interface (dhcp.interfaces)']
         : dhcp.answering.map(describePlace)),
     );
-    return { url, service, tftpPort: tftp?.port ?? null, announcement, close };
+    return {
+      url,
+      service,
+      tftpPort: tftp?.port ?? null,
+      httpsPort: https?.port ?? null,
+      announcement,
+      ...(https === undefined ? {} : { reload: https.reload }),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+async function startHttps(
+  site: Site,
+  tls: NonNullable<SiteConfig['http']['tls']>,
+  app: Express,
+  log: Logger,
+): Promise<HttpsListener & { readonly validTo: string; readonly reload: () => Promise<void> }> {
+  const read = (): Promise<Certificate> =>
+    readCertificate(resolve(site.dir, tls.cert), resolve(site.dir, tls.key));
+  const first = await read();
+  const { host, port } = parseListen(tls.listen);
+  const https = await listenHttps(app, host, port, first);
+  return {
+    ...https,
+    validTo: first.validTo,
+    reload: async () => {
+      try {
+        const next = await read();
+        https.renew(next);
+        log.info(`HTTPS has a certificate until ${next.validTo}`);
+      } catch (error) {
+        log.error(`HTTPS keeps the certificate it has: ${messageOf(error)}`);
+      }
+    },
+  };
 }
 
 async function startTftp(

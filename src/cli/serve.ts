@@ -19,6 +19,7 @@ export function registerServe(program: Command, context: Context): void {
       'after',
       `
 It prints what it listens on, and which interfaces get DHCP answers, then serves until it gets SIGINT or SIGTERM.
+With http.tls, SIGHUP has it read the certificate and the key again.
 Logs are JSON lines, or coloured text on a terminal.
 
 Examples:
@@ -33,9 +34,13 @@ Examples:
         { url: servers.url, tftpPort: servers.tftpPort, announcement: servers.announcement },
         () => servers.announcement.join('\n'),
       );
+      const { reload } = servers;
+      const onHangup = (): void => void reload?.();
+      if (reload !== undefined) process.on('SIGHUP', onHangup);
       try {
         await stopped;
       } finally {
+        process.off('SIGHUP', onHangup);
         await servers.close();
       }
     });

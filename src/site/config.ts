@@ -192,6 +192,25 @@ export const siteConfigSchema = z.strictObject({
           'Boot files sent at one time to one rack (a network of dhcp.subnets, else a /24 or a /64 of IPv6); without it 64',
         )
         .meta({ examples: [32] }),
+      tls: z
+        .strictObject({
+          listen: listen.describe('Where HTTPS listens, as address:port'),
+          cert: z
+            .string()
+            .min(1)
+            .describe('File of the certificate and its chain, PEM; below the site unless absolute'),
+          key: z.string().min(1).describe('File of its private key, PEM; below the site unless absolute'),
+        })
+        .optional()
+        .describe(
+          'HTTPS beside HTTP, which firmware needs: listen, cert, key. SIGHUP has the files read again',
+        )
+        .meta({ examples: [{ listen: '10.77.0.1:8443', cert: 'tls/cert.pem', key: 'tls/key.pem' }] }),
+      proxies: z
+        .array(z.union([z.ipv4(), z.ipv6()], 'must be an IP address'))
+        .optional()
+        .describe('Addresses of proxies, such as nginx, that say in X-Forwarded-For who asks')
+        .meta({ examples: [['127.0.0.1']] }),
     })
     .prefault({})
     .describe('The HTTP server: boot scripts, images, install trees, API and page'),

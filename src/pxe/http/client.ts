@@ -1,9 +1,20 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 
-/** The address a request came from; an IPv4 one as dotted even when the socket is an IPv6 one. */
-export function clientAddress(req: IncomingMessage): string {
-  return (req.socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '');
+/**
+ * The address a request came from; an IPv4 one as dotted even when the socket is an IPv6 one. Of one of `proxies`, the
+ * last address in its X-Forwarded-For, which it wrote itself.
+ */
+export function clientAddress(req: IncomingMessage, proxies: readonly string[] = []): string {
+  const peer = dotted(req.socket.remoteAddress ?? '');
+  if (!proxies.includes(peer)) return peer;
+  const forwarded = req.headers['x-forwarded-for'];
+  const last = dotted((typeof forwarded === 'string' ? forwarded : '').split(',').at(-1)?.trim() ?? '');
+  return isIP(last) === 0 ? peer : last;
+}
+
+function dotted(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '');
 }
 
 /**

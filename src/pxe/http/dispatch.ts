@@ -17,24 +17,32 @@ export interface RequestFacts {
 /** An express Router that answers `routes` and nothing else, and turns every error into one line and one status. */
 export function dispatchRoutes(
   routes: readonly Route[],
-  options: { readonly log: Logger; readonly onEnd?: (facts: RequestFacts) => void },
+  options: {
+    readonly log: Logger;
+    readonly proxies?: readonly string[] | undefined; // addresses
+    readonly onEnd?: (facts: RequestFacts) => void;
+  },
 ): Router {
   const router = Router();
   router.use((req, res) => {
+    const client = clientAddress(req, options.proxies);
     const began = performance.now();
     res.on('close', () => {
       const ms = Math.round(performance.now() - began);
       options.onEnd?.({ status: res.statusCode, ms });
-      const line = { service: 'http', client: clientAddress(req), status: res.statusCode, ms };
+      const line = { service: 'http', client, status: res.statusCode, ms };
       options.log.debug(line, `${req.method} ${loggable(req.originalUrl)}`);
     });
-    return answer(routes, req, res).catch((error: unknown) => sendError(error, req, res, options.log));
+    return answer(routes, client, req, res).catch((error: unknown) =>
+      sendError(error, client, req, res, options.log),
+    );
   });
   return router;
 }
 
 async function answer(
   routes: readonly Route[],
+  client: string,
   req: IncomingMessage & { originalUrl: string },
   res: ServerResponse,
 ): Promise<void> {
@@ -55,15 +63,21 @@ async function answer(
     res,
     params: match.params,
     query: path.query,
-    client: clientAddress(req),
+    client,
     isLocal: isLocalRequest(req),
   });
 }
 
 /** Answers with the error's status and its message on one line; a response already under way is cut off instead. */
-function sendError(error: unknown, req: IncomingMessage, res: ServerResponse, log: Logger): void {
+function sendError(
+  error: unknown,
+  client: string,
+  req: IncomingMessage,
+  res: ServerResponse,
+  log: Logger,
+): void {
   const status = statusOf(error);
-  const line = { service: 'http', client: clientAddress(req), status };
+  const line = { service: 'http', client, status };
   const request = `${req.method ?? ''} ${loggable(req.url ?? '')}`;
   if (status >= 500 && !(error instanceof BusyError))
     log.error({ ...line, err: error }, `${request}: ${messageOf(error)}`);

@@ -1,7 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { codeOf, messageOf } from '../../errors.js';
 import { PxeError } from '../errors.js';
+import type { Certificate } from './certificate.js';
 
 /** The limits of the HTTP server; docs/ports.md lists them. */
 const httpLimits = {
@@ -23,28 +25,65 @@ export interface HttpListener {
   close(): Promise<void>;
 }
 
+/** A listening HTTPS server. */
+export interface HttpsListener extends HttpListener {
+  /** Has new connections see `certificate`; those that are open stay. */
+  renew(certificate: Certificate): void;
+}
+
+type Handle = (req: IncomingMessage, res: ServerResponse) => void;
+type Limits = Readonly<Record<keyof typeof httpLimits, number>>;
+
 /** Listens at `host`:`port` (0: any) and has `handle` answer. Throws PxeError PORT_IN_USE, NO_RIGHTS or NO_ADDRESS. */
 export async function listenHttp(
-  handle: (req: IncomingMessage, res: ServerResponse) => void,
+  handle: Handle,
   host: string,
   port: number,
-  limits: Partial<Record<keyof typeof httpLimits, number>> = {},
+  limits: Partial<Limits> = {},
 ): Promise<HttpListener> {
   const limit = { ...httpLimits, ...limits };
-  const server = createServer(
-    {
-      maxHeaderSize: limit.headerBytes,
-      headersTimeout: limit.headersTimeout,
-      requestTimeout: limit.requestTimeout,
-      keepAliveTimeout: limit.keepAliveTimeout,
-      connectionsCheckingInterval: 1000,
-      insecureHTTPParser: false,
-      noDelay: true,
-      // A reader that takes nothing holds the one buffer that was read for it.
-      highWaterMark: 16 * 1024,
-    },
-    handle,
-  );
+  return listenOn(createServer(optionsOf(limit), handle), 'listen', host, port, limit);
+}
+
+/** As listenHttp, over TLS 1.2 and 1.3 with the operator's certificate. */
+export async function listenHttps(
+  handle: Handle,
+  host: string,
+  port: number,
+  { cert, key }: Certificate,
+  limits: Partial<Limits> = {},
+): Promise<HttpsListener> {
+  const limit = { ...httpLimits, ...limits };
+  const tls = { cert, key, minVersion: 'TLSv1.2', handshakeTimeout: limit.headersTimeout } as const;
+  const server = createTlsServer({ ...optionsOf(limit), ...tls }, handle);
+  const listener = await listenOn(server, 'tls.listen', host, port, limit);
+  return {
+    ...listener,
+    renew: (next) => server.setSecureContext({ ...tls, cert: next.cert, key: next.key }),
+  };
+}
+
+function optionsOf(limit: Limits) {
+  return {
+    maxHeaderSize: limit.headerBytes,
+    headersTimeout: limit.headersTimeout,
+    requestTimeout: limit.requestTimeout,
+    keepAliveTimeout: limit.keepAliveTimeout,
+    connectionsCheckingInterval: 1000,
+    insecureHTTPParser: false,
+    noDelay: true,
+    // A reader that takes nothing holds the one buffer that was read for it.
+    highWaterMark: 16 * 1024,
+  } as const;
+}
+
+async function listenOn(
+  server: Server,
+  setting: 'listen' | 'tls.listen',
+  host: string,
+  port: number,
+  limit: Limits,
+): Promise<HttpListener> {
   server.maxConnections = limit.connections;
   server.maxHeadersCount = limit.headers;
   server.maxRequestsPerSocket = limit.requestsPerConnection;
@@ -53,7 +92,7 @@ export async function listenHttp(
   // A request to switch protocols or to tunnel is not one we take.
   server.on('upgrade', (_req, socket: Socket) => socket.destroy());
   server.on('connect', (_req, socket: Socket) => socket.destroy());
-  await listen(server, host, port);
+  await listen(server, setting, host, port);
   const bound = server.address() as AddressInfo;
   return {
     address: bound.address,
@@ -82,7 +121,7 @@ function refuse(error: Error, socket: NodeJS.WritableStream & { destroy(): void;
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
-async function listen(server: Server, host: string, port: number): Promise<void> {
+async function listen(server: Server, setting: string, host: string, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port, backlog: 1024 }, () => {
@@ -90,29 +129,29 @@ async function listen(server: Server, host: string, port: number): Promise<void>
       resolve();
     });
   }).catch((cause: unknown) => {
-    throw listenError(cause, host, port);
+    throw listenError(cause, setting, host, port);
   });
 }
 
-function listenError(cause: unknown, host: string, port: number): PxeError {
+function listenError(cause: unknown, setting: string, host: string, port: number): PxeError {
   const place = `HTTP cannot listen on ${host.includes(':') ? `[${host}]` : host}:${port}`;
   switch (codeOf(cause)) {
     case 'EADDRINUSE':
       return new PxeError(
         'PORT_IN_USE',
-        `${place}: the port is in use; stop what uses it (ss -ltnp), or change http.listen in rackboot.yaml`,
+        `${place}: the port is in use; stop what uses it (ss -ltnp), or change http.${setting} in rackboot.yaml`,
         { cause },
       );
     case 'EACCES':
       return new PxeError(
         'NO_RIGHTS',
-        `${place}: no rights for that port; run as root, or use a port above 1023 in http.listen`,
+        `${place}: no rights for that port; run as root, or use a port above 1023 in http.${setting}`,
         { cause },
       );
     case 'EADDRNOTAVAIL':
       return new PxeError(
         'NO_ADDRESS',
-        `${place}: this machine does not have that address; change http.listen in rackboot.yaml`,
+        `${place}: this machine does not have that address; change http.${setting} in rackboot.yaml`,
         { cause },
       );
     default:
