@@ -29,8 +29,9 @@ export interface WholeStream {
 
 /** What a frame is served as, when its compression cannot be cut into segments. */
 export interface Whole {
-  readonly codec: WholeCodec; // what an edit compresses it with again
+  readonly codec: WholeCodec | 'squashfs'; // what an edit compresses it with again
   readonly streams: readonly WholeStream[]; // one, or as many as the vendor made of one archive
+  readonly head?: Buffer; // of a squashfs: its superblock and compressor options, as it was found
 }
 
 /** One compressed stream (or one plain run) of an archive file. The kernel unpacks frames one after another. */
@@ -109,7 +110,7 @@ export function encodeDescriptor(descriptor: ArchiveDescriptor): Buffer {
     codec: frame.codec,
     prologue: frame.prologue.toString('hex'),
     ...(frame.format === undefined ? {} : { format: frame.format }),
-    ...(frame.whole === undefined ? {} : { whole: frame.whole }),
+    ...(frame.whole === undefined ? {} : { whole: encodeWhole(frame.whole) }),
     segments: frame.segments.map(({ kind, blob, stored, plain, check, index, source, blocks }) => [
       KINDS.indexOf(kind),
       blob,
@@ -135,13 +136,21 @@ type EncodedSegment = readonly [
   blocks?: readonly number[],
 ];
 
+type EncodedWhole = Omit<Whole, 'head'> & { readonly head?: string };
+
+const encodeWhole = ({ head, ...whole }: Whole): EncodedWhole =>
+  head === undefined ? whole : { ...whole, head: head.toString('hex') };
+
+const decodeWhole = ({ head, ...whole }: EncodedWhole): Whole =>
+  head === undefined ? whole : { ...whole, head: Buffer.from(head, 'hex') };
+
 interface EncodedDescriptor {
   readonly version: number;
   readonly frames: readonly {
     readonly codec: CodecName;
     readonly prologue: string;
     readonly format?: 'tar';
-    readonly whole?: Whole;
+    readonly whole?: EncodedWhole;
     readonly segments: readonly EncodedSegment[];
   }[];
 }
@@ -160,7 +169,7 @@ export function decodeDescriptor(bytes: Buffer): ArchiveDescriptor {
       codec: frame.codec,
       prologue: Buffer.from(frame.prologue, 'hex'),
       ...(frame.format === undefined ? {} : { format: frame.format }),
-      ...(frame.whole === undefined ? {} : { whole: frame.whole }),
+      ...(frame.whole === undefined ? {} : { whole: decodeWhole(frame.whole) }),
       segments: frame.segments.map(([kind, blob, stored, plain, check, index, source, blocks]) => ({
         kind: KINDS[kind] ?? 'entries',
         blob,

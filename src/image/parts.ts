@@ -1,7 +1,6 @@
-import type { ArchiveDescriptor, Frame } from './archive.js';
+import type { ArchiveDescriptor, Frame, Whole } from './archive.js';
 import type { PlacedEntry } from './archive-index.js';
 import { ImageError } from './errors.js';
-import type { WholeCodec } from './whole/codecs.js';
 
 /** Where an archive's trailer stands: a segment of kind `tail`. */
 export interface TailPlace {
@@ -12,7 +11,7 @@ export interface TailPlace {
 /** One of the archives that an archive file is made of, such as early microcode and what follows it. */
 export interface Part {
   readonly part: number; // from 1, in the file's order
-  readonly codec: WholeCodec | Frame['codec'];
+  readonly codec: Whole['codec'] | Frame['codec'];
   readonly format: 'newc' | 'crc' | 'tar';
   readonly entries: number;
   readonly plain: number; // bytes, trailer and zeros after it included

@@ -9,6 +9,7 @@ import { oldFormatOf } from './cpio/old-header.js';
 import { ImageError } from './errors.js';
 import { inflateMember, takeHeader } from './gzip/member.js';
 import { beginsTar, BLOCK } from './tar/header.js';
+import { readSquashfsFrame } from './squashfs/read.js';
 import type { SegmentCounts } from './segment-writer.js';
 import { DEFAULT_LIMITS, Growth, type UnpackLimits } from './unpack-limits.js';
 import { isWholeFormat, readWholeFrame } from './whole/read.js';
@@ -44,6 +45,7 @@ export async function readArchive(
       const format = sniff(start);
       if (format === 'gzip') add(await readGzipFrame(reader, tools));
       else if (format === 'bzip2') for await (const frame of readBzip2Frames(reader, tools)) add(frame);
+      else if (format === 'squashfs' && reader.position === 0) add(await readSquashfsFrame(reader, tools));
       else if (isWholeFormat(format)) add(await readWholeFrame(format, reader, tools));
       else if (
         format === 'cpio' ||

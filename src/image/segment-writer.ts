@@ -1,17 +1,16 @@
 import zlib from 'node:zlib';
 import { sha256 } from '../store/digest.js';
 import type { BlobWriter } from '../store/types.js';
-import { encodeIndex, type IndexedEntry, type Segment } from './archive.js';
+import { encodeIndex, type IndexedEntry, type Segment, type Whole } from './archive.js';
 import type { PackedSegment, SegmentCodec } from './codec.js';
 import type { KnownSegments } from './known-segments.js';
-import type { WholeCodec } from './whole/codecs.js';
 
 /** What writing an archive cost: the figures that `image put` and the demo print. */
 export interface SegmentCounts {
   compressed: number; // plain bytes that were compressed
   compressedSegments: number;
   reusedSegments: number; // segments that were compressed already
-  readonly wholes: { readonly codec: WholeCodec; readonly plain: number }[]; // streams compressed whole, plain bytes of each
+  readonly wholes: { readonly codec: Whole['codec']; readonly plain: number }[]; // streams compressed whole, plain bytes of each
 }
 
 /** No work done yet. */

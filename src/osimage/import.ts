@@ -157,6 +157,11 @@ async function importFiles(
       throw new ImageError(error.code, `${layout.archive.where}: ${error.message}`, { cause: error });
     throw error;
   });
+  if (layout.kernel !== undefined && descriptor.frames.some(({ format }) => format === 'tar')) {
+    notes.push(
+      `${layout.archive.where}: the kernel does not unpack tar archives or squashfs; boot it with an initrd that does`,
+    );
+  }
   const kernel: StoredArtifact[] = [];
   for (const file of boot) kernel.push(await put(file, path.posix.basename(file.path)));
   const tree: StoredArtifact[] = [];

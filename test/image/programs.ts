@@ -17,6 +17,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
   '/usr/sbin/depmod': 'kmod',
   '/usr/sbin/modprobe': 'kmod',
   mksquashfs: 'squashfs-tools',
+  tar2sqfs: 'squashfs-tools-ng',
+  sqfs2tar: 'squashfs-tools-ng',
+  unsquashfs: 'squashfs-tools',
   xz: 'xz-utils',
 };
 

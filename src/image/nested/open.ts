@@ -6,8 +6,8 @@ import { DEFAULT_LIMITS, type UnpackLimits } from '../unpack-limits.js';
 import { openArchiveStream } from './archive-stream.js';
 import { fileAt, pathOf, type Contents, type ReadableFile } from './contents.js';
 import { openIsoContents } from './iso.js';
-import { spoolFile } from './spool.js';
-import { openSquashfs } from './squashfs.js';
+import { spoolFile } from '../spool.js';
+import { openSquashfs } from '../squashfs/contents.js';
 
 /** A place where paths begin: an image, an ISO, and what a file of theirs holds. */
 export interface Outside {
@@ -99,7 +99,7 @@ async function openContents(
   if (format === 'archive') {
     return { contents: await openArchiveStream(file, limits), close: () => Promise.resolve() };
   }
-  const spool = await spoolFile(file, limits.maxSize);
+  const spool = await spoolFile(file.read(), limits.maxSize, file.where);
   try {
     const contents =
       format === 'iso'

@@ -2,6 +2,7 @@ import type { BlobReader, BlobWriter } from '../../store/types.js';
 import type { ArchiveDescriptor, Frame, Whole } from '../archive.js';
 import { FrameReader } from '../archive-index.js';
 import type { SegmentCounts } from '../segment-writer.js';
+import { writeSquashfs } from '../squashfs/write.js';
 import { compressWhole } from './codecs.js';
 
 /** What compressing a frame whole takes. */
@@ -25,9 +26,13 @@ export async function withWhole(frame: Frame, codec: Whole['codec'], tools: Whol
   await writer.seal();
   const plain = frame.segments.reduce((sum, segment) => sum + segment.plain, 0);
   const source = new FrameReader(frame, blobs).read(0, plain);
-  const { digest, size } = await writer.putStream(compressWhole(codec, source));
+  const head = codec === 'squashfs' ? frame.whole?.head : undefined;
+  const stream =
+    codec !== 'squashfs' ? compressWhole(codec, source) : writeSquashfs(source, head ?? Buffer.alloc(0));
+  const { digest, size } = await writer.putStream(stream);
   counts.wholes.push({ codec, plain });
-  return { ...frame, whole: { codec, streams: [{ blob: digest, size }] } };
+  const whole = { codec, streams: [{ blob: digest, size }] };
+  return { ...frame, whole: head === undefined ? whole : { ...whole, head } };
 }
 
 function haveSameBytes(a: Frame, b: Frame): boolean {

@@ -27,12 +27,14 @@ export async function readWholeFrame(
   const stored = { codec: 'gzip', prologue: PLAIN_HEADER } as const;
   const feed = new ArchiveFeed(codecOf(stored), tools);
   const streams: WholeStream[] = [];
+  let header: Buffer | undefined; // of xz
   do {
-    if (format === 'xz') noteXzCheck(await reader.peek(8), tools.note);
+    if (format === 'xz') header ??= Buffer.from(await reader.peek(8));
     streams.push(await readStream(format, reader, feed, tools));
     // One archive in several streams: the program joins them, so do we.
   } while (feed.inside && sniff(await reader.peek(MAGIC_LENGTH)) === format);
   const frame = { ...stored, segments: await feed.finish() };
+  if (header !== undefined && feed.format !== 'tar') noteXzCheck(header, tools.note);
   if (!feed.converted) return { feed, frame: { ...frame, whole: { codec: format, streams } } };
   tools.note(`the archive was compressed with ${format}; converted, it is compressed with gzip`);
   return { feed, frame };

@@ -5,7 +5,8 @@ import { ImageError } from '../errors.js';
 import type { FilterProgram } from '../filter.js';
 import { ArchiveTree } from '../tree.js';
 import { filterThrough } from '../whole/filtering.js';
-import { placedEntry, type Contents } from './contents.js';
+import { noInput } from './read.js';
+import { placedEntry, type Contents } from '../nested/contents.js';
 
 const TYPES: Readonly<Record<string, number>> = {
   '-': S_IFREG,
@@ -113,9 +114,5 @@ function modeOf(letters: string): number {
 
 function output(args: readonly string[]): AsyncGenerator<Buffer> {
   const program: FilterProgram = { program: 'unsquashfs', args, package: 'squashfs-tools' };
-  return filterThrough(program, nothing());
-}
-
-async function* nothing(): AsyncGenerator<Buffer> {
-  // unsquashfs reads the file, not its standard input
+  return filterThrough(program, noInput());
 }
