@@ -94,7 +94,7 @@ async function importSource(
       },
       { create: true },
     );
-    return { record, manifest, counts: imported.counts, notes: imported.notes };
+    return { record, manifest, counts: imported.counts, notes: [...source.notes, ...imported.notes] };
   });
 }
 

@@ -84,7 +84,13 @@ test('the changed image comes back from its own ISO', async (t) => {
   t.is((await rackboot('image', 'iso', 'one', '-o', iso)).status, 0);
   const { status, err } = await rackboot('image', 'import', iso, '--name', 'two');
   t.is(status, 0, err);
+  t.regex(err, /files that boot it as an ISO are left out/);
   t.is((await rackboot('image', 'cat', 'two', '/etc/new')).out, 'a kernel');
+  const again = path.join(local, 'again.iso');
+  const made = await rackboot('image', 'iso', 'two', '-o', again);
+  t.is(made.status, 0, made.err);
+  const verified = await rackboot('image', 'verify', 'two', '--iso', again);
+  t.is(verified.status, 0, verified.err);
 });
 
 const refused: readonly [string, readonly string[], RegExp][] = [

@@ -5,6 +5,7 @@ import { codeOf } from '../../errors.js';
 import { ImageError } from '../../image/errors.js';
 import { openIso, readNode } from '../../image/iso/reader.js';
 import { fileSource } from '../../image/iso/source.js';
+import { SECTOR } from '../../image/iso/volume.js';
 import { unreadable } from '../../image/local-file.js';
 import { OsimageError } from '../errors.js';
 import { listDirectory, localFile } from './directory.js';
@@ -12,6 +13,9 @@ import type { Source, SourceFile } from './source.js';
 
 /** Where the identifier of the first volume descriptor stands (ECMA-119, 6.2.1 and 8.1.2). */
 const ISO_IDENTIFIER = { offset: 16 * 2048 + 1, text: 'CD001' };
+
+/** What boots an ISO, and what our own say of themselves: every ISO gets these anew (see osimage/iso.ts). */
+const LOADER = /^(isolinux|EFI\/BOOT|boot\/grub)\/|^\.disk\/(info|rackboot\.json)$|(^|\/)boot\.cat(alog)?$/i;
 
 /**
  * Opens what is imported: a directory, an ISO image, or a lone archive file, each also as a file:// URL. What a file is
@@ -27,7 +31,12 @@ export async function openSource(source: string): Promise<Source> {
     );
   });
   if (info.isDirectory())
-    return { kind: 'directory', files: await listDirectory(local), close: () => Promise.resolve() };
+    return {
+      kind: 'directory',
+      files: await listDirectory(local),
+      notes: [],
+      close: () => Promise.resolve(),
+    };
   if (!info.isFile()) {
     throw new OsimageError(
       'BAD_SOURCE',
@@ -63,6 +72,7 @@ async function openFile(local: string, size: number): Promise<Source> {
   return {
     kind: 'archive',
     files: [localFile(path.basename(local), local, size)],
+    notes: [],
     close: () => Promise.resolve(),
   };
 }
@@ -74,15 +84,26 @@ async function isIso(file: FileHandle): Promise<boolean> {
 
 async function isoSource(local: string, file: FileHandle, size: number): Promise<Source> {
   const image = await openIso(fileSource(file, size));
-  const files = image.nodes
-    .filter((node) => node.kind === 'file')
+  const bootImages = new Set<number | undefined>(image.boot.map(({ sector }) => sector * SECTOR));
+  const nodes = image.nodes.filter((node) => node.kind === 'file');
+  const files = nodes
+    .filter((node) => !LOADER.test(node.path) && !bootImages.has(node.extents[0]?.offset))
     .map((node) => ({
       path: node.path,
       size: node.size,
       where: `${local}:/${node.path}`,
       read: () => readNode(image, node),
     }));
-  return { kind: 'iso', files, close: () => file.close() };
+  const loaders = nodes.length - files.length;
+  return {
+    kind: 'iso',
+    files,
+    notes:
+      loaders === 0
+        ? []
+        : [`${local}: ${loaders} files that boot it as an ISO are left out; image iso makes its own`],
+    close: () => file.close(),
+  };
 }
 
 function localPath(source: string): string {

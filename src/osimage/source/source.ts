@@ -10,5 +10,6 @@ export interface SourceFile {
 export interface Source {
   readonly kind: 'directory' | 'iso' | 'archive';
   readonly files: readonly SourceFile[]; // in order of their paths
+  readonly notes: readonly string[]; // what of the media is not among the files, a line each
   close(): Promise<void>;
 }
