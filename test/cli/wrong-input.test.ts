@@ -244,7 +244,10 @@ check('look', [
   },
   { words: 'image show d12@ffffff', says: /d12 has no generation "ffffff"; give a number/ },
   { words: 'image rollback d12 9', says: /d12 has no generation "9"/ },
-  { words: 'image rm d12@2', says: /d12: generation [0-9a-f]+ is the current one; first run: rackboot image rollback d12/ },
+  {
+    words: 'image rm d12@2',
+    says: /d12: generation [0-9a-f]+ is the current one; first run: rackboot image rollback d12/,
+  },
   {
     words: 'image cat d12 /nope',
     says: /\/nope is not in the image; list what is with: rackboot image files/,
