@@ -6,6 +6,7 @@ import { packageRoot } from '../site/assets.js';
 import { registerCompletion } from './completion.js';
 import { type Context, createContext } from './context.js';
 import { registerDemo } from './demo.js';
+import { registerDoctor } from './doctor.js';
 import { registerImage } from './image.js';
 import { registerInit } from './init.js';
 import { registerIso } from './iso.js';
@@ -18,6 +19,7 @@ import { usageLine } from './usage-line.js';
 
 const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   registerInit,
+  registerDoctor,
   registerDemo,
   registerImage,
   registerIso,

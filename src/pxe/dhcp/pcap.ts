@@ -1,7 +1,7 @@
 import { RackbootError } from '../../errors.js';
 
-/** Why a file is not a capture we read. */
-export class PcapError extends RackbootError<'NOT_A_CAPTURE' | 'LINK_TYPE'> {
+/** Why there is no capture, or none that we read. */
+export class PcapError extends RackbootError<'NOT_A_CAPTURE' | 'LINK_TYPE' | 'NO_TCPDUMP' | 'NOT_CAPTURED'> {
   override readonly name = 'PcapError';
 }
 

@@ -66,15 +66,7 @@ export interface DhcpServer {
 /** Starts answering on the interfaces that are turned on. Throws PxeError, or DhcpError BAD_ADDRESS, when it cannot. */
 export async function startDhcpServer(options: DhcpServerOptions): Promise<DhcpServer> {
   const places = placesOf(options.interfaces, options.subnets, options.machine ?? networkInterfaces());
-  const { subnets, proxies } = places;
-  const answering = [
-    ...subnets.map(({ interface: name, server }) => ({
-      interface: name,
-      server,
-      mode: 'authoritative' as const,
-    })),
-    ...proxies.map((place) => ({ ...place, mode: 'proxy' as const })),
-  ];
+  const answering = answeringOf(places);
   if (answering.length === 0) return { answering, close: async () => undefined };
   const desk = new Desk(options, places);
   const sockets = await openDhcpSockets({
@@ -91,6 +83,33 @@ export function describePlace({ interface: name, server, mode }: DhcpServer['ans
   return mode === 'proxy'
     ? `DHCP tells known nodes on ${name} what to boot, as the proxy ${server}; addresses come from another server`
     : `DHCP answers known nodes on ${name} as ${server}`;
+}
+
+/**
+ * Binds the ports that startDhcpServer would and lets them go, having read nothing. Gives a line for each place, and
+ * throws what startDhcpServer would.
+ */
+export async function tryDhcpPorts(
+  interfaces: DhcpServerOptions['interfaces'],
+  configured: readonly SubnetConfig[],
+): Promise<readonly string[]> {
+  const places = placesOf(interfaces, configured, networkInterfaces());
+  const endpoints = endpointsOf(places);
+  if (endpoints.length === 0) return [];
+  const sockets = await openDhcpSockets({ endpoints, onMessage: () => undefined, onError: () => undefined });
+  await sockets.close();
+  return answeringOf(places).map(describePlace);
+}
+
+function answeringOf({ subnets, proxies }: Places): DhcpServer['answering'] {
+  return [
+    ...subnets.map(({ interface: name, server }) => ({
+      interface: name,
+      server,
+      mode: 'authoritative' as const,
+    })),
+    ...proxies.map((place) => ({ ...place, mode: 'proxy' as const })),
+  ];
 }
 
 function endpointsOf({ subnets, proxies }: Places): readonly Endpoint[] {
