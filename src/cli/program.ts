@@ -10,6 +10,7 @@ import { registerDoctor } from './doctor.js';
 import { registerImage } from './image.js';
 import { registerInit } from './init.js';
 import { registerIso } from './iso.js';
+import { registerNginxConfig } from './nginx-config.js';
 import { registerNode } from './node.js';
 import { registerNodeset } from './nodeset.js';
 import { registerServe } from './serve.js';
@@ -28,6 +29,7 @@ const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
   registerStatus,
   registerStore,
   registerServe,
+  registerNginxConfig,
   registerCompletion,
 ];
 

@@ -1,5 +1,8 @@
 import { HttpError } from './errors.js';
 
+/** Boot files sent to a rack at one time, unless configured. */
+export const TRANSFERS_PER_RACK = 64;
+
 /** How many transfers run at once in a rack, and how the others wait. */
 export interface AdmissionLimits {
   readonly transfers: number; // at once in a rack

@@ -22,7 +22,7 @@ export interface ConditionalHeaders {
 
 /**
  * The answer RFC 9110 §13.2.2 asks for. There is no Last-Modified, so dates never match. A malformed set of ranges, or
- * one of too many, is answered with the whole (§14.2 allows it); HEAD knows no ranges.
+ * one of too many, is answered with the whole, as is one of an empty file (§14.2 allows it); HEAD knows no ranges.
  */
 export function answerBytes(
   method: 'GET' | 'HEAD',
@@ -35,7 +35,7 @@ export function answerBytes(
   const noneMatch = headers['if-none-match'];
   if (noneMatch !== undefined && listsTag(noneMatch, etag, 'weak')) return { status: 304 };
   const { range } = headers;
-  if (method === 'HEAD' || range === undefined) return { status: 200 };
+  if (method === 'HEAD' || range === undefined || size === 0) return { status: 200 };
   const ifRange = headers['if-range'];
   if (ifRange !== undefined && ifRange.trim() !== etag) return { status: 200 };
   return parseRange(range, size);

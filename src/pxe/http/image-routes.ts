@@ -6,7 +6,7 @@ import { encodePath } from '../boot/arguments.js';
 import { stageOf } from '../boot/artifact-stage.js';
 import type { ServedGeneration } from '../boot/generations.js';
 import type { BootService } from '../boot/service.js';
-import { Admission } from './admission.js';
+import { Admission, TRANSFERS_PER_RACK } from './admission.js';
 import { nodeAt } from './boot-script-routes.js';
 import { contentTypeOf } from './content-type.js';
 import { notFound } from './errors.js';
@@ -16,9 +16,6 @@ import { sendBytes } from './send-bytes.js';
 
 /** What never changes under its URL. */
 export const IMMUTABLE = 'public, max-age=31536000, immutable';
-
-/** Boot files sent to a rack at one time, unless configured. */
-const TRANSFERS = 64;
 
 /** How long a request for a boot file waits in line, in milliseconds. */
 const WAIT = 3000;
@@ -35,7 +32,7 @@ const BYTES = {
 /** The files of generations, and the current generation of an osimage by redirect. */
 export function imageRoutes(service: BootService): Route[] {
   const { config } = service;
-  const transfers = config.http.transfersPerRack ?? TRANSFERS;
+  const transfers = config.http.transfersPerRack ?? TRANSFERS_PER_RACK;
   const admission = new Admission({ transfers, waiting: transfers, waitMs: WAIT }, service.now);
   const branch = (name: 'files' | 'tree', summary: string): Route => ({
     methods: ['GET', 'HEAD'],
@@ -58,9 +55,10 @@ export function imageRoutes(service: BootService): Route[] {
       const generation = await service.generations.named(image);
       const artifact = generation?.artifact(name, path);
       if (generation === undefined || artifact === undefined) throw notFound(`${path} in ${image}/${name}`);
-      // Only what boot scripts fetch, as they ask again; many installers do not.
+      // Only what boot scripts fetch, as they ask again; many installers do not. A proxy fetches for all racks.
+      const isProxy = config.http.proxies?.includes(request.client) === true;
       const leave =
-        name === 'files' && request.method === 'GET'
+        name === 'files' && request.method === 'GET' && !isProxy
           ? await admission.enter(
               rackOf(request.client, config.dhcp.subnets),
               request.client,
