@@ -80,6 +80,16 @@ for (const { file, whole, make, unpack } of KINDS) {
       t.is(await readFile(path.join(unpacked, 'usr/lib/new'), 'utf8'), 'new\n');
       t.is(await readFile(path.join(unpacked, 'etc/hello'), 'utf8'), 'hello\n');
       t.regex((await rackboot('image', 'diff', 'x', '1', '2')).out, /usr\/lib\/new/);
+      const overlay = path.join(site, 'layers/mine/overlay/etc');
+      await mkdir(overlay, { recursive: true });
+      await writeFile(path.join(overlay, 'hello'), 'from a layer\n');
+      await rackboot('image', 'build', 'x', '--layers', 'mine');
+      t.is((await rackboot('image', 'cat', 'x', '/etc/hello')).out, 'from a layer\n');
+      t.is((await rackboot('image', 'cat', 'x', '/lib/new')).out, 'new\n', 'what was put outlives a build');
+      const tree = path.join(dir, 'tree');
+      await rackboot('image', 'unpack', 'x', tree);
+      t.is(await readFile(path.join(tree, 'usr/lib/new'), 'utf8'), 'new\n');
+      await t.throwsAsync(rackboot('image', 'pack', 'x', tree), { message: /packed as cpio/ });
     });
   });
 }
