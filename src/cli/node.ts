@@ -65,7 +65,7 @@ export function registerNode(program: Command, context: Context): void {
       context.print(record, () => `added ${record.name}`);
       if (record.ip === null) {
         context.note(
-          `${record.name} has no address: DHCP does not answer it; reserve one with: rackboot node set ${record.name} --ip ADDRESS`,
+          `${record.name} has no address: DHCP answers it only out of a pool; reserve one with: rackboot node set ${record.name} --ip ADDRESS`,
         );
       }
     });

@@ -32,7 +32,7 @@ test('add, list, show, set and remove', async (t) => {
   );
   t.regex(
     second.err,
-    /^n2 has no address: DHCP does not answer it; reserve one with: rackboot node set n2 --ip ADDRESS\n$/,
+    /^n2 has no address: DHCP answers it only out of a pool; reserve one with: rackboot node set n2 --ip ADDRESS\n$/,
   );
   t.is(
     (await rackboot('node', 'ls')).out,

@@ -72,13 +72,16 @@ export function decide(packet: DhcpPacket, facts: DhcpFacts, now: number): Decis
   const { node } = facts;
   if (node === undefined)
     return ignore('unknown-node', 'no node has this MAC; add it with `rackboot node add`.');
+  const serverId = readAddress(packet, OPTION.serverIdentifier);
   if (node.ip === null) {
+    if (serverId !== undefined && !facts.subnets.some(({ server }) => server === serverId)) {
+      return ignore('other-server', `${node.name} chose the DHCP server ${serverId}.`);
+    }
     return ignore(
       'no-reservation',
       `${node.name} has no address, and no pool has a free one; give it one: rackboot node set ${node.name} --ip ADDRESS.`,
     );
   }
-  const serverId = readAddress(packet, OPTION.serverIdentifier);
   const requested = readAddress(packet, OPTION.requestedAddress);
   const place = placeOf(packet, node.name, node.ip, facts);
   if (place.kind === 'ignore') {

@@ -139,6 +139,12 @@ const rows: readonly [name: string, packet: DhcpPacket, facts: DhcpFacts, expect
   ],
   ['discover of an unknown node', discover, factsWith({ node: undefined }), 'ignore unknown-node'],
   ['discover of a node without an address', discover, factsWith({}, null), 'ignore no-reservation'],
+  [
+    'selecting another server, without an address',
+    request(wants('10.77.0.50'), chose('10.77.0.2')),
+    factsWith({}, null),
+    'ignore other-server',
+  ],
   ['discover of a node of no subnet', discover, factsWith({}, '192.168.1.5'), 'ignore wrong-subnet'],
   [
     'discover on an interface whose subnets are others',

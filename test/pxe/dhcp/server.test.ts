@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { ChildProcess } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -160,6 +160,15 @@ test.serial(
         child.stderr?.resume();
         const said = outputOf(child);
         await said.until(until);
+        // It writes the lease down after its script has run.
+        for (
+          let tries = 0;
+          !(await readFile(lease, 'utf8')).includes('fixed-address 10.77.0.11');
+          tries += 1
+        ) {
+          if (tries > 500) throw new Error('dhclient wrote no lease');
+          await sleep(20);
+        }
         child.kill('SIGKILL');
         await said.end();
         return said.text();
@@ -418,6 +427,44 @@ test.serial('nodes without a reservation get addresses out of a pool, which last
   }),
 );
 
+test.serial(
+  'two servers that share a database give a node one address, and each renews what the other gave',
+  (t) =>
+    withSegment(async (segment, dir) => {
+      const site = join(dir, 'site');
+      await mkdir(site);
+      await segment.server.must('ip', 'address', 'add', '10.77.0.2/24', 'dev', SERVER_SIDE.interface);
+      const other = Buffer.from('525400000008', 'hex');
+      const pooled = {
+        site,
+        pools: ['10.77.0.20-10.77.0.29'],
+        nodes: { [MAC]: { name: 'n1', ip: null }, '52:54:00:00:00:08': { name: 'n2', ip: null } },
+      };
+      const servers = [
+        await startServer(segment, { ...pooled, server: '10.77.0.1' }),
+        await startServer(segment, { ...pooled, server: '10.77.0.2' }),
+      ] as const;
+      const client = await startClient(segment, '10.77.0.200');
+      const given: (string | null)[] = [];
+      for (const packet of [
+        clientMessage([is('discover')], { xid: 1 }),
+        clientMessage([is('discover')], { xid: 2, chaddr: other }),
+      ]) {
+        say(client, packet);
+        const offers = await Promise.all(servers.map((server) => server.next(event('offer'))));
+        t.is(offers[0]?.address, offers[1]?.address);
+        given.push(offers[0]?.address ?? null);
+      }
+      t.deepEqual(given.toSorted(), ['10.77.0.20', '10.77.0.21']);
+      const address = given[0] ?? '';
+      say(client, clientMessage([is('request'), wants(address), chose('10.77.0.2')], { xid: 3 }));
+      t.like(await servers[1].next(event('ack')), { node: 'n1', address });
+      t.like(await servers[0].next(event('ignored')), { node: 'n1', reason: 'other-server' });
+      say(client, clientMessage([is('request')], { xid: 4, ciaddr: address })); // rebinding
+      for (const server of servers) t.like(await server.next(event('ack')), { node: 'n1', address });
+    }),
+);
+
 test.serial('a declined address is not offered again at once', (t) =>
   withSegment(async (segment) => {
     const server = await startServer(segment);
@@ -429,24 +476,45 @@ test.serial('a declined address is not offered again at once', (t) =>
   }),
 );
 
-test.serial('20,000 mutated messages: no answer to a stranger, and the server still serves', (t) =>
-  withSegment(async (segment) => {
-    // A mutated message may well decline n1's address; n2 is the one that must still be served.
-    const other = Buffer.from('525400000008', 'hex');
-    const nodes = { ...NODES, '52:54:00:00:00:08': { name: 'n2', ip: '10.77.0.12' } };
-    const server = await startServer(segment, { nodes });
-    const client = await startClient(segment, '10.77.0.200');
-    const probe = encodeDhcp(clientMessage([is('discover')], { chaddr: other })).toString('hex');
-    const answered = new Set<string>();
-    client.send({ do: 'storm', count: 20_000, seed: 2131, server: SERVER_SIDE.address, probe });
-    await client.next<Partial<Heard> & { stormed?: number }>((value) => {
-      if (value.mac !== undefined) answered.add(value.mac);
-      return value.stormed === 20_000;
-    });
-    t.deepEqual([...answered].sort(), ['525400000007', '525400000008']);
-    t.is(server.child.exitCode, null);
-  }),
-);
+for (const [mode, settings] of [
+  ['reservations', {}],
+  ['pools', { pools: ['10.77.0.20-10.77.0.29'] }],
+  ['proxy', { interfaces: { [SERVER_SIDE.interface]: 'proxy' } }],
+] as const) {
+  test.serial(`20,000 mutated messages, ${mode}: no answer to a stranger, and the server still serves`, (t) =>
+    withSegment(async (segment, dir) => {
+      const site = join(dir, 'site');
+      await mkdir(site);
+      // A mutated message may well decline n1's address; n2 is the one that must still be served.
+      const other = Buffer.from('525400000008', 'hex');
+      const nodes =
+        mode === 'pools'
+          ? { [MAC]: { name: 'n1', ip: null }, '52:54:00:00:00:08': { name: 'n2', ip: null } }
+          : { ...NODES, '52:54:00:00:00:08': { name: 'n2', ip: '10.77.0.12' } };
+      const server = await startServer(segment, {
+        nodes,
+        ...settings,
+        ...(mode === 'pools' ? { site } : {}),
+      });
+      const client = await startClient(segment, '10.77.0.200');
+      const rom = [hex(60, Buffer.from('PXEClient').toString('hex')), hex(93, '0007')];
+      const probe = encodeDhcp(clientMessage([is('discover'), ...rom], { chaddr: other })).toString('hex');
+      const answered = new Set<string>();
+      const ports = mode === 'proxy' ? [67, 4011] : [67];
+      client.send({ do: 'storm', count: 20_000, seed: 2131, server: SERVER_SIDE.address, ports, probe });
+      await client.next<Partial<Heard> & { stormed?: number }>((value) => {
+        if (value.mac !== undefined) answered.add(value.mac);
+        return value.stormed === 20_000;
+      });
+      t.true(answered.has('525400000008'));
+      t.deepEqual(
+        [...answered].filter((mac) => !['525400000007', '525400000008'].includes(mac)),
+        [],
+      );
+      t.is(server.child.exitCode, null);
+    }),
+  );
+}
 
 const refusals: readonly [name: string, settings: object, code: string, message: RegExp][] = [
   ['an interface that is not there', { interfaces: { eth9: 'authoritative' } }, 'NO_INTERFACE', /eth9.*srv0/],

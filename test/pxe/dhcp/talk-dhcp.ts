@@ -17,6 +17,7 @@ export type Command =
       readonly count: number;
       readonly seed: number;
       readonly server: string;
+      readonly ports: readonly number[]; // of `server`
       readonly probe: string; // a good message, hexadecimal: after every 100 mutated ones, waits for an answer to it
     };
 
@@ -59,12 +60,19 @@ async function probeOnce(probe: Buffer, xid: number): Promise<void> {
   throw new Error(`no answer to a good message after mutated ones (xid ${xid})`);
 }
 
-async function storm({ count, seed, server, probe }: Extract<Command, { do: 'storm' }>): Promise<void> {
+async function storm({
+  count,
+  seed,
+  server,
+  ports,
+  probe,
+}: Extract<Command, { do: 'storm' }>): Promise<void> {
   const random = randomFrom(seed);
   const originals = CAPTURE_NAMES.map(capture);
   for (let sent = 1; sent <= count; sent += 1) {
     const original = originals[Math.floor(random() * originals.length)] ?? Buffer.alloc(0);
-    await send(mutate(original, random), random() < 0.5 ? server : BROADCAST, 67);
+    const port = ports[Math.floor(random() * ports.length * 2)];
+    await send(mutate(original, random), port === undefined ? BROADCAST : server, port ?? 67);
     if (sent % 100 === 0) await probeOnce(Buffer.from(probe, 'hex'), sent);
   }
   print({ stormed: count });
