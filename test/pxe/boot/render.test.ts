@@ -125,7 +125,7 @@ test('an unknown variable in boot arguments names the entry, the line and what t
   t.throws(() => planLinux({ ...entry, args: 'a {{ node.nope }}' }, variables), {
     name: 'TemplateError',
     message:
-      /^boot arguments of sample@000000000000 install line 1: undefined variable: node\.nope; known are: node\.name, node\.ip, ,
+      /^boot arguments of sample@000000000000 install line 1: undefined variable: node\.nope; known are: node\.name, node\.ip, /,
   });
 });
 
