@@ -189,6 +189,32 @@ test.serial(
     }),
 );
 
+test.serial('dhcpcd gets an address out of a pool, and keeps it over a restart', (t) =>
+  withSegment(async (segment, dir) => {
+    const site = join(dir, 'site');
+    const state = join(dir, 'dhcpcd');
+    await mkdir(site);
+    await mkdir(state);
+    const server = await startServer(segment, {
+      site,
+      pools: ['10.77.0.20-10.77.0.29'],
+      nodes: { [MAC]: { name: 'n1', ip: null } },
+    });
+    // It keeps its files in fixed places, and leaves helpers behind: both are the test's own in its namespaces.
+    const places = `mount --bind ${state} /var/lib/dhcpcd && mount -t tmpfs none /run`;
+    const dhcpcd = ['dhcpcd', '-4', '-B', '-1', '-d', '--noarp', '-f', '/dev/null', '-c', '/bin/true'];
+    const ask = (...more: string[]): readonly string[] => [
+      ...['unshare', '--mount', '--pid', '--fork', 'sh', '-c', `${places} && exec "$@"`, 'sh'],
+      ...[...dhcpcd, ...more, CLIENT_SIDE.interface],
+    ];
+    const got = await segment.client.run(ask(), 30);
+    t.regex(got.output, /leased 10\.77\.0\.20 for 3600 seconds/);
+    t.like(await server.next(event('ack')), { node: 'n1', address: '10.77.0.20' });
+    t.regex((await segment.client.run(ask(), 30)).output, /rebinding lease of 10\.77\.0\.20/);
+    t.like(await server.next(event('ack')), { node: 'n1', address: '10.77.0.20' });
+  }),
+);
+
 test.serial('firmware is told what to boot, by broadcast from our address', (t) =>
   withSegment(async (segment) => {
     const nodes = {
