@@ -73,7 +73,7 @@ function asSpool(handle: FileHandle, size: number): Spool {
 
 /** Calls `body` with a new directory of this user's, which is gone afterwards. */
 async function withDirectory<T>(body: (directory: string) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(join(tmpdir(), 'rackboot-'));
+  const directory = await mkdtemp(join(tmpdir(), `rackboot-spool-${process.pid}-`));
   try {
     return await body(directory);
   } finally {

@@ -32,7 +32,11 @@ async function build(
   const notes: string[] = [];
   const snapshot = await readLayer({ name: 'l', dir }, blobs, (line) => notes.push(line));
   const stored = decodeSnapshot(encodeSnapshot(snapshot));
-  const after = await splice(await read(archiveBytes(items), blobs), layerEdits('layer l', stored, blobs), blobs);
+  const after = await splice(
+    await read(archiveBytes(items), blobs),
+    layerEdits('layer l', stored, blobs),
+    blobs,
+  );
   return { plain: Buffer.concat(await plainOf(after, blobs)), notes };
 }
 
