@@ -6,7 +6,7 @@ import test from 'ava';
 import { execa } from 'execa';
 import { authorIso } from '../../src/image/iso/author.js';
 import { GRUB_CONFIG, ISOLINUX_CONFIG } from '../../src/image/iso/request.js';
-import { MemoryBlobs } from '../image/iso/memory-blobs.js';
+import { MappedBlobs } from '../image/iso/mapped-blobs.js';
 import { BOOT_LIMIT_MS, debianFile, KERNEL, KERNEL_PACKAGE, runMachine } from './plain-machine.js';
 
 const BUSYBOX = '/usr/bin/busybox';
@@ -94,7 +94,7 @@ let image = '';
 test.before(async () => {
   work = await mkdtemp(join(tmpdir(), 'rackboot-e2e-iso-'));
   image = join(work, 'boot.iso');
-  const blobs = new MemoryBlobs();
+  const blobs = new MappedBlobs();
   const iso = await authorIso(
     {
       volumeId: 'RACKBOOT_BOOT_TEST',

@@ -16,7 +16,7 @@ import {
 import { writeWeights } from '../../../src/image/iso/staging.js';
 import { xorrisoArguments } from '../../../src/image/iso/xorriso.js';
 import { counterpart, openImageFile, readAll, tempDir } from './counterparts.js';
-import { MemoryBlobs } from './memory-blobs.js';
+import { MappedBlobs } from './mapped-blobs.js';
 
 const date = new Date('2024-02-29T12:34:56Z');
 
@@ -26,7 +26,7 @@ function noise(seed: string, length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length);
 }
 
-async function sampleEntries(blobs: MemoryBlobs): Promise<IsoEntry[]> {
+async function sampleEntries(blobs: MappedBlobs): Promise<IsoEntry[]> {
   const big = noise('big', 300_000);
   const stored = await blobs.map(big);
   return [
@@ -65,16 +65,16 @@ async function sampleEntries(blobs: MemoryBlobs): Promise<IsoEntry[]> {
   ];
 }
 
-async function sampleRequest(blobs: MemoryBlobs, boot = { bios: true, uefi: true }): Promise<IsoRequest> {
+async function sampleRequest(blobs: MappedBlobs, boot = { bios: true, uefi: true }): Promise<IsoRequest> {
   return { volumeId: 'Rackboot 12.5 test', entries: await sampleEntries(blobs), boot, date };
 }
 
 async function written(
   t: ExecutionContext,
   boot?: IsoRequest['boot'],
-): Promise<{ path: string; iso: AuthoredIso; blobs: MemoryBlobs; request: IsoRequest; dir: string }> {
+): Promise<{ path: string; iso: AuthoredIso; blobs: MappedBlobs; request: IsoRequest; dir: string }> {
   const dir = await tempDir(t);
-  const blobs = new MemoryBlobs();
+  const blobs = new MappedBlobs();
   const request = await sampleRequest(blobs, boot);
   const iso = await authorIso(request, { writer: blobs });
   const path = join(dir, 'our.iso');
@@ -82,7 +82,7 @@ async function written(
   return { path, iso, blobs, request, dir };
 }
 
-function expectedBytes(blobs: MemoryBlobs, entry: IsoEntry): Buffer {
+function expectedBytes(blobs: MappedBlobs, entry: IsoEntry): Buffer {
   if (entry.content.kind === 'bytes') return entry.content.bytes;
   return blobs.read(entry.content.map, 0, entry.content.map.size);
 }
@@ -232,7 +232,7 @@ for (const boot of [
 
 test('the same request gives the same bytes, in whatever order and place', async (t) => {
   const first = await written(t);
-  const blobs = new MemoryBlobs();
+  const blobs = new MappedBlobs();
   const { entries, ...rest } = await sampleRequest(blobs);
   const again = await authorIso(
     { ...rest, entries: entries.toReversed() },
@@ -246,7 +246,7 @@ test('the same request gives the same bytes, in whatever order and place', async
 
 test('files of gibibytes are neither copied nor read, and take no space', async (t) => {
   const dir = await tempDir(t);
-  const blobs = new MemoryBlobs();
+  const blobs = new MappedBlobs();
   const sizes = { 'big/three': 3 * 2 ** 30, 'big/five': 5 * 2 ** 30 + 12_345 };
   const marker = Buffer.from('the last bytes');
   const entries: IsoEntry[] = [
@@ -269,7 +269,7 @@ test('files of gibibytes are neither copied nor read, and take no space', async 
     { volumeId: 'BIG', entries, boot: { bios: true, uefi: true }, date },
     { writer: blobs, tempDir: dir },
   );
-  const stored = [...blobs.blobs.values()].reduce((sum, blob) => sum + blob.length, 0);
+  const stored = [...blobs.held.values()].reduce((sum, blob) => sum + blob.length, 0);
   t.true(stored < 16 * 2 ** 20, `${stored} bytes stored`);
   t.deepEqual(await readdir(dir), []);
   const path = join(dir, 'big.iso');
@@ -381,7 +381,7 @@ function with_(request: IsoRequest, path: string): IsoRequest {
 for (const { name, change, code, message } of failures) {
   test(`refused: ${name}`, async (t) => {
     const dir = await tempDir(t);
-    const blobs = new MemoryBlobs();
+    const blobs = new MappedBlobs();
     const error = await t.throwsAsync<ImageError>(
       authorIso(change(await sampleRequest(blobs)), { writer: blobs, tempDir: dir }),
     );
@@ -393,7 +393,7 @@ for (const { name, change, code, message } of failures) {
 }
 
 test('a missing boot file names the package to install', async (t) => {
-  const blobs = new MemoryBlobs();
+  const blobs = new MappedBlobs();
   const bootFiles = {
     ...DEBIAN_BOOT_FILES,
     grub: { ...DEBIAN_BOOT_FILES.grub, path: '/nonexistent/gcdx64.efi.signed' },

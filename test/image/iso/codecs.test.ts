@@ -12,7 +12,7 @@ import {
 import { decodeRockRidge, decodeSharingProtocol } from '../../../src/image/iso/rock-ridge.js';
 import { decodeSystemArea } from '../../../src/image/iso/system-area.js';
 import { composeMap, storeBytes } from '../../../src/image/iso/compose.js';
-import { MemoryBlobs } from './memory-blobs.js';
+import { MappedBlobs } from './mapped-blobs.js';
 
 const shortDates: readonly (readonly [string, number | null])[] = [
   ['7c021d0c223800', Date.UTC(2024, 1, 29, 12, 34, 56) / 1000],
@@ -150,17 +150,17 @@ test('stored bytes read as they were, and zeros are not stored', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.tuple(fc.nat(9000), fc.nat(255)), { maxLength: 12 }), async (runs) => {
       const bytes = Buffer.concat(runs.map(([length, value]) => Buffer.alloc(length, value % 3)));
-      const blobs = new MemoryBlobs();
+      const blobs = new MappedBlobs();
       const map = await storeBytes(bytes, blobs);
       t.is(map.size, bytes.length);
       t.true(blobs.read(map, 0, map.size).equals(bytes));
     }),
     { seed: 20240229, numRuns: 300 },
   );
-  const blobs = new MemoryBlobs();
+  const blobs = new MappedBlobs();
   const zeros = await storeBytes(Buffer.alloc(1 << 20), blobs);
   t.deepEqual(zeros.parts, [{ kind: 'zero', length: 1 << 20 }]);
-  t.is(blobs.blobs.size, 0);
+  t.is(blobs.held.size, 0);
 });
 
 test('files that overlap, or reach beyond the end, are not composed', (t) => {
