@@ -7,9 +7,14 @@ import { readBlob } from '../store/extents.js';
 import type { BlobReader } from '../store/types.js';
 import type { AdHocEdit } from './types.js';
 
-/** `edits` with `next` after them, without what `next` makes pointless: a repeated put does not make the list longer. */
+/**
+ * `edits` with `next` after them, without what `next` makes pointless: a repeated put does not make the list longer. What
+ * lies before a command that was run in the image stays, as the command's changes build on it.
+ */
 export function addAdHocEdit(edits: readonly AdHocEdit[], next: AdHocEdit): AdHocEdit[] {
-  const overtaken = (edit: AdHocEdit): boolean =>
+  const command = edits.findLastIndex((edit) => edit.op === 'edit' && edit.archive === next.archive);
+  const overtaken = (edit: AdHocEdit, at: number): boolean =>
+    at > command &&
     edit.op !== 'edit' &&
     next.op !== 'edit' &&
     next.op !== 'chmod' &&
@@ -17,7 +22,10 @@ export function addAdHocEdit(edits: readonly AdHocEdit[], next: AdHocEdit): AdHo
     edit.part === next.part &&
     (edit.path === next.path || (next.op === 'delete' && edit.path.startsWith(`${next.path}/`)));
   // A deletion stays before a put: what stood there may have been a directory.
-  return [...edits.filter((edit) => !overtaken(edit) || (edit.op === 'delete' && next.op === 'put')), next];
+  return [
+    ...edits.filter((edit, at) => !overtaken(edit, at) || (edit.op === 'delete' && next.op === 'put')),
+    next,
+  ];
 }
 
 /** What the recorded changes to `archive` do to it, oldest first. */

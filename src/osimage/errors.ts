@@ -8,6 +8,7 @@ export type OsimageErrorCode =
   | 'BAD_NAME'
   | 'BAD_SOURCE'
   | 'UNKNOWN_FAMILY'
+  | 'STALE_DIRECTORY'
   | 'BAD_MANIFEST'
   | 'NO_ROOT'
   | 'COMMAND_FAILED'

@@ -18,6 +18,7 @@ import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
 import { buildGeneration, mainArchive, type BuildResult, type CurrentGeneration } from './build.js';
 import { archiveDigest } from './contents.js';
+import { OsimageError } from './errors.js';
 import { findGeneration } from './find.js';
 import { manifestOf } from './manifest.js';
 import type { GenerationInputs, GenerationManifest } from './types.js';
@@ -95,6 +96,7 @@ export interface PackRequest extends ArchiveChoice {
   readonly osimage: string;
   readonly directory: string;
   readonly compress?: WholeCodec;
+  readonly discardEdits?: boolean; // take the directory although the image was changed since it was unpacked
 }
 
 /** What `image pack` made: `counts` is what packing cost. */
@@ -129,6 +131,9 @@ async function packInputs(
 ): Promise<GenerationInputs> {
   const { inputs } = manifest;
   const archive = request.archive ?? record?.origin.archive ?? mainArchive(manifest);
+  const origin = await originOf(store, record);
+  if (origin !== undefined && request.discardEdits !== true)
+    requireUnchanged(request, origin, inputs, archive);
   const current = await descriptorOf(store, manifest, archive);
   const part = choosePart(current, archive, request.part ?? record?.origin.part);
   const entries = await gatherEntries(request.directory, await gatherBase(store, record));
@@ -141,10 +146,42 @@ async function packInputs(
     ...inputs,
     packed: {
       ...inputs.packed,
-      [archive]: { descriptor, layers: inputs.layers.map(({ digest }) => digest) },
+      [archive]: { descriptor, layers: (origin?.inputs ?? inputs).layers.map(({ digest }) => digest) },
     },
     edits: inputs.edits.filter((edit) => edit.archive !== archive),
   };
+}
+
+/** The generation of the same osimage that the directory was unpacked from; undefined when it is not known any more. */
+async function originOf(
+  store: Store,
+  record: UnpackRecord | undefined,
+): Promise<GenerationManifest | undefined> {
+  if (record === undefined) return undefined;
+  const origin = await store.osimages.generation(record.origin.osimage, record.origin.generation);
+  return origin === undefined ? undefined : manifestOf(origin);
+}
+
+/**
+ * Throws OsimageError STALE_DIRECTORY when packing would lose what came into the archive after it was unpacked. A
+ * directory may be packed again and again: what an earlier packing left is no loss.
+ */
+function requireUnchanged(
+  { osimage, directory }: PackRequest,
+  origin: GenerationManifest,
+  now: GenerationInputs,
+  archive: string,
+): void {
+  const digests = (layers: GenerationInputs['layers']): string => layers.map(({ digest }) => digest).join();
+  const edits = now.edits.filter((edit) => edit.archive === archive);
+  const before = origin.inputs.edits.filter((edit) => edit.archive === archive);
+  const isPacked = now.packed?.[archive] !== undefined && edits.length === 0;
+  const isSame = isPacked || JSON.stringify(edits) === JSON.stringify(before);
+  if (isSame && digests(now.layers) === digests(origin.inputs.layers)) return;
+  throw new OsimageError(
+    'STALE_DIRECTORY',
+    `${directory} was unpacked before ${osimage} was changed, and packing it would undo that; unpack again and move your changes there, or give --discard-edits`,
+  );
 }
 
 /** What the directory was unpacked from, as far as it still is in the store. */

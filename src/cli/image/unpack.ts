@@ -55,6 +55,7 @@ export function registerUnpack(image: Command, context: Context): void {
         'compress the archive whole with this program, for what expects its layout; every later change does so again',
       ).choices([...COMPRESSORS]),
     )
+    .option('--discard-edits', 'pack it although the image was changed since it was unpacked, and undo that')
     .addHelpText(
       'after',
       '\nExamples:\n  rackboot image pack d12 ./d12.root\n  rackboot image pack d12 ./d12.root --compress xz',
@@ -63,7 +64,7 @@ export function registerUnpack(image: Command, context: Context): void {
       async (
         osimage: string,
         directory: string,
-        options: ArchiveOptions & { readonly compress?: WholeCodec },
+        options: ArchiveOptions & { readonly compress?: WholeCodec; readonly discardEdits?: boolean },
       ) => {
         const { store } = await context.openStore();
         const elapsed = stopwatch();

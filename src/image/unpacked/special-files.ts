@@ -1,5 +1,5 @@
 import type { PlacedEntry } from '../archive-index.js';
-import { S_IFBLK, S_IFIFO, S_IFMT } from '../cpio/header.js';
+import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT } from '../cpio/header.js';
 import type { ArchivePath } from '../cpio/path.js';
 import { filterBytes } from '../filter.js';
 
@@ -7,7 +7,8 @@ import { filterBytes } from '../filter.js';
 type Placed = readonly [ArchivePath, PlacedEntry];
 
 /**
- * Makes the pipes among `entries` below `directory`, and as root its devices; gives back those it made. Node.js has no
+ * Makes the pipes among `entries` below `directory`, and as root its devices; gives back those it made. The kernel makes
+ * nothing of an entry whose type it does not know, and neither does this. Node.js has no
  * call for it, so mknod(1) does, all in one shell. Throws ImageError TOOL_FAILED.
  */
 export async function makeNodes(
@@ -15,7 +16,8 @@ export async function makeNodes(
   entries: readonly Placed[],
   privileged: boolean,
 ): Promise<Placed[]> {
-  const made = entries.filter(([, { header }]) => privileged || (header.mode & S_IFMT) === S_IFIFO);
+  const kinds = privileged ? [S_IFIFO, S_IFBLK, S_IFCHR] : [S_IFIFO];
+  const made = entries.filter(([, { header }]) => kinds.includes(header.mode & S_IFMT));
   if (made.length === 0) return [];
   const script = [
     'set -e',
