@@ -168,11 +168,19 @@ class Draft {
         'EDIT_CONFLICT',
         `${edit.from}: the root of the image cannot be deleted; name a path in it`,
       );
-    const below = `${path}/`;
-    const gone = [...this.#nodes.keys()].filter((other) => other === path || other.startsWith(below));
+    const gone = this.#withAllBelow(path);
     if (gone.length === 0 && edit.required) throw this.#missing(edit.path, edit.from);
     if (gone.length === 0) this.#missed.push(edit);
     for (const other of gone) this.#drop(other);
+  }
+
+  /** What stands at `path` (resolved) and below it. */
+  #withAllBelow(path: ArchivePath): ArchivePath[] {
+    const node = this.#nodes.get(path);
+    const isLeaf = !this.#parents.has(path) && (node === undefined || !isDirectory(modeOf(node)));
+    if (isLeaf) return node === undefined ? [] : [path];
+    const below = `${path}/`;
+    return [...this.#nodes.keys()].filter((other) => other === path || other.startsWith(below));
   }
 
   /** Takes away what stands at `path` (resolved), but not what is below it. */
