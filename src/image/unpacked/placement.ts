@@ -35,7 +35,7 @@ function placeOf(entry: PlacedEntry, placed: ReadonlyMap<ArchivePath, PlacedEntr
   if (!isSafe(entry.path)) {
     throw new ImageError(
       'UNSAFE_PATH',
-      `${pathToText(entry.path)} at offset ${entry.offset} of the archive leaves the image; nothing was unpacked, delete the entry first: rackboot image delete`,
+      `${pathToText(entry.path)} at offset ${entry.offset} of the archive leaves the image; nothing was unpacked, have the archive made again without that entry`,
     );
   }
   if (entry.path === ROOT) return ROOT;
@@ -66,5 +66,5 @@ function placeOf(entry: PlacedEntry, placed: ReadonlyMap<ArchivePath, PlacedEntr
 const failed = (entry: PlacedEntry, what: string): ImageError =>
   new ImageError(
     'EXTRACT_FAILED',
-    `${pathToText(entry.path)} at offset ${entry.offset} of the archive ${what}; nothing was unpacked, delete one of them first: rackboot image delete`,
+    `${pathToText(entry.path)} at offset ${entry.offset} of the archive ${what}; nothing was unpacked; take away all of that name with rackboot image delete, put the one you want, and unpack again`,
   );
