@@ -131,7 +131,7 @@ async function packInputs(
 ): Promise<GenerationInputs> {
   const { inputs } = manifest;
   const archive = request.archive ?? record?.origin.archive ?? mainArchive(manifest);
-  const origin = await originOf(store, record);
+  const origin = await originOf(store, request.osimage, record);
   if (origin !== undefined && request.discardEdits !== true)
     requireUnchanged(request, origin, inputs, archive);
   const current = await descriptorOf(store, manifest, archive);
@@ -155,9 +155,10 @@ async function packInputs(
 /** The generation of the same osimage that the directory was unpacked from; undefined when it is not known any more. */
 async function originOf(
   store: Store,
+  osimage: string,
   record: UnpackRecord | undefined,
 ): Promise<GenerationManifest | undefined> {
-  if (record === undefined) return undefined;
+  if (record?.origin.osimage !== osimage) return undefined;
   const origin = await store.osimages.generation(record.origin.osimage, record.origin.generation);
   return origin === undefined ? undefined : manifestOf(origin);
 }

@@ -83,3 +83,16 @@ test('a directory unpacked before a change is not packed over it', async (t) => 
   t.not((await rackboot('image', 'cat', 'it', '/etc/one')).status, 0);
   t.is(await readFile(path.join(directory, 'etc/motd'), 'utf8'), 'packed again\n');
 });
+
+test('a directory unpacked from one osimage is packed into another that was changed', async (t) => {
+  const { rackboot, local } = await withImage(t);
+  const directory = path.join(local, 'root');
+  const other = ['image', 'import', path.join(local, 'initrd'), '--name', 'other'];
+  t.is((await rackboot(...other)).status, 0);
+  t.is((await rackboot('image', 'put', 'other', `${path.join(local, 'one')}:/etc/one`)).status, 0);
+  t.is((await rackboot('image', 'unpack', 'it', directory)).status, 0);
+  await writeFile(path.join(directory, 'etc/motd'), 'packed\n');
+  const { status, err } = await rackboot('image', 'pack', 'other', directory);
+  t.is(status, 0, err);
+  t.is((await rackboot('image', 'cat', 'other', '/etc/motd')).out, 'packed\n');
+});
