@@ -16,9 +16,13 @@ export type NodeErrorCode =
   | 'NODE_EXISTS'
   | 'NO_SUCH_NODE'
   | 'BAD_TARGET'
+  | 'BAD_ANSWER'
   | 'NO_SUCH_ENTRY'
   | 'BAD_STAGE'
-  | 'BAD_KEY';
+  | 'BAD_KEY'
+  | 'BAD_IMPORT'
+  | 'NO_SUCH_GROUP'
+  | 'NODES_NOT_SET';
 
 /** A node, a noderange or what was asked of it that cannot be taken as given, and why. */
 export class NodeError extends RackbootError<NodeErrorCode> {

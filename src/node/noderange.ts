@@ -1,6 +1,7 @@
 import { closest } from 'fastest-levenshtein';
 import { NodeError } from './errors.js';
 import { MAX_NAMES, namesBetween } from './number-range.js';
+import { compile, parseSelection } from './selection.js';
 
 /** What a noderange is read against. */
 export interface NodeDirectory {
@@ -268,39 +269,24 @@ class Reading {
   }
 
   private select(atom: string): Iterable<string> {
-    const match = /^([^=!~]+)(==|=~|!=|!~|=)(.*)$/s.exec(atom);
-    if (match === null) {
+    const selection = parseSelection(atom);
+    if (selection === undefined) {
       this.doubts.push(`'${atom}' is no selection; write attribute==value, !=, =~ or !~`);
       return [];
     }
-    const [, column = '', operator = '', value = ''] = match;
-    const valueOf = this.directory.column?.(column);
+    const valueOf = this.directory.column?.(selection.attribute);
     if (valueOf === undefined) {
-      this.doubts.push(`no node has an attribute '${column}'`);
+      this.doubts.push(`no node has an attribute '${selection.attribute}'`);
       return [];
     }
-    if (operator === '=~' || operator === '!~') {
-      const pattern = this.pattern(value.replace(/^\/(.*)\/$/s, '$1'), atom);
-      return this.directory.nodes.filter((node) => pattern.test(valueOf(node)) === (operator === '=~'));
-    }
-    return this.directory.nodes.filter((node) => (valueOf(node) === value) === (operator !== '!='));
+    return this.directory.nodes.filter((node) => selection.matches(valueOf(node)));
   }
 
   private match(expression: string): Iterable<string> {
-    const pattern = this.pattern(`^${expression}$`, `/${expression}`);
+    const pattern = compile(`^${expression}$`, `/${expression}`);
     // Quirk: with no node defined xCAT tries the pattern on one empty name.
     const names = this.directory.nodes.length > 0 || this.settings.strict ? this.directory.nodes : [''];
     return names.filter((node) => pattern.test(node));
-  }
-
-  private pattern(source: string, atom: string): RegExp {
-    try {
-      return new RegExp(source);
-    } catch (error) {
-      throw new NodeError('BAD_NODERANGE', `'${atom}' is not a regular expression; check its brackets`, {
-        cause: error,
-      });
-    }
   }
 
   private expandFile(path: string): Set<string> {

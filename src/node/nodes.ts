@@ -15,7 +15,22 @@ export interface NodeInput {
 
 /** `input` checked and in the one notation the database holds. Throws NodeError naming what is wrong and the mend. */
 export function parseNode(input: NodeInput): NodeRecord {
-  const node: NodeRecord = {
+  const node = readNode(input);
+  if (isKnowable(node)) return node;
+  throw new NodeError(
+    'BAD_MAC',
+    `node ${node.name}: nothing to know it by; give its boot interface with --mac 52:54:00:12:34:56 (or --uuid, --serial)`,
+  );
+}
+
+/** Whether a machine could show that it is `node`: imports also define nodes of which that is not known yet. */
+export function isKnowable({ macs, uuid, serial }: NodeRecord): boolean {
+  return macs.length > 0 || uuid !== null || serial !== null;
+}
+
+/** As parseNode, for a node that may lack what it would be known by. */
+export function readNode(input: NodeInput): NodeRecord {
+  return {
     name: parseName(input.name),
     macs: [...new Set((input.macs ?? []).map(parseMac))],
     ip: input.ip == null || input.ip === '' ? null : parseAddress(input.ip),
@@ -24,13 +39,6 @@ export function parseNode(input: NodeInput): NodeRecord {
     groups: [...new Set((input.groups ?? []).map(parseGroup))].sort(),
     attributes: parseAttributes(input.attributes ?? {}),
   };
-  if (node.macs.length === 0 && node.uuid === null && node.serial === null) {
-    throw new NodeError(
-      'BAD_MAC',
-      `node ${node.name}: nothing to know it by; give its boot interface with --mac 52:54:00:12:34:56 (or --uuid, --serial)`,
-    );
-  }
-  return node;
 }
 
 /** A host name as RFC 1123 §2.1 has it, in lower case: it becomes part of URLs and of the node's own name. */
@@ -102,11 +110,12 @@ function parseSerial(text: string): string {
   return text;
 }
 
-function parseGroup(text: string): string {
-  if (!/^[A-Za-z][A-Za-z0-9._-]{0,63}$/.test(text)) {
+/** The name of a group, which a noderange must not take for a number. Throws NodeError BAD_GROUP. */
+export function parseGroup(text: string): string {
+  if (!/^(?!\d+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/.test(text)) {
     throw new NodeError(
       'BAD_GROUP',
-      `group '${oneLine(text)}': begin with a letter, then letters, digits, '.', '_' and '-', such as rack1`,
+      `group '${oneLine(text)}': use letters, digits, '_' and inner '.' and '-', and not digits alone, such as rack1`,
     );
   }
   return text;
@@ -114,10 +123,10 @@ function parseGroup(text: string): string {
 
 function parseAttributes(attributes: Readonly<Record<string, string>>): Record<string, string> {
   for (const [key, value] of Object.entries(attributes)) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(key)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/.test(key)) {
       throw new NodeError(
         'BAD_ATTRIBUTE',
-        `attribute '${oneLine(key)}': use letters, digits and '_', such as console; templates read it as node.attributes.console`,
+        `attribute '${oneLine(key)}': use letters, digits, '_', '.' and '-', such as console; templates read it as node.attributes.console`,
       );
     }
     if (value.length > 4096 || value.includes('\0')) {

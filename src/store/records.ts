@@ -48,6 +48,27 @@ export interface AssignmentRecord {
   readonly generation: string | null; // pinned generation id, or null for the osimage's current one
   readonly entry: string | null; // boot entry label, or null for the default
   readonly since: Timestamp;
+  /** What the osimage is booted for, where it does several things: xCAT's `shell`, `runcmd=bmcsetup` … */
+  readonly destiny?: string;
+  /** What the node is set to afterwards, one step after another. */
+  readonly chain?: readonly ChainStep[];
+}
+
+/** A later step of a chain: an assignment of whatever generation is current then. */
+export type ChainStep = Pick<AssignmentRecord, 'state' | 'osimage' | 'entry' | 'destiny'>;
+
+/** A group of nodes that is defined by itself, beside those that nodes say they are in. */
+export interface GroupRecord {
+  readonly name: string;
+  /** The selections (`arch==x86_64`) that all of its members fulfil; null for a list, whose members say so themselves. */
+  readonly where: readonly string[] | null;
+}
+
+/** A change of one attribute of a node; '' takes it away. */
+export interface AttributeChange {
+  readonly node: string;
+  readonly key: string;
+  readonly value: string;
 }
 
 /** Something that happened to a node: the rows `status` is derived from. */
@@ -70,6 +91,7 @@ export type NewEvent = Omit<EventRecord, 'id'>;
 export interface Reassignment {
   readonly assignments: readonly AssignmentRecord[];
   readonly events: readonly NewEvent[];
+  readonly attributes?: readonly AttributeChange[];
 }
 
 export interface PublishRequest {
@@ -110,6 +132,15 @@ export interface OsimageState {
   removeGeneration(name: string, id: string, reassign?: Reassign): Promise<readonly AssignmentRecord[]>;
 }
 
+/** What DHCP wants to know of a node whose interface asks. */
+export interface NodeAtMac {
+  readonly mac: string;
+  readonly name: string;
+  readonly ip: string | null;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly state: AssignmentState | null; // of its assignment, when it has one
+}
+
 export interface NodeState {
   list(): Promise<NodeRecord[]>; // by name
   get(name: string): Promise<NodeRecord | undefined>;
@@ -122,18 +153,31 @@ export interface NodeState {
   bySwitchPort(port: string): Promise<NodeRecord | undefined>;
   /** Inserts or replaces. A MAC or address of another node is StoreError NODE_CONFLICT, which names that node. */
   put(node: NodeRecord): Promise<void>;
+  /** As `put`, all of them and `groups` in one transaction; nodes among them may swap what they are known by. */
+  putAll(nodes: readonly NodeRecord[], groups?: readonly GroupRecord[]): Promise<void>;
   remove(names: readonly string[]): Promise<void>;
+
+  groups(): Promise<GroupRecord[]>; // by name
+  removeGroups(names: readonly string[]): Promise<void>;
 
   assignment(node: string): Promise<AssignmentRecord | undefined>;
   assignments(nodes?: readonly string[]): Promise<AssignmentRecord[]>;
-  /** Sets all of them and writes `events`, in one transaction: every node with its history, or none. */
-  assign(assignments: readonly AssignmentRecord[], events?: readonly NewEvent[]): Promise<void>;
+  /** Sets all of them and writes `events` and `attributes`, in one transaction: every node with its history, or none. */
+  assign(
+    assignments: readonly AssignmentRecord[],
+    events?: readonly NewEvent[],
+    attributes?: readonly AttributeChange[],
+  ): Promise<void>;
+  /** The nodes that have one of the MAC addresses `macs`, each with what it is set to. */
+  atMacs(macs: readonly string[]): Promise<readonly NodeAtMac[]>;
   /** Sets `next` only while the node's assignment still is `osimage` with since === `since`; says whether it did. */
   assignIf(node: string, since: Timestamp, next: AssignmentRecord): Promise<boolean>;
 }
 
 export interface EventState {
   append(event: NewEvent): Promise<EventRecord>;
+  /** All of them, in their order. */
+  appendAll(events: readonly NewEvent[]): Promise<void>;
   /** Events with an id greater than `after`, oldest first, at most `limit`. */
   since(after: number, limit: number): Promise<EventRecord[]>;
   /** The latest events of a node, newest first. */
@@ -193,21 +237,35 @@ export interface AddressClaim {
   readonly node: string;
   readonly ranges: readonly AddressRange[];
   readonly wanted: string | null; // taken when it is free
-  readonly now: Timestamp;
   readonly until: Timestamp; // an offer that is not bound by then is free again
+}
+
+/** The pools' addresses of some interfaces, while nobody else changes any. */
+export interface AddressBook {
+  /** The interface's own address in `ranges`, else a free one; undefined when all are taken. No node's reservation is given. */
+  claim(claim: AddressClaim): Promise<AddressLease | undefined>;
+  /** Makes it the interface's until then; false when it is not the interface's to begin with. */
+  bind(address: string, mac: string, until: Timestamp): boolean;
+  release(address: string, mac: string): void;
+  /** Gives it to nobody until then: another machine uses it. */
+  decline(address: string, mac: string, until: Timestamp): void;
+  /** What is bound to an interface. */
+  ofMac(mac: string): readonly AddressLease[];
 }
 
 /** Addresses that DHCP gives out of pools. Whatever servers share the database, an interface has one in each pool, and nobody else it. */
 export interface AddressState {
-  /** The interface's own address in `ranges`, else a free one; undefined when all are taken. No node's reservation is given. */
-  claim(claim: AddressClaim): Promise<AddressLease | undefined>;
-  /** Makes it the interface's until then, durably; false when it is not the interface's any more. */
-  bind(address: string, mac: string, until: Timestamp): Promise<boolean>;
-  release(address: string, mac: string, now: Timestamp): Promise<void>;
-  /** Gives it to nobody until then: another machine uses it. */
-  decline(address: string, mac: string, until: Timestamp): Promise<void>;
-  /** What is bound to an interface, to a node (its latest), and at an address. */
-  ofMac(mac: string, now: Timestamp): Promise<readonly AddressLease[]>;
+  /**
+   * Runs `body` on the book of the interfaces `macs` as it is at `now`. All that it does lasts, or nothing, when this
+   * resolves; unless it is `durable` a power cut may lose it. `body` may only await the book.
+   */
+  settle<T>(
+    macs: readonly string[],
+    now: Timestamp,
+    body: (book: AddressBook) => Promise<T>,
+    options?: { readonly durable: boolean },
+  ): Promise<T>;
+  /** What is bound to a node (its latest), and at an address. */
   ofNode(node: string, now: Timestamp): Promise<AddressLease | undefined>;
   at(address: string, now: Timestamp): Promise<AddressLease | undefined>;
   /** All that are bound or declined, by address. */

@@ -1,5 +1,13 @@
 import { StoreError } from '../errors.js';
-import type { AssignmentRecord, AssignmentState, NewEvent, Reassignment, Timestamp } from '../records.js';
+import type {
+  AssignmentRecord,
+  AssignmentState,
+  AttributeChange,
+  ChainStep,
+  NewEvent,
+  Reassignment,
+  Timestamp,
+} from '../records.js';
 import type { StateDatabase } from './database.js';
 import { insertEvent } from './events.js';
 import { requireGeneration, requireOsimage } from './generations.js';
@@ -33,8 +41,12 @@ export class AssignmentRows {
   }
 
   /** Besides what NodeState says: throws StoreError NO_SUCH_NODE, NO_SUCH_OSIMAGE or NO_SUCH_GENERATION. */
-  async assign(assignments: readonly AssignmentRecord[], events: readonly NewEvent[] = []): Promise<void> {
-    await this.database.write((trx) => reassign(trx, { assignments, events }));
+  async assign(
+    assignments: readonly AssignmentRecord[],
+    events: readonly NewEvent[] = [],
+    attributes: readonly AttributeChange[] = [],
+  ): Promise<void> {
+    await this.database.write((trx) => reassign(trx, { assignments, events, attributes }));
   }
 
   async assignIf(node: string, since: Timestamp, next: AssignmentRecord): Promise<boolean> {
@@ -55,10 +67,22 @@ export class AssignmentRows {
 }
 
 /** Makes `change` true in the transaction `trx`. Throws as `assign`. */
-export async function reassign(trx: Queries, { assignments, events }: Reassignment): Promise<void> {
+export async function reassign(
+  trx: Queries,
+  { assignments, events, attributes = [] }: Reassignment,
+): Promise<void> {
   await requireTargets(trx, assignments);
   for (const next of assignments) await replace(trx, next);
   for (const event of events) await insertEvent(trx, event);
+  for (const change of attributes) await changeAttribute(trx, change);
+}
+
+async function changeAttribute(trx: Queries, { node, key, value }: AttributeChange): Promise<void> {
+  const row = await trx.selectFrom('node').select('attributes').where('name', '=', node).executeTakeFirst();
+  if (row === undefined) return;
+  const { [key]: _before, ...others } = JSON.parse(row.attributes) as Record<string, string>;
+  const attributes = JSON.stringify(value === '' ? others : { ...others, [key]: value });
+  await trx.updateTable('node').set({ attributes }).where('name', '=', node).execute();
 }
 
 /** The assignments of nodes that are set to `osimage`, or to its `generation`, by node. */
@@ -79,8 +103,9 @@ export async function usersOf(
 }
 
 async function replace(trx: Queries, next: AssignmentRecord): Promise<void> {
-  const { node, state, osimage, generation, entry, since } = next;
-  const values = { state, osimage, generation, entry, since };
+  const { node, state, osimage, generation, entry, since, destiny = null, chain = [] } = next;
+  const steps = chain.length === 0 ? null : JSON.stringify(chain);
+  const values = { state, osimage, generation, entry, since, destiny, chain: steps };
   await trx
     .insertInto('assignment')
     .values({ node, ...values })
@@ -113,13 +138,27 @@ async function requireTargets(trx: Queries, assignments: readonly AssignmentReco
 }
 
 function assignmentOf(row: Row<AssignmentTable>): AssignmentRecord {
-  const state = states.find((known) => known === row.state);
+  const { node, osimage, generation, entry, since, destiny, chain } = row;
+  return {
+    node,
+    state: stateOf(node, row.state),
+    osimage,
+    generation,
+    entry,
+    since,
+    ...(destiny === null ? {} : { destiny }),
+    ...(chain === null ? {} : { chain: JSON.parse(chain) as ChainStep[] }),
+  };
+}
+
+/** The state of `node`'s assignment as the database gave it. */
+export function stateOf(node: string, text: string): AssignmentState {
+  const state = states.find((known) => known === text);
   if (state === undefined) {
     throw new StoreError(
       'DATABASE_DAMAGED',
-      `node ${row.node}: unknown state '${row.state}'; set it again with nodeset.`,
+      `node ${node}: unknown state '${text}'; set it again with nodeset.`,
     );
   }
-  const { node, osimage, generation, entry, since } = row;
-  return { node, state, osimage, generation, entry, since };
+  return state;
 }

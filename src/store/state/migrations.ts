@@ -19,6 +19,7 @@ export function migrationsFor(kind: DatabaseKind): Record<string, Migration> {
     '0001-first': { up: (db: Kysely<unknown>) => createFirst(db, kind) },
     '0002-store-identity': { up: (db: Kysely<unknown>) => createStoreIdentity(db, kind) },
     '0003-dhcp': { up: (db: Kysely<unknown>) => createDhcp(db, kind) },
+    '0004-groups-and-chains': { up: (db: Kysely<unknown>) => createGroupsAndChains(db, kind) },
   };
 }
 
@@ -64,6 +65,18 @@ async function createDhcp(db: Kysely<unknown>, kind: DatabaseKind): Promise<void
   await db.schema.createIndex('stranger_last_seen').on('stranger').column('last_seen').execute();
   await db.schema.alterTable('node').addColumn('switch_port', text).execute();
   await db.schema.createIndex('node_switch_port').on('node').column('switch_port').execute();
+}
+
+async function createGroupsAndChains(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
+  const { text } = typesOf(kind);
+  await db.schema
+    .createTable('node_group')
+    .addColumn('name', text, (column) => column.primaryKey())
+    .addColumn('selections', text)
+    .execute();
+  for (const column of ['destiny', 'chain']) {
+    await db.schema.alterTable('assignment').addColumn(column, text).execute();
+  }
 }
 
 async function createOsimages(db: Kysely<unknown>, text: ColumnType, bytes: ColumnType): Promise<void> {

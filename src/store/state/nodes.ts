@@ -1,8 +1,8 @@
 import { StoreError } from '../errors.js';
-import type { NodeRecord, NodeState } from '../records.js';
+import type { GroupRecord, NodeAtMac, NodeRecord, NodeState } from '../records.js';
 import type { StateDatabase } from './database.js';
-import { AssignmentRows } from './assignments.js';
-import { groupsOf } from './rows.js';
+import { AssignmentRows, stateOf } from './assignments.js';
+import { groupsOf, isAmong } from './rows.js';
 import type { NodeMacTable, NodeTable, Queries, Row } from './tables.js';
 
 /** Nodes and what they are set to, in the database. A UUID or serial that several nodes share finds none of them. */
@@ -49,26 +49,46 @@ export class NodeRows extends AssignmentRows implements NodeState {
     return this.#only('switch_port', port);
   }
 
-  async put(node: NodeRecord): Promise<void> {
-    await this.database.write(async (trx) => {
-      await refuseConflict(trx, node);
-      const { name, ip, uuid, serial } = node;
-      const values = {
-        ip,
-        uuid,
-        serial,
-        groups: JSON.stringify(node.groups),
-        attributes: JSON.stringify(node.attributes),
-        switch_port: node.attributes['switchport'] ?? null,
-      };
-      await trx
-        .insertInto('node')
-        .values({ name, ...values })
-        .onConflict((conflict) => conflict.column('name').doUpdateSet(values))
+  async atMacs(macs: readonly string[]): Promise<readonly NodeAtMac[]> {
+    return this.database.read(async (db) => {
+      const rows = await db
+        .selectFrom('node_mac')
+        .innerJoin('node', 'node.name', 'node_mac.node')
+        .leftJoin('assignment', 'assignment.node', 'node.name')
+        .select(['node_mac.mac', 'node.name', 'node.ip', 'node.attributes', 'assignment.state'])
+        .where(isAmong(this.database.kind, 'node_mac.mac', macs))
         .execute();
-      await trx.deleteFrom('node_mac').where('node', '=', name).execute();
-      const macs = [...new Set(node.macs)].map((mac, position) => ({ mac, node: name, position }));
-      if (macs.length > 0) await trx.insertInto('node_mac').values(macs).execute();
+      return rows.map(({ mac, name, ip, attributes, state }) => ({
+        mac,
+        name,
+        ip,
+        attributes: JSON.parse(attributes) as Record<string, string>,
+        state: state === null ? null : stateOf(name, state),
+      }));
+    });
+  }
+
+  async put(node: NodeRecord): Promise<void> {
+    await this.putAll([node]);
+  }
+
+  async putAll(nodes: readonly NodeRecord[], groups: readonly GroupRecord[] = []): Promise<void> {
+    await this.database.write(async (trx) => {
+      // Taken from all of them first, so that two may swap an address.
+      for (const names of groupsOf(nodes.map(({ name }) => name))) {
+        await trx.deleteFrom('node_mac').where('node', 'in', names).execute();
+        await trx.updateTable('node').set({ ip: null }).where('name', 'in', names).execute();
+      }
+      await refuseConflicts(trx, nodes);
+      for (const node of nodes) await insertNode(trx, node);
+      for (const { name, where } of groups) {
+        const selections = where === null ? null : JSON.stringify(where);
+        await trx
+          .insertInto('node_group')
+          .values({ name, selections })
+          .onConflict((conflict) => conflict.column('name').doUpdateSet({ selections }))
+          .execute();
+      }
     });
   }
 
@@ -77,6 +97,24 @@ export class NodeRows extends AssignmentRows implements NodeState {
       for (const group of groupsOf(names)) {
         await trx.deleteFrom('token').where('node', 'in', group).execute();
         await trx.deleteFrom('node').where('name', 'in', group).execute();
+      }
+    });
+  }
+
+  async groups(): Promise<GroupRecord[]> {
+    return this.database.read(async (db) => {
+      const rows = await db.selectFrom('node_group').selectAll().orderBy('name').execute();
+      return rows.map(({ name, selections }) => ({
+        name,
+        where: selections === null ? null : (JSON.parse(selections) as string[]),
+      }));
+    });
+  }
+
+  async removeGroups(names: readonly string[]): Promise<void> {
+    await this.database.write(async (trx) => {
+      for (const group of groupsOf(names)) {
+        await trx.deleteFrom('node_group').where('name', 'in', group).execute();
       }
     });
   }
@@ -126,24 +164,53 @@ function withMacs(rows: readonly Row<NodeTable>[], macs: readonly Row<NodeMacTab
   }));
 }
 
-async function refuseConflict(trx: Queries, node: NodeRecord): Promise<void> {
-  if (node.macs.length > 0) {
-    const other = await trx
+async function insertNode(trx: Queries, node: NodeRecord): Promise<void> {
+  const { name, ip, uuid, serial } = node;
+  const values = {
+    ip,
+    uuid,
+    serial,
+    groups: JSON.stringify(node.groups),
+    attributes: JSON.stringify(node.attributes),
+    switch_port: node.attributes['switchport'] ?? null,
+  };
+  await trx
+    .insertInto('node')
+    .values({ name, ...values })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet(values))
+    .execute();
+  const macs = [...new Set(node.macs)].map((mac, position) => ({ mac, node: name, position }));
+  if (macs.length > 0) await trx.insertInto('node_mac').values(macs).execute();
+}
+
+/** Refuses a MAC or an address that is another node's, in the database or among `nodes`. */
+async function refuseConflicts(trx: Queries, nodes: readonly NodeRecord[]): Promise<void> {
+  const owners = new Map<string, string>();
+  for (const { name, macs, ip } of nodes) {
+    for (const what of [...macs.map((mac) => `MAC ${mac}`), ...(ip === null ? [] : [`address ${ip}`])]) {
+      const other = owners.get(what);
+      if (other !== undefined && other !== name) throw conflict(name, what, other);
+      owners.set(what, name);
+    }
+  }
+  for (const group of groupsOf(nodes.flatMap(({ macs }) => macs))) {
+    const row = await trx
       .selectFrom('node_mac')
       .select(['mac', 'node'])
-      .where('mac', 'in', node.macs)
-      .where('node', '!=', node.name)
+      .where('mac', 'in', group)
       .executeTakeFirst();
-    if (other !== undefined) throw conflict(node.name, `MAC ${other.mac}`, other.node);
+    if (row !== undefined) throw conflict(owners.get(`MAC ${row.mac}`) ?? '', `MAC ${row.mac}`, row.node);
   }
-  if (node.ip !== null) {
-    const other = await trx
+  for (const group of groupsOf(nodes.flatMap(({ ip }) => ip ?? []))) {
+    const row = await trx
       .selectFrom('node')
-      .select('name')
-      .where('ip', '=', node.ip)
-      .where('name', '!=', node.name)
+      .select(['name', 'ip'])
+      .where('ip', 'in', group)
       .executeTakeFirst();
-    if (other !== undefined) throw conflict(node.name, `address ${node.ip}`, other.name);
+    if (row !== undefined) {
+      const what = `address ${row.ip ?? ''}`;
+      throw conflict(owners.get(what) ?? '', what, row.name);
+    }
   }
 }
 

@@ -8,6 +8,7 @@ export interface Tables {
   readonly reference_list: ReferenceListTable;
   readonly node: NodeTable;
   readonly node_mac: NodeMacTable;
+  readonly node_group: NodeGroupTable;
   readonly assignment: AssignmentTable;
   readonly event: EventTable;
   readonly token: TokenTable;
@@ -65,6 +66,11 @@ export interface NodeMacTable {
   position: number;
 }
 
+export interface NodeGroupTable {
+  name: string;
+  selections: string | null; // JSON
+}
+
 export interface AssignmentTable {
   node: string;
   state: string;
@@ -72,6 +78,8 @@ export interface AssignmentTable {
   generation: string | null;
   entry: string | null;
   since: number;
+  destiny: string | null;
+  chain: string | null; // JSON
 }
 
 export interface EventTable {
