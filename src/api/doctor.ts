@@ -5,7 +5,7 @@ import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { codeOf, messageOf } from '../errors.js';
-import { loaderFile } from '../pxe/boot/loader-files.js';
+import { loaderSource } from '../pxe/boot/loader-files.js';
 import { DEFAULT_LOADERS } from '../pxe/dhcp/loaders.js';
 import { placesOf } from '../pxe/dhcp/places.js';
 import { tryDhcpPorts } from '../pxe/dhcp/server.js';
@@ -155,12 +155,13 @@ export async function checkBoot(config: SiteConfig): Promise<readonly Check[]> {
   if (Object.values(dhcp.interfaces).every((mode) => mode === 'off')) return [];
   const checks: Check[] = [];
   for (const name of new Set(Object.values({ ...DEFAULT_LOADERS, ...dhcp.loaders }))) {
-    const file = name === undefined ? undefined : loaderFile(name, config);
-    if (file === undefined) continue;
+    const source = name === undefined ? undefined : loaderSource(name, config);
+    if (source === undefined) continue;
+    const { path, package: pack } = source;
     checks.push(
-      (await isAccessible(file, constants.R_OK))
-        ? ok('loader', file)
-        : { what: 'loader', state: 'fault', detail: `${file} is missing`, mend: 'apt install ipxe' },
+      (await isAccessible(path, constants.R_OK))
+        ? ok('loader', path)
+        : { what: 'loader', state: 'fault', detail: `${path} is missing`, mend: `apt install ${pack}` },
     );
   }
   if (tftp.listen === 'off') {

@@ -21,6 +21,7 @@ const KNOWN = [
   'mtree',
   'drivers',
   'bootargs',
+  'xenargs',
   'answerfile.liquid',
 ];
 
@@ -45,6 +46,7 @@ export async function readLayer(
     );
   }
   const answer = await readText(layer, 'answerfile.liquid');
+  const xenargs = withoutComments((await readText(layer, 'xenargs')) ?? '');
   return {
     version: 1,
     files: names.includes('overlay') ? await readOverlay(path.join(layer.dir, 'overlay'), writer) : [],
@@ -55,6 +57,7 @@ export async function readLayer(
       ? { drivers: await readDrivers(path.join(layer.dir, 'drivers'), writer, note) }
       : {}),
     bootargs: withoutComments((await readText(layer, 'bootargs')) ?? ''),
+    ...(xenargs === '' ? {} : { xenargs }),
     ...(answer === undefined
       ? {}
       : {

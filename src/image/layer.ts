@@ -29,6 +29,7 @@ export interface LayerSnapshot {
   readonly mtree?: readonly MtreeEntry[];
   readonly drivers?: DriverSet;
   readonly bootargs: string; // words of the kernel line, on the lines of the file; may hold Liquid expressions
+  readonly xenargs?: string; // the same for the hypervisor's line, where the layer has any
   readonly answer?: { readonly name: string; readonly template: Digest };
 }
 

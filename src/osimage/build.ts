@@ -159,14 +159,20 @@ function bootEntries(
   inputs: GenerationInputs,
 ): BootEntry[] {
   const lowestFirst = [...layers].reverse();
-  for (const { name, snapshot } of lowestFirst)
+  for (const { name, snapshot } of lowestFirst) {
     checkTemplate(snapshot.bootargs, `${name}/bootargs`, inputs.settings);
-  return base.map((entry) => ({
-    ...entry,
-    args: [entry.args, ...lowestFirst.flatMap(({ snapshot }) => snapshot.bootargs.split('\n'))]
-      .filter((args) => args !== '')
-      .join(' '),
-  }));
+    checkTemplate(snapshot.xenargs ?? '', `${name}/xenargs`, inputs.settings);
+  }
+  const joined = (first: string, texts: readonly (string | undefined)[]): string =>
+    [first, ...texts.flatMap((text) => text?.split('\n') ?? [])].filter((words) => words !== '').join(' ');
+  const bootargs = lowestFirst.map(({ snapshot }) => snapshot.bootargs);
+  const xenargs = lowestFirst.map(({ snapshot }) => snapshot.xenargs);
+  return base.map((entry) => {
+    const args = joined(entry.args, bootargs);
+    return entry.kind === 'linux'
+      ? { ...entry, args }
+      : { ...entry, args, hypervisorArgs: joined(entry.hypervisorArgs, xenargs) };
+  });
 }
 
 async function buildArchives(

@@ -55,7 +55,7 @@ export async function diffGenerations(
       before.boot,
       after.boot,
       (entry) => entry.label,
-      (entry) => entry.args,
+      (entry) => (entry.kind === 'xen' ? `${entry.hypervisorArgs} --- ${entry.args}` : entry.args),
     ).map(({ key, ...sides }) => ({ label: key, ...sides })),
     answer:
       answerText(before) === answerText(after)

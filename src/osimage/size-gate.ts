@@ -11,7 +11,7 @@ import type { Artifact, GenerationManifest } from './types.js';
 /** What it takes to boot an entry; all in bytes. */
 export interface BootNeed {
   readonly label: string;
-  readonly compressed: number; // the kernel and its initrds, as a loader puts them into memory
+  readonly compressed: number; // the kernel, its hypervisor and its initrds, as a loader puts them into memory
   readonly unpacked: number; // what the kernel makes of the initrds, while it still has them
   readonly initrds: number; // compressed, without the kernel
   readonly room?: number; // for initrds beside the kernel, where its file says
@@ -21,16 +21,19 @@ export interface BootNeed {
 export async function bootNeeds(manifest: GenerationManifest, blobs: BlobReader): Promise<BootNeed[]> {
   const byPath = new Map(manifest.files.map((file) => [file.path, file]));
   const needs: BootNeed[] = [];
-  for (const { label, kernel: kernelPath, initrds: paths } of manifest.boot) {
-    const initrds = paths.flatMap((path) => byPath.get(path) ?? []);
-    const kernel = byPath.get(kernelPath);
+  for (const entry of manifest.boot) {
+    const { label } = entry;
+    const initrds = entry.initrds.flatMap((path) => byPath.get(path) ?? []);
+    const kernel = byPath.get(entry.kernel);
+    const hypervisor = entry.kind === 'xen' ? byPath.get(entry.hypervisor) : undefined;
     const loaded = initrds.reduce((sum, { size }) => sum + size, 0);
     let unpacked = 0;
     for (const initrd of initrds) unpacked += await unpackedSize(initrd, manifest, blobs);
-    const room = kernel === undefined ? undefined : await roomBeside(kernel, blobs);
+    // Xen puts the archive where it likes.
+    const room = kernel === undefined || entry.kind === 'xen' ? undefined : await roomBeside(kernel, blobs);
     needs.push({
       label,
-      compressed: loaded + (kernel?.size ?? 0),
+      compressed: loaded + (kernel?.size ?? 0) + (hypervisor?.size ?? 0),
       unpacked,
       initrds: loaded,
       ...(room === undefined ? {} : { room }),

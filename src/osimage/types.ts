@@ -1,7 +1,7 @@
 import type { Digest } from '../store/digest.js';
 
 /** How an osimage boots and where its parts lie (docs/design.md, "Words"). */
-export type Family = 'debian-installer' | 'generic';
+export type Family = 'debian-installer' | 'generic' | 'xcp-ng' | 'el' | 'xcat';
 
 /** One file of a generation as a client downloads it. */
 export interface Artifact {
@@ -12,19 +12,37 @@ export interface Artifact {
   readonly map: Digest; // blob holding the encoded extent map (store/extents.ts: encodeMap)
 }
 
-/**
- * What to boot, once, for every loader: iPXE, PXELINUX, GRUB and the ISO's menus are all rendered from it.
- * `kernel` and `initrds` are paths of artifacts below `files/`; `args` is the kernel line, tokens separated by spaces.
- * `args` may hold Liquid expressions over the variables of node/boot-variables.ts, expanded for each node.
- */
-export type BootEntry = {
-  readonly kind: 'linux';
+/** What every boot entry has. Paths are those of artifacts below `files/`. */
+interface EntryBase {
   readonly label: string; // [a-z0-9-]+, `nodeset osimage=N:label`
   readonly title: string;
   readonly kernel: string;
-  readonly initrds: readonly string[];
+  /** The kernel line, words separated by blanks. May hold Liquid expressions over template/variables.ts. */
   readonly args: string;
-};
+}
+
+/** A Linux kernel and the archives that it unpacks, in order. */
+export interface LinuxEntry extends EntryBase {
+  readonly kind: 'linux';
+  readonly initrds: readonly string[];
+  /** What UEFI starts in the kernel's place: an EFI program, as memory tests bring one. */
+  readonly efiProgram?: string;
+  /** The only firmware that the kernel starts on; without it, any. */
+  readonly firmware?: 'bios' | 'uefi';
+}
+
+/** The Xen hypervisor with its first guest (dom0): `kernel`, `args` and at most one archive, which Xen hands on. */
+export interface XenEntry extends EntryBase {
+  readonly kind: 'xen';
+  readonly hypervisor: string;
+  readonly hypervisorArgs: string; // as `args`
+  readonly initrds: readonly string[]; // at most one
+}
+
+/**
+ * What to boot, once, for every loader: iPXE, PXELINUX, GRUB and the ISO's menus are all rendered from it.
+ */
+export type BootEntry = LinuxEntry | XenEntry;
 
 /** The answer file of a generation: a Liquid template with strict variables, rendered for each node that asks. */
 export interface AnswerTemplate {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { findGeneration } from '../../osimage/find.js';
 import { artifactMap, manifestOf, shortId } from '../../osimage/manifest.js';
-import type { GenerationManifest } from '../../osimage/types.js';
+import type { BootEntry, GenerationManifest } from '../../osimage/types.js';
 import type { GenerationRecord } from '../../store/records.js';
 import type { Context } from '../context.js';
 import { foldWords, formatBytes, formatTime, textTable } from '../table.js';
@@ -154,10 +154,7 @@ function describe(
     }`,
     `epoch        ${inputs.epoch ?? 'none'}`,
     `answer file  ${manifest.answer?.name ?? 'none'}`,
-    ...manifest.boot.map(
-      (entry) =>
-        `boot         ${entry.label}: ${[entry.kernel, ...entry.initrds].join(' + ')}${entry.args === '' ? '' : `\n${INDENT}${foldWords(entry.args, INDENT.length)}`}`,
-    ),
+    ...manifest.boot.flatMap(bootLines),
     ...inputs.edits.map(
       (edit) => `change       ${edit.op} ${edit.op === 'edit' ? edit.command : edit.path} (${edit.archive})`,
     ),
@@ -175,4 +172,15 @@ function describe(
     `install tree: ${manifest.tree.length} files, ${formatBytes(manifest.tree.reduce((sum, file) => sum + file.size, 0))}`,
   ];
   return lines.join('\n');
+}
+
+/** A boot entry's files, and below them its arguments: where there is a hypervisor, its own and then the kernel's. */
+function bootLines(entry: BootEntry): string[] {
+  const isXen = entry.kind === 'xen';
+  const files = [...(isXen ? [entry.hypervisor] : []), entry.kernel, ...entry.initrds];
+  const lines = [...(isXen ? [entry.hypervisorArgs] : []), entry.args].filter((line) => line !== '');
+  return [
+    `boot         ${entry.label}: ${files.join(' + ')}`,
+    ...lines.map((line) => `${INDENT}${foldWords(line, INDENT.length)}`),
+  ];
 }

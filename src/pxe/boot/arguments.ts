@@ -1,14 +1,23 @@
 import { BootError } from './errors.js';
 
-/** Longest kernel command line Linux takes on x86 (COMMAND_LINE_SIZE less its NUL), in bytes. */
-const MAX_COMMAND_LINE = 2047;
+/** How long a line may be, in bytes, and whose limit that is. */
+export interface LineLimit {
+  readonly bytes: number;
+  readonly taker: string;
+}
+
+/** Linux on x86: COMMAND_LINE_SIZE less its NUL. */
+export const LINUX_LINE: LineLimit = { bytes: 2047, taker: 'Linux' };
+
+/** Xen: its own line (cmdline_t) and the one it hands its first guest (MAX_GUEST_CMDLINE), less their NUL. */
+export const XEN_LINE: LineLimit = { bytes: 1023, taker: 'Xen' };
 
 /**
  * The words of a kernel line, split where the kernel splits (lib/cmdline.c: next_arg): white space outside of double
  * quotes. Quotes stay in the words. Throws BootError BAD_ARGUMENTS for an open quote, control or non-ASCII characters,
- * and lines longer than the kernel takes.
+ * and lines longer than `limit`.
  */
-export function splitArguments(text: string): string[] {
+export function splitArguments(text: string, limit: LineLimit = LINUX_LINE): string[] {
   const words = text.trim().match(/(?:"[^"]*"|[^\s"])+|"/g) ?? [];
   const line = words.join(' ');
   if (words.some((word) => (word.split('"').length - 1) % 2 !== 0)) {
@@ -23,10 +32,10 @@ export function splitArguments(text: string): string[] {
       `boot arguments hold other than printable ASCII: ${excerpt(line)}; encode it`,
     );
   }
-  if (line.length > MAX_COMMAND_LINE) {
+  if (line.length > limit.bytes) {
     throw new BootError(
       'BAD_ARGUMENTS',
-      `boot arguments are ${line.length} bytes long and Linux takes ${MAX_COMMAND_LINE}; move settings into the answer file`,
+      `boot arguments are ${line.length} bytes long and ${limit.taker} takes ${limit.bytes}; move settings into the answer file`,
     );
   }
   return words;
@@ -49,6 +58,15 @@ export function ipxeArguments(words: readonly string[]): string {
 export function syslinuxArguments(words: readonly string[]): string {
   if (words[0] === '-') throw unsayable('PXELINUX', '-', words.join(' '));
   return words.join(' ');
+}
+
+/** The words of mboot.c32's line: modules, each a file with its arguments, that `---` keeps apart. */
+export function mbootArguments(modules: readonly (readonly [file: string, ...words: string[]])[]): string {
+  for (const [, ...words] of modules) {
+    const culprit = words.find((word) => /^-{3,}$/.test(word));
+    if (culprit !== undefined) throw unsayable('mboot.c32', culprit, words.join(' '));
+  }
+  return modules.map((words) => words.join(' ')).join(' --- ');
 }
 
 /**

@@ -1,11 +1,13 @@
 import { messageOf, RackbootError } from '../../errors.js';
 import { nodeVariables, type BootVariables } from '../../template/variables.js';
 import { signRun, type Run } from '../../node/run-token.js';
+import { xcatVariables } from '../../node/xcat/kernel-line.js';
 import { shortId } from '../../osimage/manifest.js';
+import { takesXcatReports } from '../../site/config.js';
 import type { AssignmentRecord, EventRecord, NodeRecord } from '../../store/records.js';
 import { BootError } from './errors.js';
 import type { ServedGeneration } from './generations.js';
-import { planLinux, type BootPlan, type LinuxBoot } from './plan.js';
+import { planEntry, type BootPlan, type PlanFacts, type SystemBoot } from './plan.js';
 import type { BootService } from './service.js';
 
 /** Who asks for a node's boot script, and in which loader's language. */
@@ -93,7 +95,7 @@ async function planInstall(
   request: BootRequest,
   assignment: AssignmentRecord,
   generation: ServedGeneration,
-): Promise<LinuxBoot> {
+): Promise<SystemBoot> {
   const { node, client, render } = request;
   const { boot, answer } = generation.manifest;
   const entry = assignment.entry === null ? boot[0] : boot.find(({ label }) => label === assignment.entry);
@@ -111,9 +113,15 @@ async function planInstall(
     generation: generation.id,
     expiresAt,
   });
-  const variables = bootVariables(service, node, generation, entry.label);
+  const variables = bootVariables(service, node, generation, entry.label, assignment.destiny);
+  const facts: PlanFacts = {
+    isFirstOfSeveral: await service.generations.losesArchives(generation.manifest, entry),
+  };
   if (!isFromNode(node, client)) {
-    return planLinux(entry, variables, `no answer file token: ${whyNotFrom(node, client)}`);
+    return planEntry(entry, variables, {
+      ...facts,
+      note: `no answer file token: ${whyNotFrom(node, client)}`,
+    });
   }
   const run = signRun(service.runKey, {
     node: node.name,
@@ -121,13 +129,13 @@ async function planInstall(
     generation: generation.id,
   });
   const report = `${variables.report}?run=${run}`;
-  if (answer === undefined) return planLinux(entry, { ...variables, report });
-  const planWith = (token: string): LinuxBoot =>
-    planLinux(entry, {
-      ...variables,
-      report,
-      answerfile: `${variables.answerfile}?token=${token}.${run}`,
-    });
+  if (answer === undefined) return planEntry(entry, { ...variables, report }, facts);
+  const planWith = (token: string): SystemBoot =>
+    planEntry(
+      entry,
+      { ...variables, report, answerfile: `${variables.answerfile}?token=${token}.${run}` },
+      facts,
+    );
   // Rendered once with a token of nobody's: a boot that cannot be described must not use up the token before.
   render(planWith('0'.repeat(TOKEN_LENGTH)));
   const token = await service.store.tokens.issue({
@@ -148,8 +156,10 @@ export function bootVariables(
   node: NodeRecord,
   generation: Pick<ServedGeneration, 'osimage' | 'id' | 'manifest'>,
   entry: string,
+  destiny?: string,
 ): BootVariables {
   const url = service.serverUrl();
+  const { settings } = generation.manifest.inputs;
   const image = `${url}/images/${generation.osimage}@${generation.id}`;
   return {
     node: nodeVariables(node),
@@ -158,7 +168,8 @@ export function bootVariables(
     osimage: generation.osimage,
     generation: generation.id,
     entry,
-    settings: generation.manifest.inputs.settings,
+    settings,
+    xcat: xcatVariables({ node, settings, serverUrl: url, reports: takesXcatReports(service.config), destiny }),
     files: `${image}/files`,
     tree: `${image}/tree`,
     answerfile: `${url}/nodes/${node.name}/answerfile`,

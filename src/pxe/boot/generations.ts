@@ -1,9 +1,10 @@
 import { manifestOf } from '../../osimage/manifest.js';
-import type { Artifact, GenerationManifest } from '../../osimage/types.js';
+import type { Artifact, BootEntry, GenerationManifest } from '../../osimage/types.js';
 import type { Digest } from '../../store/digest.js';
 import { decodeMap, readBlob, readRange, type ExtentMap } from '../../store/extents.js';
 import type { GenerationRecord, Store, Timestamp } from '../../store/records.js';
 import { LeastRecent } from './least-recent.js';
+import { losesArchives } from './mboot.js';
 
 /** A generation as the servers use it. */
 export interface ServedGeneration {
@@ -28,6 +29,7 @@ export class Generations {
     64,
   );
   readonly #maps = new LeastRecent<ExtentMap>(512);
+  readonly #losing = new LeastRecent<boolean>(64);
 
   constructor(store: Pick<Store, 'osimages' | 'blobs'>, now: () => Timestamp) {
     this.#store = store;
@@ -76,6 +78,16 @@ export class Generations {
   /** The text of a small blob. */
   async text(blob: Digest): Promise<string> {
     return (await readBlob(this.#store.blobs, blob)).toString('utf8');
+  }
+
+  /** Whether `entry` is one that mboot.c32 would lose archives of: losesArchives. */
+  async losesArchives(manifest: GenerationManifest, entry: BootEntry): Promise<boolean> {
+    const [path] = entry.initrds;
+    if (entry.kind !== 'xen' || path === undefined) return false;
+    const key = manifest.archives[path] ?? '';
+    const loses = this.#losing.get(key) ?? (await losesArchives(this.#store.blobs, manifest, path));
+    this.#losing.set(key, loses);
+    return loses;
   }
 
   async #map(digest: Digest): Promise<ExtentMap> {

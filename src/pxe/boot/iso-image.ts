@@ -7,8 +7,11 @@ import type { SiteConfig } from '../../site/config.js';
 import type { ExtentMap } from '../../store/extents.js';
 import type { GenerationRecord, NodeRecord, Store, Timestamp } from '../../store/records.js';
 import { signRun } from '../../node/run-token.js';
+import { xcatVariables } from '../../node/xcat/kernel-line.js';
+import { takesXcatReports } from '../../site/config.js';
 import { BootError } from './errors.js';
 import { renderIsoConfigs } from './iso.js';
+import { losesArchives } from './mboot.js';
 
 export interface IsoImageOptions {
   readonly node?: NodeRecord; // whose ISO it is: it reports for this node and fetches its answer file
@@ -43,7 +46,7 @@ export async function isoImage(
   const variables = await isoVariables(tools, record, options);
   return layOut(tools.store, record, {
     netinstall: options.netinstall,
-    menus: renderMenus(record, variables, options.node?.name),
+    menus: await renderMenus(tools.store, record, variables, options.node?.name),
     ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
     ...(options.node === undefined ? {} : { node: options.node.name }),
   });
@@ -59,7 +62,8 @@ export async function claimedIsoImage(
   claims: IsoClaims,
 ): Promise<ExtentMap> {
   const { volumeId, netinstall, own } = claims;
-  const menus = own?.menus ?? renderMenus(record, sharedVariables(tools, record), undefined);
+  const menus =
+    own?.menus ?? (await renderMenus(tools.store, record, sharedVariables(tools, record), undefined));
   return layOut(tools.store, record, {
     netinstall,
     volumeId,
@@ -68,16 +72,25 @@ export async function claimedIsoImage(
   });
 }
 
-function renderMenus(
+async function renderMenus(
+  store: Store,
   record: GenerationRecord,
   variables: EntryVariables,
   node: string | undefined,
-): IsoMenus {
-  return renderIsoConfigs(manifestOf(record).boot, variables, {
+): Promise<IsoMenus> {
+  const manifest = manifestOf(record);
+  const losing: string[] = [];
+  for (const entry of manifest.boot) {
+    const [path] = entry.initrds;
+    if (entry.kind === 'xen' && path !== undefined && (await losesArchives(store.blobs, manifest, path)))
+      losing.push(entry.label);
+  }
+  return renderIsoConfigs(manifest.boot, variables, {
     title: `rackboot: ${record.osimage} generation ${record.number} (${shortId(record.id)})${node === undefined ? '' : ` for ${node}`}`,
     base: ISO_FILES,
     timeoutSeconds: MENU_TIMEOUT,
     serial: true,
+    losing,
   });
 }
 
@@ -150,6 +163,13 @@ async function isoVariables(
   return {
     ...shared,
     node: nodeVariables(node),
+    xcat: xcatVariables({
+      node,
+      settings: shared.settings,
+      serverUrl: url,
+      reports: takesXcatReports(config),
+      destiny: assignment.destiny,
+    }),
     report: `${url}/nodes/${node.name}/report?run=${run}`,
     ...(token === undefined
       ? {}

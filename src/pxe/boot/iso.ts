@@ -2,7 +2,8 @@ import type { BootEntry } from '../../osimage/types.js';
 import type { EntryVariables } from '../../template/variables.js';
 import { grubArguments, grubQuote, plainLine, plainPath, syslinuxArguments } from './arguments.js';
 import { fillLoaderTemplate } from './loader-templates.js';
-import { planLinux } from './plan.js';
+import { mbootModules } from './mboot.js';
+import { planEntry, type SystemBoot } from './plan.js';
 
 /** How the menus of an ISO behave. */
 export interface IsoMenuOptions {
@@ -10,6 +11,7 @@ export interface IsoMenuOptions {
   readonly base?: string; // directory of the boot files on the ISO, without a final slash; default the root
   readonly timeoutSeconds: number; // 0: the first entry boots at once
   readonly serial: boolean; // menu on the first serial port, too
+  readonly losing?: readonly string[]; // labels of entries that mboot.c32 would lose archives of
 }
 
 /**
@@ -24,7 +26,11 @@ export function renderIsoConfigs(
   const base = options.base ?? '';
   const plans = entries.map((entry) => ({
     entry,
-    plan: planLinux(entry, { ...variables, entry: entry.label }),
+    plan: planEntry(
+      entry,
+      { ...variables, entry: entry.label },
+      { isFirstOfSeveral: options.losing?.includes(entry.label) === true },
+    ),
   }));
   const shared = {
     title: plainLine(options.title),
@@ -38,9 +44,7 @@ export function renderIsoConfigs(
     entries: plans.map(({ entry, plan }) => ({
       label: entry.label,
       title: plainLine(entry.title),
-      kernel: plainPath(`${base}/${plan.kernel}`, 'ISOLINUX'),
-      initrds: plan.initrds.map((path) => plainPath(`${base}/${path}`, 'ISOLINUX')).join(','),
-      args: syslinuxArguments(plan.args),
+      ...isolinuxLines(plan, (path) => plainPath(`${base}/${path}`, 'ISOLINUX')),
     })),
   });
   const grub = fillLoaderTemplate('iso/grub.cfg.liquid', {
@@ -49,10 +53,37 @@ export function renderIsoConfigs(
     entries: plans.map(({ entry, plan }) => ({
       label: entry.label,
       title: grubQuote(plainLine(entry.title)),
-      kernel: grubQuote(`${base}/${plan.kernel}`),
-      initrds: plan.initrds.map((path) => grubQuote(`${base}/${path}`)).join(' '),
-      args: grubArguments(plan.args),
+      commands: grubCommands(plan, (path) => grubQuote(`${base}/${path}`)),
     })),
   });
   return { isolinux, grub };
+}
+
+/** What stands behind KERNEL, INITRD and APPEND; empty: no such line. */
+function isolinuxLines(
+  plan: SystemBoot,
+  path: (name: string) => string,
+): { readonly kernel: string; readonly initrds: string; readonly args: string } {
+  return plan.kind === 'linux'
+    ? {
+        kernel: path(plan.kernel),
+        initrds: plan.initrds.map(path).join(','),
+        args: syslinuxArguments(plan.args),
+      }
+    : { kernel: 'mboot.c32', initrds: '', args: mbootModules(plan, path) };
+}
+
+function grubCommands(plan: SystemBoot, path: (name: string) => string): string[] {
+  const line = (...words: readonly string[]): string => words.filter((word) => word !== '').join(' ');
+  if (plan.kind === 'linux') {
+    return [
+      line('linux', path(plan.kernel), grubArguments(plan.args)),
+      ...(plan.initrds.length === 0 ? [] : [line('initrd', ...plan.initrds.map(path))]),
+    ];
+  }
+  return [
+    line('multiboot2', path(plan.hypervisor), grubArguments(plan.hypervisorArgs)),
+    line('module2 --nounzip', path(plan.kernel), grubArguments(plan.args)),
+    ...(plan.initrd === undefined ? [] : [line('module2 --nounzip', path(plan.initrd))]),
+  ];
 }

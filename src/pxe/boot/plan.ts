@@ -2,44 +2,96 @@ import { shortId } from '../../osimage/manifest.js';
 import type { BootEntry } from '../../osimage/types.js';
 import type { EntryVariables } from '../../template/variables.js';
 import { renderTemplate } from '../../template/render.js';
-import { splitArguments } from './arguments.js';
+import { LINUX_LINE, splitArguments, XEN_LINE } from './arguments.js';
+import { BootError } from './errors.js';
 
 /** What one machine is to do now, before it is said in a loader's language. */
 export type BootPlan =
-  | LinuxBoot
+  | SystemBoot
   /** Go on to the next boot device. */
   | { readonly kind: 'local'; readonly node: string; readonly reason: string }
   /** Nobody knows this machine. It boots from its disk too, and shows why. */
   | { readonly kind: 'unknown'; readonly reason: string };
 
-/** A Linux kernel with its archives, all of one generation. */
-export interface LinuxBoot {
-  readonly kind: 'linux';
+/** A system to load: all its files are of one generation. */
+export type SystemBoot = LinuxBoot | XenBoot;
+
+interface SystemBase {
   readonly node: string;
   readonly title: string;
   readonly what: string; // `d12@1a2b3c4d5e6f install`
   readonly serverUrl: string; // http://10.77.0.1:8080, no final slash
-  readonly base: string; // /images/d12@…/files, no final slash
-  readonly kernel: string; // path below `base`
-  readonly initrds: readonly string[];
+  readonly base: string; // path of the generation: /images/d12@…, no final slash
+  readonly kernel: string; // path below files/ of `base`
   readonly args: readonly string[]; // words of the kernel line
   readonly note?: string; // a comment: why there is no token
 }
 
-/** What `entry` comes to for the node of `variables`. Throws TemplateError BAD_TEMPLATE and BootError BAD_ARGUMENTS. */
-export function planLinux(entry: BootEntry, variables: EntryVariables, note?: string): LinuxBoot {
-  const { osimage, generation, server } = variables;
+/** A Linux kernel with its archives. */
+export interface LinuxBoot extends SystemBase {
+  readonly kind: 'linux';
+  readonly initrds: readonly string[];
+}
+
+/** The Xen hypervisor, the kernel of its first guest, and the one archive it hands on. */
+export interface XenBoot extends SystemBase {
+  readonly kind: 'xen';
+  readonly hypervisor: string;
+  readonly hypervisorArgs: readonly string[]; // words of its line
+  readonly initrd?: string;
+  readonly isFirstOfSeveral: boolean; // the initrd's first archive, for a loader that unpacks: mboot.ts
+}
+
+/** The node's attributes that are words of its kernel line and of its hypervisor's, after all others. */
+export const BOOTARGS_ATTRIBUTE = 'bootargs';
+export const XENARGS_ATTRIBUTE = 'xenargs';
+
+/** What a plan says besides its entry. */
+export interface PlanFacts {
+  readonly note?: string; // a comment
+  readonly isFirstOfSeveral?: boolean; // see XenBoot
+}
+
+/**
+ * What `entry` comes to for the node of `variables`. Throws TemplateError BAD_TEMPLATE, BootError BAD_ARGUMENTS, and
+ * BAD_ENTRY for what no loader could do.
+ */
+export function planEntry(
+  entry: BootEntry,
+  variables: EntryVariables,
+  { note, isFirstOfSeveral = false }: PlanFacts = {},
+): SystemBoot {
+  const { osimage, generation, server, node } = variables;
   const what = `${osimage}@${shortId(generation)} ${entry.label}`;
-  return {
-    kind: 'linux',
-    node: variables.node?.name ?? '',
+  const words = (text: string, name: string, attribute: string): string[] =>
+    splitArguments(
+      [renderTemplate(text, `${name} of ${what}`, variables), node?.attributes[attribute] ?? ''].join(' '),
+      entry.kind === 'xen' ? XEN_LINE : LINUX_LINE,
+    );
+  const base: SystemBase = {
+    node: node?.name ?? '',
     title: entry.title,
     what,
     serverUrl: server.url,
-    base: `/images/${osimage}@${generation}/files`,
+    base: `/images/${osimage}@${generation}`,
     kernel: entry.kernel,
-    initrds: entry.initrds,
-    args: splitArguments(renderTemplate(entry.args, `boot arguments of ${what}`, variables)),
+    args: words(entry.args, 'boot arguments', BOOTARGS_ATTRIBUTE),
     ...(note === undefined ? {} : { note }),
+  };
+  if (entry.kind === 'linux') return { kind: 'linux', ...base, initrds: entry.initrds };
+  const [initrd, ...more] = entry.initrds;
+  if (more.length > 0) {
+    throw new BootError(
+      'BAD_ENTRY',
+      `${what} has ${entry.initrds.length} archives, and Xen hands one on; make one archive of them`,
+    );
+  }
+  return {
+    kind: 'xen',
+    ...base,
+    hypervisor: entry.hypervisor,
+    hypervisorArgs: words(entry.hypervisorArgs, 'hypervisor arguments', XENARGS_ATTRIBUTE),
+    ...(initrd === undefined ? {} : { initrd }),
+    isFirstOfSeveral,
   };
 }

@@ -7,34 +7,62 @@ import {
   plainPath,
   syslinuxArguments,
 } from './arguments.js';
-import { BootError } from './errors.js';
+import { CORE_FILES } from './grub-core.js';
+import { grubFile, type GrubTransport } from './grub-paths.js';
 import { fillLoaderTemplate } from './loader-templates.js';
-import type { BootPlan, LinuxBoot } from './plan.js';
+import { mbootModules } from './mboot.js';
+import type { BootPlan, LinuxBoot, SystemBoot, XenBoot } from './plan.js';
 
-/** How often a script tries before it says so and begins anew. */
-const ATTEMPTS = 5;
+/** How often a script tries before it says so and asks the server anew. */
+const ATTEMPTS = 4;
 
 /** The plan as an iPXE script; `self` is the URL the script came from, to ask again at. Throws BootError. */
 export function renderIpxe(plan: BootPlan, self: string): string {
-  if (plan.kind !== 'linux')
+  if (!isSystem(plan))
     return fillLoaderTemplate('ipxe/local.liquid', { comment: plainLine(commentOf(plan)) });
+  const node = plan.node;
+  const shared = {
+    ...headOf(plan),
+    node,
+    what: plainLine(plan.what),
+    pause: 3 + spreadOf(node, 5),
+    retry: fillLoaderTemplate('ipxe/retry.liquid', {
+      node,
+      self,
+      attempts: ATTEMPTS,
+      longPause: 30 + spreadOf(node, 30),
+    }),
+  };
+  return plan.kind === 'linux' ? ipxeLinux(plan, shared) : ipxeXen(plan, shared);
+}
+
+function ipxeLinux(plan: LinuxBoot, shared: object): string {
   const names = plan.initrds.map((_, at) => `initrd${at}`);
   // On UEFI the kernel loads what `initrd=` names, in order; on BIOS it passes the words by.
   const args = ipxeArguments([...names.map((name) => `initrd=${name}`), ...plan.args]);
-  const url = (path: string): string => plan.serverUrl + encodePath(`${plan.base}/${path}`);
   return fillLoaderTemplate('ipxe/linux.liquid', {
-    comment: plainLine(commentOf(plan)),
-    note: plan.note === undefined ? '' : plainLine(plan.note),
-    node: plan.node,
-    what: plainLine(plan.what),
-    kernel: url(plan.kernel),
-    initrds: plan.initrds.map((path, at) => ({ name: names[at], url: url(path) })),
+    ...shared,
+    kernel: urlOf(plan, plan.kernel),
+    initrds: plan.initrds.map((path, at) => ({ name: names[at], url: urlOf(plan, path) })),
     args,
-    self,
-    attempts: ATTEMPTS,
-    pause: 3 + spreadOf(plan.node, 5),
-    longPause: 30 + spreadOf(plan.node, 30),
   });
+}
+
+/** Multiboot on BIOS, where the hypervisor must not be compressed; on UEFI our GRUB goes on. */
+function ipxeXen(plan: XenBoot, shared: object): string {
+  return fillLoaderTemplate('ipxe/xen.liquid', {
+    ...shared,
+    hypervisor: plan.serverUrl + encodePath(`${plan.base}/hypervisor/${plan.hypervisor}`),
+    hypervisorArgs: ipxeArguments(plan.hypervisorArgs),
+    kernel: urlOf(plan, plan.kernel),
+    args: ipxeArguments(plan.args),
+    initrd: plan.initrd === undefined ? '' : urlOf(plan, plan.initrd),
+    grub: `${plan.serverUrl}/loaders/${CORE_FILES['x86_64-efi']}`,
+  });
+}
+
+function urlOf(plan: SystemBoot, path: string): string {
+  return plan.serverUrl + encodePath(`${plan.base}/files/${path}`);
 }
 
 /** The script for any iPXE client: it asks `url` again with what the machine can be known by. */
@@ -44,53 +72,66 @@ export function renderIpxeEntry(url: string): string {
 
 /** The plan as a PXELINUX configuration; its files come over TFTP. Throws BootError. */
 export function renderPxelinux(plan: BootPlan): string {
-  const comment = plainLine(commentOf(plan));
-  if (plan.kind !== 'linux') return fillLoaderTemplate('pxelinux/local.liquid', { comment });
-  const path = (name: string): string => plainPath(`${plan.base}/${name}`, 'PXELINUX');
-  return fillLoaderTemplate('pxelinux/linux.liquid', {
-    comment,
-    note: plan.note === undefined ? '' : plainLine(plan.note),
-    kernel: path(plan.kernel),
-    initrds: plan.initrds.map(path).join(','),
-    args: syslinuxArguments(plan.args),
-  });
+  if (!isSystem(plan))
+    return fillLoaderTemplate('pxelinux/local.liquid', { comment: plainLine(commentOf(plan)) });
+  const path = (name: string): string => plainPath(`${plan.base}/files/${name}`, 'PXELINUX');
+  if (plan.kind === 'linux') {
+    return fillLoaderTemplate('pxelinux/linux.liquid', {
+      ...headOf(plan),
+      kernel: path(plan.kernel),
+      initrds: plan.initrds.map(path).join(','),
+      args: syslinuxArguments(plan.args),
+    });
+  }
+  return fillLoaderTemplate('pxelinux/xen.liquid', { ...headOf(plan), modules: mbootModules(plan, path) });
 }
 
 /** The plan as a GRUB configuration, its files fetched by the same `transport` as the configuration. Throws BootError. */
-export function renderGrub(plan: BootPlan, transport: 'http' | 'tftp'): string {
-  const comment = plainLine(commentOf(plan));
-  if (plan.kind !== 'linux') return fillLoaderTemplate('grub/local.liquid', { comment });
-  const path = grubPaths(plan, transport);
-  return fillLoaderTemplate('grub/linux.liquid', {
-    comment,
-    note: plan.note === undefined ? '' : plainLine(plan.note),
+export function renderGrub(plan: BootPlan, transport: GrubTransport): string {
+  if (!isSystem(plan))
+    return fillLoaderTemplate('grub/local.liquid', { comment: plainLine(commentOf(plan)) });
+  const path = (name: string): string => grubFile(plan.serverUrl, transport, `${plan.base}/files/${name}`);
+  const longPause = 30 + spreadOf(plan.node, 30);
+  const shared = {
+    ...headOf(plan),
     message: grubQuote(plainLine(`rackboot: ${plan.node}: ${plan.what}`)),
     kernel: path(plan.kernel),
-    initrds: plan.initrds.map(path).join(' '),
     args: grubArguments(plan.args),
-    attempts: Array.from({ length: ATTEMPTS }, (_, at) => at + 1).join(' '),
-    pause: 5 + spreadOf(plan.node, 20),
-    longPause: 30 + spreadOf(plan.node, 30),
+    pauses: Array.from({ length: ATTEMPTS }, (_, at) => (3 + spreadOf(plan.node, 5)) * 2 ** at).join(' '),
+    retry: fillLoaderTemplate('grub/retry.liquid', { longPause }),
+  };
+  if (plan.kind === 'linux') {
+    return fillLoaderTemplate('grub/linux.liquid', { ...shared, initrds: plan.initrds.map(path).join(' ') });
+  }
+  return fillLoaderTemplate('grub/xen.liquid', {
+    ...shared,
+    hypervisor: path(plan.hypervisor),
+    hypervisorArgs: grubArguments(plan.hypervisorArgs),
+    initrd: plan.initrd === undefined ? '' : path(plan.initrd),
   });
 }
 
-function grubPaths(plan: LinuxBoot, transport: 'http' | 'tftp'): (path: string) => string {
-  const url = new URL(plan.serverUrl);
-  if (transport === 'tftp') {
-    return (path) => grubQuote(`(tftp,${url.hostname})${plainPath(`${plan.base}/${path}`, 'GRUB')}`);
-  }
-  if (url.protocol !== 'http:') {
-    throw new BootError(
-      'BAD_URL',
-      `GRUB cannot speak ${url.protocol.slice(0, -1)}; set http.url to an http:// URL`,
-    );
-  }
-  const prefix = url.pathname.replace(/\/$/, '');
-  return (path) => grubQuote(`(http,${url.host})${prefix}${encodePath(`${plan.base}/${path}`)}`);
+/** A GRUB configuration that asks for the one of `node` until it is there, however often. Throws BootError. */
+export function renderGrubAsking(node: string, serverUrl: string, transport: GrubTransport): string {
+  return fillLoaderTemplate('grub/ask.liquid', {
+    comment: `${node}: asks what it is to do`,
+    script: grubFile(serverUrl, transport, `/nodes/${node}/grub.cfg`),
+    pause: 5 + spreadOf(node, 20),
+  });
 }
 
-function commentOf(plan: BootPlan): string {
-  if (plan.kind === 'linux') return `${plan.node}: ${plan.what}`;
+function isSystem(plan: BootPlan): plan is SystemBoot {
+  return plan.kind === 'linux' || plan.kind === 'xen';
+}
+
+function headOf(plan: SystemBoot): { readonly comment: string; readonly note: string } {
+  return {
+    comment: plainLine(`${plan.node}: ${plan.what}`),
+    note: plan.note === undefined ? '' : plainLine(plan.note),
+  };
+}
+
+function commentOf(plan: Exclude<BootPlan, SystemBoot>): string {
   return plan.kind === 'local' ? `${plan.node}: boots from local disk: ${plan.reason}` : plan.reason;
 }
 

@@ -3,6 +3,7 @@ import type { SiteConfig } from '../../site/config.js';
 import type { Store, Timestamp } from '../../store/records.js';
 import { GenerationHolds } from './generation-holds.js';
 import { Generations } from './generations.js';
+import { Loaders } from './loaders.js';
 import { ProgressBus } from './progress.js';
 import { Transfers } from './transfers.js';
 
@@ -14,6 +15,7 @@ export interface BootService {
   readonly log: Logger;
   readonly generations: Generations;
   readonly holds: GenerationHolds;
+  readonly loaders: Loaders;
   readonly transfers: Transfers;
   readonly progress: ProgressBus;
   readonly now: () => Timestamp;
@@ -45,6 +47,7 @@ export function createBootService(options: BootServiceOptions): BootService {
     progress,
     generations: new Generations(store, now),
     holds: new GenerationHolds(store.leases, options.holder, now),
+    loaders: new Loaders(config, serverUrl, log),
     transfers: new Transfers({ events: store.events, progress, log, now }),
   };
 }

@@ -3,9 +3,9 @@ import { openDiskFile } from '../tftp/disk-file.js';
 import type { TftpClient, TftpFile, TftpFiles } from '../tftp/files.js';
 import { stageOf } from './artifact-stage.js';
 import { bootScript } from './decide-boot.js';
-import { loaderFile } from './loader-files.js';
+import { loaderSource } from './loader-files.js';
 import { findMachine } from './machines.js';
-import { renderGrub, renderPxelinux } from './render.js';
+import { renderGrub, renderGrubAsking, renderPxelinux } from './render.js';
 import type { BootService } from './service.js';
 
 /**
@@ -15,8 +15,10 @@ import type { BootService } from './service.js';
 export function bootTftpFiles(service: BootService): TftpFiles {
   return {
     async open(path, client) {
-      const loader = loaderFile(path.replace(/^loaders\//, ''), service.config);
-      if (loader !== undefined) return openDiskFile(loader);
+      const name = loaderName(path);
+      const loader = loaderSource(name, service.config);
+      if (loader?.kind === 'file') return openDiskFile(loader.path);
+      if (loader !== undefined) return fileOf((await service.loaders.open(name))?.bytes);
       const [, image, file] = /^images\/([^/]+)\/files\/(.+)$/.exec(path) ?? [];
       if (image !== undefined && file !== undefined) return openArtifact(service, image, file);
       return openConfig(service, path, client);
@@ -29,7 +31,7 @@ export async function tftpStage(
   service: BootService,
   path: string,
 ): Promise<{ stage: string; generation: string | null } | undefined> {
-  if (loaderFile(path.replace(/^loaders\//, ''), service.config) !== undefined)
+  if (loaderSource(loaderName(path), service.config) !== undefined)
     return { stage: 'loader', generation: null };
   const [, image = '', file] = /^images\/([^/]+)\/files\/(.+)$/.exec(path) ?? [];
   if (file === undefined) return undefined;
@@ -64,19 +66,40 @@ async function openConfig(
 ): Promise<TftpFile | undefined> {
   const config = await configNode(service, path, client);
   if (config === undefined) return undefined;
+  const { node, loader } = config;
+  if (loader === 'grub-asking')
+    return fileOf(Buffer.from(renderGrubAsking(node.name, service.serverUrl(), 'tftp')));
   const script = await bootScript(service, {
-    node: config.node,
+    node,
     client: client.address,
-    render: (plan) => (config.loader === 'grub' ? renderGrub(plan, 'tftp') : renderPxelinux(plan)),
+    render: (plan) => (loader === 'grub' ? renderGrub(plan, 'tftp') : renderPxelinux(plan)),
   });
-  const text = Buffer.from(script);
+  return fileOf(Buffer.from(script));
+}
+
+/** The name of the loader that `path` is of, if it is one: beside each other at the root, or below loaders/. */
+function loaderName(path: string): string {
+  return path.replace(/^loaders\//, '');
+}
+
+/** Bytes in memory as a file. */
+function fileOf(bytes: Buffer | undefined): TftpFile | undefined {
+  if (bytes === undefined) return undefined;
   return {
-    size: text.length,
+    size: bytes.length,
     async *read(start, end) {
-      yield text.subarray(start, end);
+      yield bytes.subarray(start, end);
     },
     close: async () => undefined,
   };
+}
+
+/** What asks: PXELINUX; GRUB by a path of its own, which is told to ask on; GRUB that has been told. */
+type ConfigLoader = 'pxelinux' | 'grub-asking' | 'grub';
+
+interface NodeConfig {
+  readonly loader: ConfigLoader;
+  readonly node: NodeRecord;
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -90,7 +113,7 @@ async function configNode(
   service: BootService,
   path: string,
   client: TftpClient,
-): Promise<{ readonly loader: 'grub' | 'pxelinux'; readonly node: NodeRecord } | undefined> {
+): Promise<NodeConfig | undefined> {
   const { nodes } = service.store;
   const [, name = '', file] = /^nodes\/([^/]+)\/(grub|pxelinux)\.cfg$/.exec(path) ?? [];
   if (file === 'grub' || file === 'pxelinux') return withLoader(file, await nodes.get(name));
@@ -106,16 +129,13 @@ async function configNode(
   const [, grub] = /(?:^|\/)grub\.cfg(?:-([^/]+))?$/.exec(path) ?? [path];
   if (!/(?:^|\/)grub\.cfg/.test(path)) return undefined;
   const node = grub === undefined ? await nodes.byIp(client.address) : await byHardwareName(service, grub);
-  return withLoader('grub', node);
+  return withLoader('grub-asking', node);
 }
 
 async function byHardwareName(service: BootService, text: string): Promise<NodeRecord | undefined> {
   return findMachine(service.store.nodes, { macs: [text.replace(/^01-/, '')], uuid: null, serial: null });
 }
 
-function withLoader(
-  loader: 'grub' | 'pxelinux',
-  node: NodeRecord | undefined,
-): { readonly loader: 'grub' | 'pxelinux'; readonly node: NodeRecord } | undefined {
+function withLoader(loader: ConfigLoader, node: NodeRecord | undefined): NodeConfig | undefined {
   return node === undefined ? undefined : { loader, node };
 }

@@ -1,6 +1,7 @@
 import type { BootService } from '../boot/service.js';
 import { answerRoutes } from './answer-routes.js';
 import { bootScriptRoutes } from './boot-script-routes.js';
+import { hypervisorRoutes } from './hypervisor-routes.js';
 import { imageRoutes } from './image-routes.js';
 import { isoRoutes } from './iso-routes.js';
 import { loaderRoutes } from './loader-routes.js';
@@ -15,6 +16,7 @@ export function bootRoutes(service: BootService): Route[] {
     ...answerRoutes(service),
     ...reportRoutes(service),
     ...imageRoutes(service),
+    ...hypervisorRoutes(service),
     ...isoRoutes(service),
     ...nodeIsoRoutes(service),
     ...loaderRoutes(service),

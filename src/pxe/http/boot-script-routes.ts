@@ -1,6 +1,6 @@
 import type { NodeRecord } from '../../store/records.js';
 import { bootScript, isFromNode } from '../boot/decide-boot.js';
-import { describeMachine, findMachine } from '../boot/machines.js';
+import { describeMachine, findMachine, type MachineIds } from '../boot/machines.js';
 import type { BootPlan } from '../boot/plan.js';
 import { renderGrub, renderIpxe, renderIpxeEntry, renderPxelinux } from '../boot/render.js';
 import type { BootService } from '../boot/service.js';
@@ -47,8 +47,29 @@ export function bootScriptRoutes(service: BootService): Route[] {
       sendText(request, TEXT, script);
     },
   });
-  const ipxe = (plan: BootPlan, node: NodeRecord): string =>
-    renderIpxe(plan, `${service.serverUrl()}/nodes/${node.name}/boot.ipxe`);
+  const ipxe = (plan: BootPlan, node?: NodeRecord): string =>
+    renderIpxe(plan, node === undefined ? '' : `${service.serverUrl()}/nodes/${node.name}/boot.ipxe`);
+
+  const answerMachine = async (
+    request: RouteRequest,
+    ids: MachineIds,
+    render: (plan: BootPlan, node?: NodeRecord) => string,
+  ): Promise<void> => {
+    const { client } = request;
+    const node = await findMachine(service.store.nodes, ids);
+    if (node === undefined) {
+      const reason = `no node has ${describeMachine(ids)}; add it with: rackboot node add`;
+      if (unknownMachines.take(client, service.now())) service.log.warn({ service: 'http', client }, reason);
+      sendText(request, TEXT, render({ kind: 'unknown', reason }));
+      return;
+    }
+    if (request.method === 'HEAD') {
+      request.res.writeHead(200, { 'Content-Type': TEXT, 'Cache-Control': 'no-store' }).end();
+      return;
+    }
+    const script = await bootScript(service, { node, client, render: (plan) => render(plan, node) });
+    sendText(request, TEXT, script);
+  };
 
   return [
     {
@@ -64,7 +85,7 @@ export function bootScriptRoutes(service: BootService): Route[] {
       produces: TEXT,
       responses: { 200: 'The script. A machine that no node describes is told to boot from its disk' },
       async handle(request) {
-        const { query, client } = request;
+        const { query } = request;
         const isAsking = query.has('mac') || query.has('uuid') || query.has('serial');
         if (!isAsking) {
           sendText(request, TEXT, renderIpxeEntry(`${service.serverUrl()}/boot.ipxe`));
@@ -75,20 +96,20 @@ export function bootScriptRoutes(service: BootService): Route[] {
           uuid: query.get('uuid'),
           serial: query.get('serial'),
         };
-        const node = await findMachine(service.store.nodes, ids);
-        if (node === undefined) {
-          const reason = `no node has ${describeMachine(ids)}; add it with: rackboot node add`;
-          if (unknownMachines.take(client, service.now()))
-            service.log.warn({ service: 'http', client }, reason);
-          sendText(request, TEXT, renderIpxe({ kind: 'unknown', reason }, ''));
-          return;
-        }
-        if (request.method === 'HEAD') {
-          request.res.writeHead(200, { 'Content-Type': TEXT, 'Cache-Control': 'no-store' }).end();
-          return;
-        }
-        const script = await bootScript(service, { node, client, render: (plan) => ipxe(plan, node) });
-        sendText(request, TEXT, script);
+        await answerMachine(request, ids, ipxe);
+      },
+    },
+    {
+      methods: ['GET', 'HEAD'],
+      path: '/grub.cfg',
+      summary:
+        'What the node with that MAC address does now, as a GRUB configuration; our own GRUB asks here',
+      query: [{ name: 'mac', description: 'MAC address of the network interface' }],
+      produces: TEXT,
+      responses: { 200: 'The script. A machine that no node describes is told to boot from its disk' },
+      async handle(request) {
+        const ids = { macs: request.query.getAll('mac').slice(0, 8), uuid: null, serial: null };
+        await answerMachine(request, ids, (plan) => renderGrub(plan, 'http'));
       },
     },
     scriptFor('/nodes/{node}/boot.ipxe', 'What the node does now, as an iPXE script', ipxe),

@@ -1,7 +1,3 @@
-import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
-import { codeOf } from '../../errors.js';
-import { loaderFile } from '../boot/loader-files.js';
 import type { BootService } from '../boot/service.js';
 import { nodeAt } from './boot-script-routes.js';
 import { contentTypeOf } from './content-type.js';
@@ -9,20 +5,13 @@ import { notFound } from './errors.js';
 import type { Route } from './route.js';
 import { sendBytes } from './send-bytes.js';
 
-interface Loader {
-  readonly mtimeMs: number;
-  readonly bytes: Buffer;
-  readonly sha256: string;
-}
-
-/** The first boot loaders, for UEFI HTTP Boot. */
+/** The boot loaders, for UEFI HTTP Boot and for iPXE that goes on to GRUB. */
 export function loaderRoutes(service: BootService): Route[] {
-  const kept = new Map<string, Loader>();
   return [
     {
       methods: ['GET', 'HEAD'],
       path: '/loaders/{name}',
-      summary: 'A boot loader of Debian’s ipxe package, or one that rackboot.yaml names',
+      summary: 'A boot loader: of a Debian package, made by us, or one that rackboot.yaml names',
       produces: 'application/octet-stream',
       responses: {
         200: 'The loader',
@@ -32,8 +21,7 @@ export function loaderRoutes(service: BootService): Route[] {
       },
       async handle(request) {
         const name = request.params['name'] ?? '';
-        const file = loaderFile(name, service.config);
-        const loader = file === undefined ? undefined : await readLoader(file, kept);
+        const loader = await service.loaders.open(name);
         if (loader === undefined) throw notFound(`loader ${name}`);
         const node = await nodeAt(service, request.client);
         const transfer = service.transfers.begin({
@@ -63,21 +51,6 @@ export function loaderRoutes(service: BootService): Route[] {
       },
     },
   ];
-}
-
-async function readLoader(file: string, kept: Map<string, Loader>): Promise<Loader | undefined> {
-  try {
-    const { mtimeMs } = await stat(file);
-    const before = kept.get(file);
-    if (before?.mtimeMs === mtimeMs) return before;
-    const bytes = await readFile(file);
-    const loader = { mtimeMs, bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
-    kept.set(file, loader);
-    return loader;
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 async function* slices(bytes: Buffer): AsyncGenerator<Buffer> {

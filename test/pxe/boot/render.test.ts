@@ -3,8 +3,14 @@ import test from 'ava';
 import fc from 'fast-check';
 import { sampleVariables } from '../../../src/template/variables.js';
 import { renderIsoConfigs } from '../../../src/pxe/boot/iso.js';
-import { planLinux, type BootPlan } from '../../../src/pxe/boot/plan.js';
-import { renderGrub, renderIpxe, renderIpxeEntry, renderPxelinux } from '../../../src/pxe/boot/render.js';
+import { planEntry, type BootPlan, type SystemBoot } from '../../../src/pxe/boot/plan.js';
+import {
+  renderGrub,
+  renderGrubAsking,
+  renderIpxe,
+  renderIpxeEntry,
+  renderPxelinux,
+} from '../../../src/pxe/boot/render.js';
 import type { BootEntry } from '../../../src/osimage/types.js';
 
 const entry: BootEntry = {
@@ -16,7 +22,7 @@ const entry: BootEntry = {
   args: 'auto=true hostname={{ node.name }} url={{ answerfile }} dyndbg="file x +p" ---',
 };
 const variables = sampleVariables({ console: 'ttyS0' });
-const plan = planLinux(entry, variables);
+const plan = planEntry(entry, variables);
 const self = 'http://192.0.2.1:8080/nodes/n1/boot.ipxe';
 const base = `/images/sample@${'0'.repeat(64)}/files`;
 
@@ -35,13 +41,14 @@ test('iPXE: every file by a pinned URL, and named in order for UEFI', (t) => {
   );
   t.true(lines.includes(`initrd --name initrd0 http://192.0.2.1:8080${base}/amd64/initrd.gz || goto failed`));
   t.true(lines.includes(`initrd --name initrd1 http://192.0.2.1:8080${base}/more+1.gz || goto failed`));
-  t.true(lines.includes('iseq ${attempt} 5 && goto ask_again ||'));
+  t.true(lines.includes('iseq ${attempt} 4 && goto ask_again ||'));
   t.true(lines.includes(`chain --replace --autofree ${self} || goto ask_again`));
 });
 
 test('iPXE: every goto has its label, and no command opens a shell', (t) => {
   for (const text of [
     renderIpxe(plan, self),
+    renderIpxe(xen, self),
     renderIpxe({ kind: 'local', node: 'n1', reason: 'x' }, ''),
     renderIpxeEntry(self),
   ]) {
@@ -54,7 +61,7 @@ test('iPXE: every goto has its label, and no command opens a shell', (t) => {
 test('iPXE: a rack does not retry in step', (t) => {
   const pauses = Array.from({ length: 50 }, (_, n) => {
     const text = renderIpxe({ ...plan, node: `n${n}` }, self);
-    return [...text.matchAll(/^sleep (\d+)$/gm)].map(([, seconds]) => Number(seconds));
+    return [...text.matchAll(/^(?:sleep|set pause:int32) (\d+)$/gm)].map(([, seconds]) => Number(seconds));
   });
   for (const [short = 0, long = 0] of pauses) {
     t.true(short >= 3 && short < 8);
@@ -84,7 +91,7 @@ test('GRUB: the same entry, by HTTP and by TFTP, as its own parser takes it', (t
   checkGrub(http);
   t.true(http.includes(`if linux '(http,192.0.2.1:8080)${base}/amd64/linux' auto=true hostname=n1`));
   t.true(http.includes(`'dyndbg=file x +p' ---; then`));
-  t.regex(http, /^for attempt in 1 2 3 4 5; do$[^]*^ {2}sleep \d+\ndone$[^]*^reboot$/m);
+  t.regex(http, /^for pause in 7 14 28 56; do$[^]*^ {2}sleep \$pause\ndone$[^]*^ {2}reboot\nfi$/m);
   const tftp = renderGrub(plan, 'tftp');
   checkGrub(tftp);
   t.true(
@@ -95,7 +102,98 @@ test('GRUB: the same entry, by HTTP and by TFTP, as its own parser takes it', (t
   });
 });
 
-const plans: readonly Exclude<BootPlan, { kind: 'linux' }>[] = [
+const xenEntry: BootEntry = {
+  kind: 'xen',
+  label: 'install',
+  title: 'XCP-ng',
+  hypervisor: 'boot/xen.gz',
+  hypervisorArgs: 'dom0_mem=max:2048M com1=115200,8n1 console=com1,vga',
+  kernel: 'boot/vmlinuz',
+  args: 'console=hvc0 install answerfile={{ answerfile }}',
+  initrds: ['install.img'],
+};
+const xen = planEntry(xenEntry, variables);
+const xenWords = 'dom0_mem=max:2048M com1=115200,8n1 console=com1,vga';
+const dom0Words = 'console=hvc0 install answerfile=http://192.0.2.1:8080/nodes/n1/answerfile?token=sample';
+
+test('iPXE: Xen unpacked by multiboot on BIOS, by our GRUB on UEFI', (t) => {
+  const lines = renderIpxe(xen, self).split('\n');
+  const files = `http://192.0.2.1:8080${base}`;
+  const unpacked = files.replace(/files$/, 'hypervisor');
+  t.true(lines.includes(`kernel --name xen ${unpacked}/boot/xen.gz ${xenWords} || goto failed`));
+  t.true(lines.includes(`module --name kernel ${files}/boot/vmlinuz ${dom0Words} || goto failed`));
+  t.true(lines.includes(`module --name initrd ${files}/install.img || goto failed`));
+  t.true(lines.includes('iseq ${platform} efi && goto efi ||'));
+  t.true(lines.includes('chain --autofree http://192.0.2.1:8080/loaders/core-x64.efi || goto failed'));
+});
+
+test('PXELINUX: Xen by mboot.c32', (t) => {
+  t.is(
+    renderPxelinux(xen),
+    `# rackboot: n1: sample@000000000000 install
+DEFAULT rackboot
+PROMPT 0
+TIMEOUT 0
+
+LABEL rackboot
+  KERNEL mboot.c32
+  APPEND ${base}/boot/xen.gz ${xenWords} --- ${base}/boot/vmlinuz ${dom0Words} --- ${base}/install.img
+`,
+  );
+});
+
+test('PXELINUX: what mboot.c32 would lose or read differently is refused', (t) => {
+  const several = planEntry(xenEntry, variables, { isFirstOfSeveral: true });
+  t.throws(() => renderPxelinux(several), {
+    name: 'BootError',
+    message: /loses those behind it; boot it by/,
+  });
+  t.notThrows(() => renderGrub(several, 'http'));
+  t.notThrows(() => renderIpxe(several, self));
+  const dashes = planEntry({ ...xenEntry, args: 'a --- b' }, variables);
+  t.throws(() => renderPxelinux(dashes), { message: /mboot\.c32 cannot pass '---'/ });
+});
+
+test('GRUB: Xen by multiboot2, its archive as it is', (t) => {
+  const http = renderGrub(xen, 'http');
+  checkGrub(http);
+  const root = `(http,192.0.2.1:8080)${base}`;
+  t.true(http.includes(`if multiboot2 '${root}/boot/xen.gz' dom0_mem=max:2048M com1=115200,8n1 `));
+  t.true(http.includes(`if module2 --nounzip '${root}/boot/vmlinuz' console=hvc0 install '`));
+  t.true(http.includes(`if module2 --nounzip '${root}/install.img'; then\n        boot\n`));
+  checkGrub(renderGrub(xen, 'tftp'));
+});
+
+test('GRUB that has a name to ask by asks until it is told', (t) => {
+  const text = renderGrubAsking('n1', 'http://192.0.2.1:8080', 'tftp');
+  checkGrub(text);
+  t.regex(text, /^while true; do\n {2}source '\(tftp,192\.0\.2\.1\)\/nodes\/n1\/grub\.cfg'\n/m);
+});
+
+test('Xen hands on one archive, and lines of 1023 bytes', (t) => {
+  t.throws(() => planEntry({ ...xenEntry, initrds: ['a', 'b'] }, variables), {
+    name: 'BootError',
+    message: /has 2 archives, and Xen hands one on; make one archive of them/,
+  });
+  t.throws(() => planEntry({ ...xenEntry, args: 'x'.repeat(1024) }, variables), {
+    message: /1024 bytes long and Xen takes 1023/,
+  });
+  t.throws(() => planEntry({ ...xenEntry, hypervisorArgs: 'x'.repeat(1024) }, variables), {
+    message: /1024 bytes long and Xen takes 1023/,
+  });
+});
+
+test('a node has words of its own, after all others', (t) => {
+  const attributes = { bootargs: 'console=ttyS1 quiet', xenargs: 'loglvl=all' };
+  const own = { ...variables, node: { ...variables.node, attributes } };
+  const { args } = planEntry(entry, own);
+  t.deepEqual(args.slice(-3), ['---', 'console=ttyS1', 'quiet']);
+  const planned = planEntry(xenEntry, own);
+  t.deepEqual(planned.args.slice(-2), ['console=ttyS1', 'quiet']);
+  t.is(planned.kind === 'xen' && planned.hypervisorArgs.at(-1), 'loglvl=all');
+});
+
+const plans: readonly Exclude<BootPlan, SystemBoot>[] = [
   { kind: 'local', node: 'n1', reason: 'it is set to boot' },
   { kind: 'unknown', reason: 'no node has MAC 52:54:00:00:00:01' },
 ];
@@ -115,14 +213,14 @@ for (const other of plans) {
 }
 
 test('a note says why there is no token, as a comment', (t) => {
-  const noted = planLinux(entry, variables, 'no token:\nexit ${x}');
+  const noted = planEntry(entry, variables, { note: 'no token:\nexit ${x}' });
   for (const text of [renderIpxe(noted, self), renderPxelinux(noted), renderGrub(noted, 'http')]) {
     t.regex(text, /^# rackboot: no token: exit \$ \{x\}$/m);
   }
 });
 
 test('an unknown variable in boot arguments names the entry, the line and what there is', (t) => {
-  t.throws(() => planLinux({ ...entry, args: 'a {{ node.nope }}' }, variables), {
+  t.throws(() => planEntry({ ...entry, args: 'a {{ node.nope }}' }, variables), {
     name: 'TemplateError',
     message:
       /^boot arguments of sample@000000000000 install line 1: undefined variable: node\.nope; known are: node\.name, node\.ip, /,
@@ -140,7 +238,7 @@ test('no title, note or argument breaks a GRUB script', (t) => {
       try {
         const loud = { ...entry, title, args: `x ${args.replace(/[{}]/g, '')}` };
         text = renderIsoConfigs([loud], variables, { title, timeoutSeconds: 5, serial: true }).grub;
-        text += renderGrub(planLinux(loud, variables, title), 'http');
+        text += renderGrub(planEntry(loud, variables, { note: title }), 'http');
       } catch (error) {
         return error instanceof Error && error.name === 'BootError';
       }
@@ -150,6 +248,24 @@ test('no title, note or argument breaks a GRUB script', (t) => {
     { numRuns: 150 },
   );
   t.pass();
+});
+
+test('the menus of an ISO hold Xen entries, too', (t) => {
+  const options = { title: 'x', base: '/boot', timeoutSeconds: 0, serial: false };
+  const { isolinux, grub } = renderIsoConfigs([xenEntry], variables, options);
+  t.true(
+    isolinux.includes(
+      `  KERNEL mboot.c32\n  APPEND /boot/boot/xen.gz ${xenWords} --- /boot/boot/vmlinuz ${dom0Words} --- /boot/install.img\n`,
+    ),
+  );
+  checkGrub(grub);
+  t.regex(
+    grub,
+    /^ {2}multiboot2 \/boot\/boot\/xen\.gz dom0_mem=max:2048M .*\n {2}module2 --nounzip \/boot\/boot\/vmlinuz /m,
+  );
+  t.throws(() => renderIsoConfigs([xenEntry], variables, { ...options, losing: ['install'] }), {
+    message: /loses those behind it/,
+  });
 });
 
 test('the menus of an ISO hold every entry, the first as default', (t) => {
