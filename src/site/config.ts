@@ -267,6 +267,12 @@ export const siteConfigSchema = z.strictObject({
         .describe(
           'Machines that are no node get no answer; record: they are written down too, for rackboot node discover',
         ),
+      probe: z
+        .enum(['off', 'on'])
+        .default('off')
+        .describe(
+          'on: an address of a pool is given out once nobody answers there, by ARP or, behind a relay, ICMP (arping and ping)',
+        ),
       menus: z
         .array(macPrefix)
         .optional()
@@ -303,6 +309,25 @@ export const siteConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe('What ends an installation'),
+  xcat: z
+    .strictObject({
+      genesis: z
+        .string()
+        .min(1)
+        .default('genesis')
+        .describe('The osimage that nodeset shell, runcmd=, runimage= and standby boot'),
+      reports: z
+        .literal('off')
+        .or(listen)
+        .default('off')
+        .describe('Where reports of xCAT’s nodes are taken, as address:port (its own is 3002), or off'),
+      paths: z
+        .enum(['off', 'on'])
+        .default('off')
+        .describe('on: boot files are also there under the paths of xCAT, over HTTP and TFTP'),
+    })
+    .prefault({})
+    .describe('What the nodes of an xCAT site expect'),
   serve: z
     .strictObject({
       holdGenerations: seconds
@@ -328,6 +353,11 @@ export type SubnetConfig = SiteConfig['dhcp']['subnets'][number];
 /** The configuration of a site whose rackboot.yaml is empty. */
 export function defaultConfig(): SiteConfig {
   return siteConfigSchema.parse({});
+}
+
+/** Whether the reports of xCAT's nodes are taken. */
+export function takesXcatReports(config: Pick<SiteConfig, 'xcat'>): boolean {
+  return config.xcat.reports !== 'off';
 }
 
 /** A JSON Schema of rackboot.yaml, as an editor or a documentation page wants it. */

@@ -12,6 +12,23 @@ export interface NodeVariables {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
+/** The parts of xCAT's kernel lines for a node; one that does not apply is ''. */
+export interface XcatVariables {
+  readonly master: string; // the node's attribute xcatmaster, else this server
+  readonly httpport: string;
+  readonly status: string; // `nonodestatus` where nobody takes the node's reports
+  readonly network: string; // `netdev=eth0`
+  readonly ip: string; // `ip=dhcp`
+  readonly console: string; // `console=tty0 console=ttyS0,115200`
+  readonly textconsole: string; // the same with `inst.cmdline`
+  readonly selinux: string;
+  readonly crashkernel: string;
+  readonly added: string; // addkcmdline of the node, then of the osimage
+  readonly persistent: string; // what is marked `R::` there: for the installed system only
+  readonly bootif: string; // `BOOTIF=01-52-54-00-12-34-56`
+  readonly destiny: string; // what genesis is booted for
+}
+
 /** What boot arguments and answer files may use, as Liquid variables. */
 export interface BootVariables {
   readonly node: NodeVariables;
@@ -27,12 +44,13 @@ export interface BootVariables {
   readonly tree: string; // URL of the generation's install tree, no final slash
   readonly answerfile: string; // URL of the node's answer file, with its one-time token when it was given one
   readonly settings: Readonly<Record<string, string>>; // of the build: --set key=value
+  readonly xcat: XcatVariables;
   readonly report: string; // URL for reports, with its run token; append ?stage=… or, as it may have a query, &stage=…
 }
 
 /** The variables of an ISO that is made for no node in particular: what only a node has is not there. */
-export type EntryVariables = Omit<BootVariables, 'node' | 'answerfile' | 'report'> &
-  Partial<Pick<BootVariables, 'node' | 'answerfile' | 'report'>>;
+export type EntryVariables = Omit<BootVariables, 'node' | 'answerfile' | 'report' | 'xcat'> &
+  Partial<Pick<BootVariables, 'node' | 'answerfile' | 'report' | 'xcat'>>;
 
 /** `node` as template variables. */
 export function nodeVariables(node: NodeRecord): NodeVariables {
@@ -70,6 +88,21 @@ export function sampleVariables(attributes: Readonly<Record<string, string>> = {
     generation,
     entry: 'install',
     settings: {},
+    xcat: {
+      master: '192.0.2.1',
+      httpport: '8080',
+      status: '',
+      network: 'netdev=eth0',
+      ip: 'ip=dhcp',
+      console: 'console=tty0 console=ttyS0,115200',
+      textconsole: 'inst.cmdline console=tty0 console=ttyS0,115200',
+      selinux: 'selinux=0',
+      crashkernel: '',
+      added: '',
+      persistent: '',
+      bootif: 'BOOTIF=01-52-54-00-12-34-56',
+      destiny: '',
+    },
     files: `${url}/images/sample@${generation}/files`,
     tree: `${url}/images/sample@${generation}/tree`,
     answerfile: `${url}/nodes/n1/answerfile?token=sample`,
