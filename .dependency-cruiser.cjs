@@ -8,6 +8,7 @@ const rows = [
   ['node'],
   ['osimage'],
   ['repo'],
+  ['answer'],
   ['image', 'template'],
   ['store'],
   ['site'],

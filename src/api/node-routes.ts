@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseName } from '../node/nodes.js';
+import { requireAnswers } from '../node/answer-check.js';
 import { applyNodeset, describeAssignment, planNodeset } from '../node/nodeset.js';
 import { readStatuses } from '../node/status.js';
 import { parseTarget, resolveTarget } from '../node/target.js';
@@ -62,6 +63,7 @@ export function nodeRoutes(service: BootService): Route[] {
         400: 'Not a target',
         403: 'Not asked from this machine itself',
         404: 'No such node, osimage, generation or entry',
+        409: 'The node would get no answer file',
         413: 'Body too large',
         415: 'Not JSON',
       },
@@ -75,6 +77,7 @@ export function nodeRoutes(service: BootService): Route[] {
         const resolved = await resolveTarget(target, store);
         const before = await store.nodes.assignment(node.name);
         const current = new Map(before === undefined ? [] : [[node.name, before]]);
+        await requireAnswers(store, [node], resolved);
         const plan = planNodeset([node], resolved, current, service.now());
         await applyNodeset(store, plan, service.now(), request.client);
         const [change] = plan.changes;

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { requireAnswers } from '../node/answer-check.js';
 import { foldNames } from '../node/fold.js';
 import { memoryWarnings } from '../node/memory-check.js';
 import { applyNodeset, describeAssignment, planNodeset, summarizePlan } from '../node/nodeset.js';
@@ -57,6 +58,7 @@ Examples:
       const resolved = await resolveTarget(target, store);
       const now = Date.now();
       const plan = planNodeset(nodes, resolved, current, now);
+      await requireAnswers(store, nodes, resolved);
       for (const line of await memoryWarnings(store, nodes, resolved)) context.note(`warning: ${line}`);
       if (target.kind === 'osimage' && names.length > 1)
         context.note(`${range} is ${names.length} nodes: ${foldNames(names)}`);

@@ -11,6 +11,7 @@ import { blobsOf, readBlob } from '../store/extents.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
 import { adHocBlobs, adHocEdits } from './ad-hoc.js';
+import { answerOf } from './answer.js';
 import { storeArchiveArtifact, type StoredArtifact } from './artifacts.js';
 import { OsimageError } from './errors.js';
 import { findGeneration } from './find.js';
@@ -19,14 +20,7 @@ import { layeredEdits } from './layered-edits.js';
 import { artifactMap, manifestOf } from './manifest.js';
 import { requireFits } from './size-gate.js';
 import { checkTemplate } from './templates.js';
-import type {
-  AnswerTemplate,
-  Artifact,
-  BootEntry,
-  GenerationInputs,
-  GenerationManifest,
-  PackedArchive,
-} from './types.js';
+import type { Artifact, BootEntry, GenerationInputs, GenerationManifest, PackedArchive } from './types.js';
 
 /** What a build changes about the inputs of the current generation. */
 export interface BuildRequest {
@@ -62,7 +56,7 @@ const MAX_ATTEMPTS = 5;
 /**
  * Publishes the generation that `request` asks for and makes it current. Every build starts from the archives as they
  * were imported, so its bytes depend on its inputs alone. Throws OsimageError, ImageError, TemplateError BAD_TEMPLATE,
- * StoreError; then the current generation stays.
+ * AnswerError BAD_ANSWERFILE, StoreError; then the current generation stays.
  */
 export async function buildGeneration(store: Store, request: BuildRequest): Promise<BuildResult> {
   for (let attempt = 1; ; attempt++) {
@@ -95,7 +89,8 @@ async function buildOnce(
     return { record: existing, manifest: manifestOf(existing), built: false, counts, missed };
   }
   const layers = await readSnapshots(store, inputs);
-  const answer = await answerOf(store, layers, inputs);
+  const snapshots = layers.map(({ snapshot }) => snapshot);
+  const answer = await answerOf(store.blobs, snapshots, current.manifest, inputs.settings);
   const boot = bootEntries(current.manifest.bootBase, layers, inputs);
   const archives = await buildArchives(store, writer, { counts, missed }, current.manifest, layers, inputs);
   const files = current.manifest.files.map((file) => archives.get(file.path)?.artifact ?? file);
@@ -134,22 +129,6 @@ async function readSnapshots(store: Store, inputs: GenerationInputs): Promise<Na
     read.push({ name, digest, snapshot: decodeSnapshot(await readBlob(store.blobs, digest)) });
   }
   return read;
-}
-
-/** The answer template of the highest layer that has one, tried. */
-async function answerOf(
-  store: Store,
-  layers: readonly NamedSnapshot[],
-  inputs: GenerationInputs,
-): Promise<AnswerTemplate | undefined> {
-  const answer = layers.find((layer) => layer.snapshot.answer !== undefined)?.snapshot.answer;
-  if (answer === undefined) return undefined;
-  checkTemplate(
-    (await readBlob(store.blobs, answer.template)).toString('utf8'),
-    answer.name,
-    inputs.settings,
-  );
-  return { ...answer, contentType: 'text/plain; charset=utf-8' };
 }
 
 /** The boot entries with the layers' arguments, lowest layer first, so that a higher one has the last word. */

@@ -1,3 +1,4 @@
+import type { Release } from '../answer/rule.js';
 import type { Digest } from '../store/digest.js';
 
 /** How an osimage boots and where its parts lie (docs/design.md, "Words"). */
@@ -49,6 +50,23 @@ export interface AnswerTemplate {
   readonly template: Digest; // blob holding the template's text
   readonly name: string; // where it came from: `configs/debian-installer/answerfile.liquid`
   readonly contentType: string;
+  /** Whose installer reads it, where answer files are checked for it. */
+  readonly release?: Release;
+}
+
+/**
+ * How the media that was imported boots as an ISO: its own loaders, which every ISO of the osimage gets again. Their
+ * menus are made anew. Paths are those on the ISO.
+ */
+export interface MediaDisc {
+  readonly volumeId?: string;
+  /** ISOLINUX; `bootCode` is the blob of what starts it where the ISO is a disk. */
+  readonly bios?: { readonly image: Artifact; readonly bootCode?: Digest };
+  /** The FAT image that UEFI starts from; GRUB menus in it are made anew too. */
+  readonly uefi?: { readonly image: Artifact };
+  readonly catalog: string; // the El Torito catalog
+  readonly isolinuxMenus: readonly string[];
+  readonly grubMenus: readonly string[];
 }
 
 /** Everything a generation is made of; immutable, stored as JSON with the generation's row. */
@@ -64,6 +82,8 @@ export interface GenerationManifest {
   /** The same entries before layers added their arguments. */
   readonly bootBase: readonly BootEntry[];
   readonly answer?: AnswerTemplate;
+  /** How an ISO of it boots, where the media brought its own loaders; else by Debian's. */
+  readonly disc?: MediaDisc;
   /** Archive descriptor blob (image/archive.ts) of each editable artifact, by artifact path. */
   readonly archives: Readonly<Record<string, Digest>>;
   /** The same archives as they were imported: what every build starts from. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import test from 'ava';
 import { packageRoot } from '../../src/site/assets.js';
 
-const script = join(packageRoot(), 'configs/debian-installer/overlay/usr/lib/rackboot/report');
+const script = join(packageRoot(), 'configs/report/overlay/usr/lib/rackboot/report');
 
-/** What the script may use: the installer has busybox and hardly more. */
-const applets = ['sh', 'cat', 'grep', 'logger', 'mount', 'sed', 'sleep', 'wget'];
+/** What the script may use beside a program that fetches: the installer has busybox and hardly more. */
+const applets = ['sh', 'cat', 'grep', 'logger', 'mount', 'sed', 'sleep'];
+const clients = { wget: '/usr/bin/busybox', curl: '/usr/bin/curl', python3: '/usr/bin/python3' };
 
 let dir: string;
 let server: Server;
@@ -21,7 +22,11 @@ let refusals = 0; // how many of the next requests are refused
 
 test.before(async () => {
   dir = await mkdtemp(join(tmpdir(), 'rackboot-report-'));
-  for (const applet of applets) await symlink('/usr/bin/busybox', join(dir, applet));
+  for (const [client, program] of Object.entries(clients)) {
+    await mkdir(join(dir, client));
+    for (const applet of applets) await symlink('/usr/bin/busybox', join(dir, client, applet));
+    await symlink(program, join(dir, client, client));
+  }
   server = createServer((request, response) => {
     asked.push(new URL(request.url ?? '', 'http://server'));
     response.statusCode = refusals-- > 0 ? 503 : 200;
@@ -42,24 +47,31 @@ test.beforeEach(() => {
   refusals = 0;
 });
 
+type Said = { readonly code: number; readonly said: string };
+
 /** Runs the script on busybox alone, on a machine with that kernel line; gives its exit code and what it said. */
-async function report(kernelLine: string, ...args: string[]): Promise<{ code: number; said: string }> {
+async function report(kernelLine: string, ...args: string[]): Promise<Said> {
+  return reportBy('wget', kernelLine, ...args);
+}
+
+async function reportBy(client: keyof typeof clients, kernelLine: string, ...args: string[]): Promise<Said> {
   const file = join(dir, 'cmdline');
   await writeFile(file, `${kernelLine}\n`);
   const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+  const path = join(dir, client);
   const child = spawn(
-    'unshare',
+    '/usr/bin/unshare',
     [
       ...user,
       '--mount',
-      join(dir, 'sh'),
+      join(path, 'sh'),
       '-c',
       'mount -o bind "$0" /proc/cmdline && exec sh "$@"',
       file,
       script,
       ...args,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH: `${dir}:/usr/bin` }, timeout: 60_000 },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH: path }, timeout: 60_000 },
   );
   let said = '';
   for (const stream of [child.stdout, child.stderr])
@@ -89,6 +101,17 @@ test.serial('other characters become spaces', async (t) => {
   await report(`rackboot.report=${base}/r`, 'note', 'a\tb\u00e9c');
   t.is(asked[0]?.searchParams.get('detail'), 'a b  c');
 });
+
+for (const client of ['curl', 'python3'] as const) {
+  test.serial(`${client} sends it where there is no wget, and tries again`, async (t) => {
+    refusals = 1;
+    t.deepEqual(await reportBy(client, `rackboot.report=${base}/r?run=a`, 'note', 'a b'), {
+      code: 0,
+      said: '',
+    });
+    t.deepEqual(asked.map(String), Array(2).fill('http://server/r?run=a&stage=note&detail=a%20b'));
+  });
+}
 
 test.serial('without an address nothing is sent', async (t) => {
   t.deepEqual(await report('quiet', 'installing'), { code: 0, said: '' });

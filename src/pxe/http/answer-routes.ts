@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { messageOf } from '../../errors.js';
 import { readRun } from '../../node/run-token.js';
-import { renderTemplate } from '../../template/render.js';
+import { oneLine } from '../../node/report.js';
+import { fillAnswer } from '../../osimage/answer.js';
 import type { AssignmentRecord, NodeRecord } from '../../store/records.js';
 import { bootVariables, generationFor, withRun } from '../boot/decide-boot.js';
 import type { ServedGeneration } from '../boot/generations.js';
@@ -113,9 +114,19 @@ async function renderAnswer(
   const run = { node: node.name, since: assignment.since, generation: generation.id };
   const template = await service.generations.text(answer.template);
   try {
-    return renderTemplate(template, answer.name, withRun(variables, service.runKey, run));
+    return fillAnswer(answer, template, generation.manifest.tree, withRun(variables, service.runKey, run));
   } catch (error) {
     service.log.error({ node: node.name }, `answer file: ${messageOf(error)}`);
+    await service.store.events.append({
+      at: service.now(),
+      node: node.name,
+      stage: 'failed',
+      detail: oneLine(`answer file: ${messageOf(error)}`),
+      bytes: null,
+      ms: null,
+      generation: generation.id,
+      client: null,
+    });
     throw error;
   }
 }

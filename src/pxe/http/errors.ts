@@ -25,6 +25,7 @@ const statuses: Readonly<Record<string, number>> = {
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
   NO_ISO: 409,
+  BAD_ANSWER: 409,
   BODY_TOO_LARGE: 413,
   URL_TOO_LONG: 414,
   WRONG_CONTENT_TYPE: 415,
