@@ -39,6 +39,8 @@ const PROGRAMS: readonly (readonly [program: string, pack: string, use: string])
   ['depmod', 'kmod', 'indexes the modules of layers with drivers'],
   ['qemu-system-x86_64', 'qemu-system-x86', 'boots the machines of rackboot demo'],
   ['tcpdump', 'tcpdump', 'listens for rackboot doctor dhcp'],
+  ['arping', 'iputils-arping', 'looks for machines at addresses of DHCP pools (dhcp.probe)'],
+  ['ping', 'iputils-ping', 'looks for them behind a relay (dhcp.probe)'],
 ];
 
 const ok = (what: string, detail: string): Check => ({ what, state: 'ok', detail, mend: null });

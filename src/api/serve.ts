@@ -6,7 +6,7 @@ import { messageOf } from '../errors.js';
 import { loadRunKey } from '../node/run-token.js';
 import { createBootService, type BootService } from '../pxe/boot/service.js';
 import { bootTftpFiles, tftpStage } from '../pxe/boot/tftp-files.js';
-import type { DhcpDirectory } from '../pxe/dhcp/facts.js';
+import { probeAddress } from '../pxe/dhcp/arping.js';
 import type { LoaderTable } from '../pxe/dhcp/loaders.js';
 import type { DhcpEvent } from '../pxe/dhcp/event.js';
 import { describePlace, startDhcpServer } from '../pxe/dhcp/server.js';
@@ -22,6 +22,7 @@ import { parseListen, parsePorts } from '../site/listen.js';
 import type { Site } from '../site/site.js';
 import type { Store } from '../store/records.js';
 import { allRoutes, createApp } from './app.js';
+import { dhcpDirectory } from './dhcp-directory.js';
 import { Metrics } from './metrics.js';
 
 export interface ServeOptions {
@@ -212,8 +213,9 @@ async function startDhcp(
   return startDhcpServer({
     interfaces: config.dhcp.interfaces,
     subnets: config.dhcp.subnets,
-    directory: dhcpDirectory(service, store),
+    directory: dhcpDirectory(store.nodes, service.serverUrl),
     addresses: store.addresses,
+    probe: config.dhcp.probe === 'on' ? probeAddress : undefined,
     onStranger: config.dhcp.unknown === 'record' ? (seen) => recordStranger(service, seen) : undefined,
     loaders: loaderTable(config),
     menus: config.dhcp.menus,
@@ -221,9 +223,11 @@ async function startDhcp(
     httpUrl: url,
     log: service.log,
     now: service.now,
-    onEvent(event) {
-      metrics.countDhcp(event.kind);
-      recordDhcp(service, event).catch((error: unknown) => service.log.error(`history: ${messageOf(error)}`));
+    onEvents(events) {
+      for (const { kind } of events) metrics.countDhcp(kind);
+      recordDhcp(service, events).catch((error: unknown) =>
+        service.log.error(`history: ${messageOf(error)}`),
+      );
     },
   });
 }
@@ -247,38 +251,19 @@ function recordStranger(service: BootService, seen: Parameters<Store['strangers'
     .catch((error: unknown) => service.log.error(`strangers: ${messageOf(error)}`));
 }
 
-/** The node database as DHCP asks it: reservations alone, by MAC address, UUID and switch port in this order. */
-function dhcpDirectory(service: BootService, { nodes }: Store): DhcpDirectory {
-  return {
-    async find({ mac, uuid, port }) {
-      const node =
-        (await nodes.byMac(mac)) ??
-        (uuid === undefined ? undefined : await nodes.byUuid(uuid)) ??
-        (port === undefined ? undefined : await nodes.bySwitchPort(port));
-      if (node === undefined) return undefined;
-      const assignment = await nodes.assignment(node.name);
-      const scriptUrl = `${service.serverUrl()}/nodes/${node.name}/boot.ipxe`;
-      const intent =
-        assignment === undefined
-          ? { kind: 'unknown' as const }
-          : assignment.state === 'offline'
-            ? { kind: 'offline' as const }
-            : { kind: assignment.state, scriptUrl };
-      return { name: node.name, ip: node.ip, intent };
-    },
-  };
-}
-
-async function recordDhcp(service: BootService, event: DhcpEvent): Promise<void> {
-  if ((event.kind !== 'ack' && event.kind !== 'proxy') || event.node === null) return;
-  await service.store.events.append({
-    at: event.at,
-    node: event.node,
-    stage: 'dhcp',
-    detail: `${event.address ?? 'proxy'} for ${event.client}${event.bootFile === null ? '' : `, boot file ${event.bootFile}`}`,
-    bytes: null,
-    ms: null,
-    generation: null,
-    client: event.mac,
-  });
+/** Writes down who was told what to boot, or given an address. */
+async function recordDhcp(service: BootService, events: readonly DhcpEvent[]): Promise<void> {
+  const told = events.filter(({ kind, node }) => (kind === 'ack' || kind === 'proxy') && node !== null);
+  await service.store.events.appendAll(
+    told.map(({ at, node, address, client, bootFile, mac }) => ({
+      at,
+      node,
+      stage: 'dhcp',
+      detail: `${address ?? 'proxy'} for ${client}${bootFile === null ? '' : `, boot file ${bootFile}`}`,
+      bytes: null,
+      ms: null,
+      generation: null,
+      client: mac,
+    })),
+  );
 }

@@ -7,6 +7,7 @@ export type PxeErrorCode =
   | 'NO_ADDRESS'
   | 'NO_INTERFACE'
   | 'NO_SUBNET'
+  | 'NO_PROBE'
   | 'SOCKET'
   | 'SHORT_FILE'
   | 'BAD_CERTIFICATE';

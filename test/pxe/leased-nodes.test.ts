@@ -10,10 +10,11 @@ test('a node without a reservation has the address of its lease, while it lasts'
   await store.nodes.put({ ...node, name: 'n1', macs: ['52:54:00:00:00:01'], ip: null });
   await store.nodes.put({ ...node, name: 'n2', macs: ['52:54:00:00:00:02'], ip: '10.77.0.2' });
   const ranges = [{ first: '10.77.0.20', last: '10.77.0.29' }];
-  const claim = { mac: '52:54:00:00:00:01', node: 'n1', ranges, wanted: null, now, until: 2000 };
-  await store.addresses.claim(claim);
+  const mac = '52:54:00:00:00:01';
+  const claim = { mac, node: 'n1', ranges, wanted: null, until: 2000 };
+  await store.addresses.settle([mac], now, (book) => book.claim(claim));
   t.is((await leased.nodes.get('n1'))?.ip, null, 'only offered');
-  await store.addresses.bind('10.77.0.20', '52:54:00:00:00:01', 5000);
+  await store.addresses.settle([mac], now, async (book) => book.bind('10.77.0.20', mac, 5000));
 
   t.is((await leased.nodes.get('n1'))?.ip, '10.77.0.20');
   t.is((await leased.nodes.byMac('52:54:00:00:00:01'))?.ip, '10.77.0.20');

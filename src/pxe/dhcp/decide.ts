@@ -23,7 +23,6 @@ export type IgnoreReason =
   | 'not-a-request' // a reply, BOOTP, or a message type no server answers
   | 'unknown-node'
   | 'no-reservation' // it has no address of its own, and no pool has one for it
-  | 'lease-lost' // its address went to somebody else while it was being answered
   | 'wrong-subnet' // the reservation is not in a subnet that may be answered here
   | 'unknown-relay' // dhcp.subnets names the relays of that network, and not this one
   | 'address-held' // a client declined it a moment ago
@@ -72,6 +71,7 @@ export function decide(packet: DhcpPacket, facts: DhcpFacts, now: number): Decis
   const { node } = facts;
   if (node === undefined)
     return ignore('unknown-node', 'no node has this MAC; add it with `rackboot node add`.');
+  if (type === 'inform') return answerInform(packet, node, facts);
   const serverId = readAddress(packet, OPTION.serverIdentifier);
   if (node.ip === null) {
     if (serverId !== undefined && !facts.subnets.some(({ server }) => server === serverId)) {
@@ -89,7 +89,7 @@ export function decide(packet: DhcpPacket, facts: DhcpFacts, now: number): Decis
       ? (refuseMoved(packet, node, requested, facts) ?? place)
       : place;
   }
-  const asked: Asked = { packet, node, address: node.ip, subnet: place.subnet, requested, facts };
+  const asked: Asked = { packet, node, address: node.ip, subnet: place.subnet, facts };
   if (serverId !== undefined && serverId !== place.subnet.server) {
     return ignore(
       'other-server',
@@ -112,29 +112,26 @@ export function decide(packet: DhcpPacket, facts: DhcpFacts, now: number): Decis
       if (packet.ciaddr !== node.ip)
         return ignore('malformed', `${node.name} releases an address that is not its own.`);
       return { kind: 'release', node: node.name, address: node.ip, detail: 'gave its address back' };
-    case 'inform':
-      return answerInform(asked);
     default:
   }
   if (facts.heldUntil !== undefined && now < facts.heldUntil) {
     return ignore('address-held', `${node.name} declined ${node.ip}; it is offered again in a minute.`);
   }
-  return type === 'discover' ? accept(asked, 'offer') : answerRequest(asked, serverId);
+  return type === 'discover' ? accept(asked, 'offer') : answerRequest(asked, requested, serverId);
 }
 
-/** A message of a node whose reservation lies in `subnet`. */
+/** A message of a node whose address lies in `subnet`. */
 interface Asked {
   readonly packet: DhcpPacket;
   readonly node: KnownNode;
-  readonly address: string; // its reservation
+  readonly address: string;
   readonly subnet: Subnet;
-  readonly requested: string | undefined; // option 50
   readonly facts: DhcpFacts;
 }
 
 type Ignored = Extract<Decision, { kind: 'ignore' }>;
 
-/** The subnet the node is answered in: it holds the reservation, and is the one the message came from. */
+/** The subnet the node is answered in: it holds the node's address, and is the one the message came from. */
 function placeOf(
   packet: DhcpPacket,
   name: string,
@@ -171,8 +168,8 @@ function placeOf(
 }
 
 /** REQUEST in its four states (RFC 2131 §4.3.2); all come down to whether the client means its reservation. */
-function answerRequest(asked: Asked, serverId: string | undefined): Decision {
-  const { packet, node, address, requested, subnet } = asked;
+function answerRequest(asked: Asked, requested: string | undefined, serverId: string | undefined): Decision {
+  const { packet, node, address, subnet } = asked;
   const meant = requested ?? (packet.ciaddr === UNSPECIFIED ? undefined : packet.ciaddr);
   if (meant === undefined) return ignore('malformed', `${node.name} asks for no address at all.`);
   if (meant === address && (packet.ciaddr === UNSPECIFIED || packet.ciaddr === address))
@@ -219,16 +216,13 @@ function refuse(packet: DhcpPacket, node: KnownNode, subnet: Subnet, detail: str
   };
 }
 
-/** INFORM (RFC 2131 §4.3.5): settings for a client that has its address from elsewhere. */
-function answerInform(asked: Asked): Decision {
-  const { packet, subnet } = asked;
-  if (packet.ciaddr === UNSPECIFIED || !isInNetwork(subnet.network, packet.ciaddr)) {
-    return ignore(
-      'malformed',
-      `${asked.node.name} asks for settings at ${packet.ciaddr}, outside its subnet.`,
-    );
-  }
-  return accept(asked, 'ack', null);
+/** INFORM (RFC 2131 §4.3.5): settings for a client that has its address, whatever it is, from elsewhere. */
+function answerInform(packet: DhcpPacket, node: KnownNode, facts: DhcpFacts): Decision {
+  if (packet.ciaddr === UNSPECIFIED)
+    return ignore('malformed', `${node.name} asks for settings and says no address.`);
+  const place = placeOf(packet, node.name, packet.ciaddr, facts);
+  if (place.kind === 'ignore') return place;
+  return accept({ packet, node, address: packet.ciaddr, subnet: place.subnet, facts }, 'ack', null);
 }
 
 function accept(asked: Asked, type: 'offer' | 'ack', address: string | null = asked.address): Decision {

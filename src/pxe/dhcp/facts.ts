@@ -25,10 +25,10 @@ export interface DhcpQuery {
   readonly port: string | undefined; // the switch port, as its relay calls it
 }
 
-/** Where the DHCP server finds nodes. Asked once for each message of a client that it may answer. */
+/** Where the DHCP server finds nodes. Asked once for a group of messages. */
 export interface DhcpDirectory {
-  /** The node `query` is from, or undefined: then it is not answered. */
-  find(query: DhcpQuery): Promise<KnownNode | undefined>;
+  /** The node that each of `queries` is from, in their order, or undefined: then it is not answered. */
+  find(queries: readonly DhcpQuery[]): Promise<readonly (KnownNode | undefined)[]>;
 }
 
 /** Everything the answer to one message depends on besides the message and the time. */

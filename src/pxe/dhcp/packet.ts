@@ -1,5 +1,6 @@
 import { DhcpError } from './errors.js';
 import { ipv4ToNumber, numberToIpv4 } from './ipv4.js';
+import { PIECE_BYTES, type OptionLayout, layOutOptions, piecesOf, sizeOf } from './layout.js';
 
 /** Where the fields of a message lie, in bytes (RFC 2131 §2). */
 const AT = {
@@ -114,21 +115,25 @@ export function decodeDhcp(bytes: Buffer): DhcpPacket {
 }
 
 /**
- * The bytes of `packet`, at least 300 and at most `maxSize`. An option longer than 255 bytes is split (RFC 3396);
- * option overload is not used. Throws DhcpError TOO_LARGE when it does not fit, and BAD_OPTION, BAD_ADDRESS or
- * BAD_HARDWARE_ADDRESS when a field cannot hold its value.
+ * The bytes of `packet`, at least 300 and at most `maxSize`. An option longer than 255 bytes is split (RFC 3396). Options
+ * that do not fit go into `file` and `sname` where these are empty (option overload). Throws DhcpError TOO_LARGE when
+ * they do not fit there either, and BAD_OPTION, BAD_ADDRESS or BAD_HARDWARE_ADDRESS when a field cannot hold its value.
  */
 export function encodeDhcp(packet: DhcpPacket, maxSize: number = MAX_MESSAGE): Buffer {
-  const size = encodedSize(packet.options);
-  if (size > maxSize)
+  const layout = layOut(packet, maxSize);
+  if (layout === undefined) {
+    const size = AT.options + sizeOf(packet.options) + 1;
     throw new DhcpError('TOO_LARGE', `${size} bytes of message; the client takes ${maxSize}.`);
+  }
   if (packet.chaddr.length > CHADDR_BYTES) {
     throw new DhcpError(
       'BAD_HARDWARE_ADDRESS',
       `${packet.chaddr.length} bytes of chaddr; at most ${CHADDR_BYTES}.`,
     );
   }
-  const bytes = Buffer.alloc(Math.max(size, MIN_MESSAGE));
+  const overload = (layout.file.length > 0 ? 1 : 0) + (layout.sname.length > 0 ? 2 : 0);
+  const main = overload === 0 ? layout.main : withOverload(layout.main, overload);
+  const bytes = Buffer.alloc(Math.max(AT.options + sizeOf(main) + 1, MIN_MESSAGE));
   bytes.writeUInt8(packet.op, AT.op);
   bytes.writeUInt8(packet.htype, AT.htype);
   bytes.writeUInt8(packet.chaddr.length, AT.hlen);
@@ -141,21 +146,36 @@ export function encodeDhcp(packet: DhcpPacket, maxSize: number = MAX_MESSAGE): B
   bytes.writeUInt32BE(ipv4ToNumber(packet.siaddr), AT.siaddr);
   bytes.writeUInt32BE(ipv4ToNumber(packet.giaddr), AT.giaddr);
   packet.chaddr.copy(bytes, AT.chaddr);
-  writeText(bytes.subarray(AT.sname, AT.file), packet.sname, 'sname');
-  writeText(bytes.subarray(AT.file, AT.cookie), packet.file, 'file');
+  if (overload & 2) writeOptions(bytes, AT.sname, layout.sname);
+  else writeText(bytes.subarray(AT.sname, AT.file), packet.sname, 'sname');
+  if (overload & 1) writeOptions(bytes, AT.file, layout.file);
+  else writeText(bytes.subarray(AT.file, AT.cookie), packet.file, 'file');
   bytes.writeUInt32BE(MAGIC_COOKIE, AT.cookie);
-  const end = writeOptions(bytes, AT.options, packet.options);
-  bytes.writeUInt8(END, end);
+  writeOptions(bytes, AT.options, main);
   return bytes;
 }
 
-/** How many bytes a message with `options` takes, before padding. */
-export function encodedSize(options: readonly DhcpOption[]): number {
-  return AT.options + 1 + options.reduce((sum, { data }) => sum + data.length + 2 * piecesOf(data), 0);
+/** Whether `packet` can be written in `maxSize` bytes. */
+export function fitsDhcp(packet: DhcpPacket, maxSize: number): boolean {
+  return layOut(packet, maxSize) !== undefined;
 }
 
-function piecesOf(data: Buffer): number {
-  return Math.max(1, Math.ceil(data.length / 255));
+function layOut({ options, sname, file }: DhcpPacket, maxSize: number): OptionLayout | undefined {
+  for (const { code } of options) {
+    if (!Number.isInteger(code) || code <= PAD || code >= END || code === OVERLOAD) {
+      throw new DhcpError('BAD_OPTION', `option ${code} cannot be written; codes are 1 to 254 without 52.`);
+    }
+  }
+  return layOutOptions(options, {
+    main: maxSize - AT.options,
+    file: file === '' ? AT.cookie - AT.file : 0,
+    sname: sname === '' ? AT.file - AT.sname : 0,
+  });
+}
+
+/** Option 52 goes behind the message type, which clients expect first. */
+function withOverload(main: readonly DhcpOption[], overload: number): readonly DhcpOption[] {
+  return [...main.slice(0, 1), { code: OVERLOAD, data: Buffer.of(overload) }, ...main.slice(1)];
 }
 
 /** The options of one field up to its end option or, as some clients send it, its last byte. */
@@ -204,21 +224,19 @@ function joinOptions(options: readonly DhcpOption[]): DhcpOption[] {
   return [...joined].map(([code, pieces]) => ({ code, data: Buffer.concat(pieces) }));
 }
 
-function writeOptions(bytes: Buffer, start: number, options: readonly DhcpOption[]): number {
+/** Writes `options` and the end option. */
+function writeOptions(bytes: Buffer, start: number, options: readonly DhcpOption[]): void {
   let at = start;
   for (const { code, data } of options) {
-    if (!Number.isInteger(code) || code <= PAD || code >= END || code === OVERLOAD) {
-      throw new DhcpError('BAD_OPTION', `option ${code} cannot be written; codes are 1 to 254 without 52.`);
-    }
     for (let piece = 0; piece < piecesOf(data); piece += 1) {
-      const part = data.subarray(piece * 255, (piece + 1) * 255);
+      const part = data.subarray(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES);
       bytes.writeUInt8(code, at);
       bytes.writeUInt8(part.length, at + 1);
       part.copy(bytes, at + 2);
       at += 2 + part.length;
     }
   }
-  return at;
+  bytes.writeUInt8(END, at);
 }
 
 function readText(field: Buffer): string {

@@ -1,8 +1,8 @@
-import type { AddressState } from '../../store/records.js';
+import type { AddressBook, AddressState } from '../../store/records.js';
 import type { Decision } from './decide.js';
 import type { KnownNode } from './facts.js';
 import { UNSPECIFIED, isInNetwork } from './ipv4.js';
-import { OPTION, readAddress, readMessageType } from './options.js';
+import { type MessageType, OPTION, readAddress, readMessageType } from './options.js';
 import type { DhcpPacket } from './packet.js';
 import { readRelay } from './relay.js';
 import { type Subnet, isOnLink, isRelayOf, subnetOf } from './subnets.js';
@@ -10,10 +10,43 @@ import { type Subnet, isOnLink, isRelayOf, subnetOf } from './subnets.js';
 /** How long an address that was offered waits for its client's REQUEST, in milliseconds. */
 export const OFFER_MS = 60_000;
 
-/** A node with the address it has, or would have, in `subnets`. */
+/** The messages that pools answer; the others have nothing to do with who has which address. */
+const ABOUT_ADDRESSES: ReadonlySet<MessageType | undefined> = new Set([
+  'discover',
+  'request',
+  'decline',
+  'release',
+]);
+
+/** A message of a node without a reservation. */
+export interface PoolQuestion {
+  readonly packet: DhcpPacket;
+  readonly mac: string;
+  readonly node: KnownNode;
+  readonly subnets: readonly Subnet[]; // that it may be from
+}
+
+/** A node's interface with the address it has, or would have, in `subnet`. */
 export interface Seat {
   readonly node: KnownNode;
-  readonly subnets: readonly Subnet[];
+  readonly mac: string;
+  readonly address: string;
+  readonly subnet: Subnet;
+  readonly isTaken: boolean; // the node took the address up before; else another machine may be there
+}
+
+/** What becomes of a question: it is decided, or waits until somebody has looked at the addresses that would be given. */
+export type PoolAnswer =
+  | { readonly kind: 'decided'; readonly decisions: readonly Decision[] } // none: no pool is meant, or all are full
+  | { readonly kind: 'untried'; readonly seats: readonly Seat[] };
+
+/** Whether questions about addresses are for the pools of `subnets`, rather than for the server's reservations. */
+export function isForPools({ packet, node, subnets }: Omit<PoolQuestion, 'mac'>): boolean {
+  return (
+    node.ip === null &&
+    subnets.some(({ pools }) => pools.length > 0) &&
+    ABOUT_ADDRESSES.has(readMessageType(packet))
+  );
 }
 
 /**
@@ -28,52 +61,96 @@ export class Pools {
     this.#addresses = addresses;
   }
 
-  /** Where `node` sits for the answer to `packet`; nowhere when no pool is meant or all are full. */
-  async seatsFor(
-    packet: DhcpPacket,
-    mac: string,
-    node: KnownNode,
-    subnets: readonly Subnet[],
+  /**
+   * What is answered to each of `questions`, in their order, all in one transaction: what is acknowledged is durable when
+   * this resolves. `decide` decides about a node in its seat; no address is given out that is not `isTried`.
+   */
+  async answer(
+    questions: readonly PoolQuestion[],
     now: number,
-  ): Promise<readonly Seat[]> {
-    const type = readMessageType(packet);
-    const isRequest = type === 'request';
-    const asksForOne = type === 'discover' || isRequest;
-    const wanted =
-      readAddress(packet, OPTION.requestedAddress) ?? (isRequest ? known(packet.ciaddr) : undefined);
-    const seats: Seat[] = [];
-    for (const subnet of pooledSubnets(packet, subnets)) {
-      const lease = asksForOne
-        ? await this.#addresses.claim({
-            mac,
-            node: node.name,
-            ranges: subnet.pools,
-            wanted: wanted ?? null,
-            now,
-            until: now + OFFER_MS,
-          })
-        : (await this.#addresses.ofMac(mac, now)).find(({ address }) => isInNetwork(subnet.network, address));
-      if (lease !== undefined) seats.push({ node: { ...node, ip: lease.address }, subnets: [subnet] });
-    }
-    return seats;
+    decide: (packet: DhcpPacket, seat: Seat) => Decision,
+    isTried: (seat: Seat) => boolean,
+  ): Promise<readonly PoolAnswer[]> {
+    const macs = questions.map(({ mac }) => mac);
+    const durable = questions.some(({ packet }) => readMessageType(packet) !== 'discover');
+    return this.#addresses.settle(
+      macs,
+      now,
+      async (book) => {
+        const answers: PoolAnswer[] = [];
+        for (const question of questions) {
+          const seats = await seatsIn(book, question, now);
+          const decided = seats.map((seat) => ({ seat, decision: decide(question.packet, seat) }));
+          const untried = decided.filter(
+            ({ seat, decision }) => isGiving(decision) && !seat.isTaken && !isTried(seat),
+          );
+          if (untried.length > 0) {
+            answers.push({ kind: 'untried', seats: untried.map(({ seat }) => seat) });
+            continue;
+          }
+          for (const { seat, decision } of decided) writeDown(book, seat, decision, now);
+          answers.push({ kind: 'decided', decisions: decided.map(({ decision }) => decision) });
+        }
+        return answers;
+      },
+      { durable },
+    );
   }
 
-  /** Makes `decision` last before it is sent; false when the address has gone to somebody else meanwhile. */
-  async settle(decision: Decision, mac: string, { subnets }: Seat, now: number): Promise<boolean> {
-    const lease = (subnets[0]?.lease ?? 0) * 1000;
-    switch (decision.kind) {
-      case 'reply':
-        if (decision.type !== 'ack' || decision.address === null) return true;
-        return this.#addresses.bind(decision.address, mac, now + lease);
-      case 'release':
-        await this.#addresses.release(decision.address, mac, now);
-        return true;
-      case 'decline':
-        await this.#addresses.decline(decision.address, mac, now + lease);
-        return true;
-      case 'ignore':
-        return true;
-    }
+  /** Gives the address of `seat` to nobody for the length of a lease: another machine was found there. Gives until when. */
+  async quarantine({ address, mac, subnet }: Seat, now: number): Promise<number> {
+    const until = now + subnet.lease * 1000;
+    await this.#addresses.settle([mac], now, async (book) => book.decline(address, mac, until));
+    return until;
+  }
+}
+
+/** Where a node sits for the answer to a message; nowhere when no pool is meant or all are full. */
+async function seatsIn(
+  book: AddressBook,
+  { packet, mac, node, subnets }: PoolQuestion,
+  now: number,
+): Promise<readonly Seat[]> {
+  const type = readMessageType(packet);
+  const asksForOne = type === 'discover' || type === 'request';
+  const wanted =
+    readAddress(packet, OPTION.requestedAddress) ?? (type === 'request' ? known(packet.ciaddr) : undefined);
+  const seats: Seat[] = [];
+  for (const subnet of pooledSubnets(packet, subnets)) {
+    const lease = asksForOne
+      ? await book.claim({
+          mac,
+          node: node.name,
+          ranges: subnet.pools,
+          wanted: wanted ?? null,
+          until: now + OFFER_MS,
+        })
+      : book.ofMac(mac).find(({ address }) => isInNetwork(subnet.network, address));
+    if (lease === undefined) continue;
+    const { address, state } = lease;
+    seats.push({ node: { ...node, ip: address }, mac, address, subnet, isTaken: state === 'bound' });
+  }
+  return seats;
+}
+
+function isGiving(decision: Decision): boolean {
+  return decision.kind === 'reply' && decision.address !== null;
+}
+
+/** Writes down what `decision` does to the address of `seat`. */
+function writeDown(book: AddressBook, { mac, subnet }: Seat, decision: Decision, now: number): void {
+  const end = now + subnet.lease * 1000;
+  switch (decision.kind) {
+    case 'reply':
+      if (decision.type === 'ack' && decision.address !== null) book.bind(decision.address, mac, end);
+      break;
+    case 'release':
+      book.release(decision.address, mac);
+      break;
+    case 'decline':
+      book.decline(decision.address, mac, end);
+      break;
+    case 'ignore':
   }
 }
 

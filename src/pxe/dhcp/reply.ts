@@ -10,7 +10,7 @@ import {
   secondsOption,
   textOption,
 } from './options.js';
-import { BOOTREPLY, BROADCAST_FLAG, type DhcpOption, type DhcpPacket, encodedSize } from './packet.js';
+import { BOOTREPLY, BROADCAST_FLAG, type DhcpOption, type DhcpPacket, fitsDhcp } from './packet.js';
 import type { Subnet } from './subnets.js';
 
 export const SERVER_PORT = 67;
@@ -55,7 +55,7 @@ export function leaseReply(
   const wanted = readParameterRequestList(request);
   const asked = (option: DhcpOption): readonly DhcpOption[] =>
     wanted === undefined || wanted.includes(option.code) ? [option] : [];
-  // Most important first: a reply that does not fit loses options from the end.
+  // Most important first: a reply that does not fit, in overloaded fields either, loses options from the end.
   const options = [
     messageTypeOption(type),
     addressOption(OPTION.serverIdentifier, [subnet.server]),
@@ -76,14 +76,15 @@ export function leaseReply(
     ...echoOption(request, OPTION.clientIdentifier), // RFC 6842 §3
     ...echoOption(request, OPTION.relayAgentInformation), // RFC 3046 §2.2: last
   ];
-  return {
+  const reply = {
     ...replyHeader(request),
     ciaddr: type === 'ack' ? request.ciaddr : UNSPECIFIED,
     yiaddr: address ?? UNSPECIFIED,
     siaddr: boot.siaddr,
     file: boot.fileField,
-    options: fitOptions(options, maxReplySize(request)),
+    options,
   };
+  return fitted(reply, maxReplySize(request));
 }
 
 /** A proxy's offer or acknowledgement: what to boot, from `server`, and no address. */
@@ -100,13 +101,14 @@ export function bootReply(
     ...echoOption(request, OPTION.clientIdentifier),
     ...echoOption(request, OPTION.relayAgentInformation),
   ];
-  return {
+  const reply = {
     ...replyHeader(request),
     ciaddr: type === 'ack' ? request.ciaddr : UNSPECIFIED,
     siaddr: boot.siaddr,
     file: boot.fileField,
-    options: fitOptions(options, maxReplySize(request)),
+    options,
   };
+  return fitted(reply, maxReplySize(request));
 }
 
 /** A refusal: the client is to start over (RFC 2131 §4.3.2, table 3). `message` is for its log. */
@@ -148,14 +150,15 @@ export function maxReplySize(request: DhcpPacket): number {
   return Math.min(Math.max(datagram, SMALLEST_DATAGRAM), LARGEST_DATAGRAM) - IP_AND_UDP_HEADERS;
 }
 
-/** `options` without as many of the last as it takes to fit `maxSize` bytes of message; essential ones stay. */
-function fitOptions(options: readonly DhcpOption[], maxSize: number): readonly DhcpOption[] {
-  const fitting = [...options];
-  for (let last = fitting.length - 1; last >= 0 && encodedSize(fitting) > maxSize; last -= 1) {
-    const option = fitting[last];
-    if (option !== undefined && !ESSENTIAL.has(option.code)) fitting.splice(last, 1);
+/** `reply` without as many of its last options as it takes to fit `maxSize` bytes of message; essential ones stay. */
+function fitted(reply: DhcpPacket, maxSize: number): DhcpPacket {
+  const options = [...reply.options];
+  const shortened = { ...reply, options };
+  for (let last = options.length - 1; last >= 0 && !fitsDhcp(shortened, maxSize); last -= 1) {
+    const option = options[last];
+    if (option !== undefined && !ESSENTIAL.has(option.code)) options.splice(last, 1);
   }
-  return fitting;
+  return shortened;
 }
 
 function replyHeader(request: DhcpPacket): Omit<DhcpPacket, 'options'> {

@@ -1,4 +1,4 @@
-import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
+import { type RemoteInfo, type Socket, type SocketOptions, createSocket } from 'node:dgram';
 import { codeOf, messageOf } from '../../errors.js';
 import { PxeError } from '../errors.js';
 import { BROADCAST } from './ipv4.js';
@@ -23,8 +23,15 @@ export interface Endpoint {
 }
 
 export interface DhcpSockets {
-  /** Sends `bytes` from one of the endpoints. A broadcast leaves by the interface that has its address, and by no other. */
-  send(bytes: Buffer, from: Omit<Endpoint, 'shared'>, to: { address: string; port: number }): Promise<void>;
+  /**
+   * Sends `bytes` from one of the endpoints. A broadcast leaves by the interface that has its address, and by no other.
+   * Throws PxeError NO_ADDRESS when `from` is no endpoint; what fails later goes to `onError`.
+   */
+  readonly send: (
+    bytes: Buffer,
+    from: Omit<Endpoint, 'shared'>,
+    to: { address: string; port: number },
+  ) => void;
   close(): Promise<void>;
 }
 
@@ -49,7 +56,7 @@ export async function openDhcpSockets(options: {
     await Promise.all(opened.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))));
   };
   const open = async ({ address, port, shared }: Endpoint, arrival: Arrival): Promise<Socket> => {
-    const socket = createSocket({ type: 'udp4', reuseAddr: shared });
+    const socket = createSocket({ type: 'udp4', reuseAddr: shared, lookup: asItIs });
     await bind(socket, { address, port, shared });
     opened.push(socket);
     socket.on('error', options.onError);
@@ -71,15 +78,18 @@ export async function openDhcpSockets(options: {
   }
   return {
     close,
-    send: (bytes, from, { address, port }) =>
-      new Promise((resolve, reject) => {
-        const socket = unicast.get(keyOf(from));
-        if (socket === undefined)
-          reject(new PxeError('NO_ADDRESS', `${keyOf(from)}: no socket is bound to it.`));
-        else socket.send(bytes, port, address, (error) => (error === null ? resolve() : reject(error)));
-      }),
+    send(bytes, from, { address, port }) {
+      const socket = unicast.get(keyOf(from));
+      if (socket === undefined) throw new PxeError('NO_ADDRESS', `${keyOf(from)}: no socket is bound to it.`);
+      socket.send(bytes, port, address, (error) => {
+        if (error !== null) options.onError(error);
+      });
+    },
   };
 }
+
+/** Addresses are numbers here: nothing is looked up. */
+const asItIs: SocketOptions['lookup'] = (address, _options, callback) => callback(null, address, 4);
 
 function keyOf({ address, port }: Omit<Endpoint, 'shared'>): string {
   return `${address}:${port}`;

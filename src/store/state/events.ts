@@ -1,5 +1,7 @@
+import { sql } from 'kysely';
 import type { EventRecord, EventState, NewEvent } from '../records.js';
 import type { StateDatabase } from './database.js';
+import { jsonRows } from './rows.js';
 import type { Queries } from './tables.js';
 
 /** What happened to nodes, in the database. The last events may be lost in a power cut, never in a crash. */
@@ -12,6 +14,22 @@ export class EventRows implements EventState {
 
   async append(event: NewEvent): Promise<EventRecord> {
     return this.#database.write((trx) => insertEvent(trx, event), { durable: false });
+  }
+
+  async appendAll(events: readonly NewEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    const values = events.map(({ at, node, stage, detail, bytes, ms, generation, client }) => [
+      ...[at, node, stage, detail, bytes, ms, generation, client],
+    ]);
+    await this.#database.write(
+      (trx) =>
+        sql`
+          insert into event (at, node, stage, detail, bytes, ms, generation, client)
+          select cast(value->>0 as bigint), value->>1, value->>2, value->>3, cast(value->>4 as bigint),
+            cast(value->>5 as double precision), value->>6, value->>7
+          from ${jsonRows(this.#database.kind, values)} where true`.execute(trx),
+      { durable: false },
+    );
   }
 
   async since(after: number, limit: number): Promise<EventRecord[]> {

@@ -1,4 +1,4 @@
-import { sql, type RawBuilder } from 'kysely';
+import { sql, type RawBuilder, type SqlBool } from 'kysely';
 import { asDigest, type Digest } from '../digest.js';
 import { StoreError } from '../errors.js';
 import type { DatabaseKind } from './migrations.js';
@@ -41,4 +41,19 @@ export function isOneOf(kind: DatabaseKind, digests: readonly Buffer[]): RawBuil
   if (kind === 'postgres') return sql<boolean>`blob.digest = any(${digests}::bytea[])`;
   const hex = JSON.stringify(digests.map((digest) => digest.toString('hex')));
   return sql<boolean>`blob.digest in (select unhex(value) from json_each(${hex}))`;
+}
+
+/** The condition that the text `column` is one of `texts`. They are one parameter, so that the statement stays the same. */
+export function isAmong(kind: DatabaseKind, column: string, texts: readonly string[]): RawBuilder<SqlBool> {
+  const name = sql.ref(column);
+  if (kind === 'postgres') return sql<SqlBool>`${name} = any(${texts}::text[])`;
+  return sql<SqlBool>`${name} in (select value from json_each(${JSON.stringify(texts)}))`;
+}
+
+/** `rows` as one parameter: a table whose column `value` is each of them as a JSON array. */
+export function jsonRows(kind: DatabaseKind, rows: readonly (readonly unknown[])[]): RawBuilder<unknown> {
+  const json = JSON.stringify(rows);
+  return kind === 'postgres'
+    ? sql`jsonb_array_elements(${json}::jsonb) as entry(value)`
+    : sql`json_each(${json})`;
 }

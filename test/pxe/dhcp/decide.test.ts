@@ -301,7 +301,7 @@ const rows: readonly [name: string, packet: DhcpPacket, facts: DhcpFacts, expect
     'inform from elsewhere',
     with_(clientMessage([is('inform')]), { ciaddr: '8.8.8.8' }),
     factsWith(),
-    'ignore malformed',
+    'ignore wrong-subnet',
   ],
   ['inform from nowhere', clientMessage([is('inform')]), factsWith(), 'ignore malformed'],
 

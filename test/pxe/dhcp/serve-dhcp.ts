@@ -44,10 +44,11 @@ try {
       ...((settings.subnets ?? []) as SubnetConfig[]),
     ],
     directory: {
-      find: async ({ mac, port }) => {
-        const node = settings.nodes[mac] ?? settings.nodes[settings.ports?.[port ?? ''] ?? ''];
-        return node && { ...node, intent };
-      },
+      find: async (queries) =>
+        queries.map(({ mac, port }) => {
+          const node = settings.nodes[mac] ?? settings.nodes[settings.ports?.[port ?? ''] ?? ''];
+          return node && { ...node, intent };
+        }),
     },
     ...(store === undefined
       ? {}
@@ -55,7 +56,7 @@ try {
     tftpServer: 'subnet',
     httpUrl: 'http://10.77.0.1:8080',
     log: pino({ level: 'silent' }),
-    onEvent: (event) => print(event),
+    onEvents: (events) => events.forEach(print),
   });
   print({ up: answering });
 } catch (error) {

@@ -1,0 +1,41 @@
+import type { DhcpDirectory, DhcpQuery, KnownNode } from '../pxe/dhcp/facts.js';
+import type { NodeAtMac, NodeRecord, NodeState } from '../store/records.js';
+
+/**
+ * The node database as DHCP asks it: reservations alone, by MAC address, then by UUID, then by switch port. `serverUrl` is
+ * how nodes reach HTTP, without a final slash.
+ */
+export function dhcpDirectory(nodes: NodeState, serverUrl: () => string): DhcpDirectory {
+  const known = ({ name, ip, state }: Omit<NodeAtMac, 'mac'>): KnownNode => {
+    const intent =
+      state === null
+        ? { kind: 'unknown' as const }
+        : state === 'offline'
+          ? { kind: 'offline' as const }
+          : { kind: state, scriptUrl: `${serverUrl()}/nodes/${name}/boot.ipxe` };
+    return { name, ip, intent };
+  };
+  return {
+    async find(queries) {
+      const macs = [...new Set(queries.map(({ mac }) => mac))];
+      const byMac = new Map((await nodes.atMacs(macs)).map((node) => [node.mac, known(node)]));
+      return Promise.all(
+        queries.map(async (query) => {
+          const found = byMac.get(query.mac);
+          if (found !== undefined) return found;
+          const node = await otherwise(nodes, query);
+          if (node === undefined) return undefined;
+          const assignment = await nodes.assignment(node.name);
+          return known({ ...node, state: assignment?.state ?? null });
+        }),
+      );
+    },
+  };
+}
+
+async function otherwise(nodes: NodeState, { uuid, port }: DhcpQuery): Promise<NodeRecord | undefined> {
+  return (
+    (uuid === undefined ? undefined : await nodes.byUuid(uuid)) ??
+    (port === undefined ? undefined : await nodes.bySwitchPort(port))
+  );
+}

@@ -1,0 +1,312 @@
+import type { RemoteInfo } from 'node:dgram';
+import type { Logger } from 'pino';
+import { messageOf } from '../../errors.js';
+import type { AddressState, StrangerState } from '../../store/records.js';
+import { Repeats } from '../repeats.js';
+import type { BootFacts } from './boot-options.js';
+import { classifyClient, describeClient } from './client.js';
+import { type Decision, decide } from './decide.js';
+import { type ProxyArrival, decideProxy } from './decide-proxy.js';
+import { DhcpError } from './errors.js';
+import { type DhcpEvent, eventOf } from './event.js';
+import type { DhcpDirectory, DhcpFacts, KnownNode } from './facts.js';
+import { HeldAddresses } from './held-addresses.js';
+import { BROADCAST, UNSPECIFIED } from './ipv4.js';
+import { OPTION, readAddress, readMachineUuid, readMessageType } from './options.js';
+import { BOOTREQUEST, type DhcpPacket, decodeDhcp, encodeDhcp } from './packet.js';
+import type { Places } from './places.js';
+import { Pools, type Seat, isForPools } from './pools.js';
+import { type Probe, Probes } from './probes.js';
+import { readRelay } from './relay.js';
+import { CLIENT_PORT, PROXY_PORT, SERVER_PORT, maxReplySize } from './reply.js';
+import type { Arrival, DhcpSockets } from './sockets.js';
+import { isOnLink, isRelayOf, subnetOf } from './subnets.js';
+
+const ETHERNET = 1;
+const MAC_BYTES = 6;
+
+/** Addresses of a message that are looked at before the message is dropped: its client asks again. */
+const MOST_LOOKS = 8;
+
+export interface DeskOptions {
+  readonly places: Places;
+  readonly directory: DhcpDirectory;
+  readonly boot: BootFacts;
+  /** ROMs that take a boot file from a proxy only out of a menu: MAC addresses or their first octets, lower case. */
+  readonly menus: readonly string[];
+  /** Where addresses out of pools are kept; without it there are no pools. */
+  readonly addresses: AddressState | undefined;
+  /** Looks for other machines at addresses of pools before they are given out; without it nobody does. */
+  readonly probe: Probe | undefined;
+  readonly log: Logger;
+  readonly now: () => number;
+  /** Told what happened, in order. */
+  readonly onEvents: (events: readonly DhcpEvent[]) => void;
+  /** Told of each client that is no node, once a minute. */
+  readonly onStranger: ((seen: Parameters<StrangerState['record']>[0]) => void) | undefined;
+}
+
+/** A datagram as it came. */
+export interface Letter {
+  readonly bytes: Buffer;
+  readonly remote: RemoteInfo;
+  readonly arrival: Arrival;
+  readonly looks: number; // addresses that were looked at for it
+}
+
+/** A request that can be answered. */
+interface Question {
+  readonly letter: Letter;
+  readonly packet: DhcpPacket;
+  readonly mac: string;
+  readonly node: KnownNode | undefined;
+  readonly subnets: DhcpFacts['subnets']; // of ours, that it may be from
+}
+
+/** Takes messages in, has them decided, and sends what was decided. */
+export class Desk {
+  readonly #options: DeskOptions;
+  readonly #held = new HeldAddresses();
+  readonly #pools: Pools | undefined;
+  readonly #probes: Probes | undefined;
+  readonly #repeats = new Repeats();
+
+  constructor(options: DeskOptions) {
+    this.#options = options;
+    this.#pools = options.addresses && new Pools(options.addresses);
+    this.#probes = options.probe && new Probes(options.probe);
+  }
+
+  /**
+   * Answers `letters` in their order. Those whose addresses have to be looked at first go to `later` when they have been.
+   * Never throws or rejects, whatever they hold: what cannot be answered is logged.
+   */
+  async answer(
+    letters: readonly Letter[],
+    send: DhcpSockets['send'],
+    later: (letter: Letter) => void,
+  ): Promise<void> {
+    const now = this.#options.now();
+    try {
+      const questions = await this.#questionsIn(letters, now);
+      const fromPools = await this.#askPools(questions, now, later);
+      const events: DhcpEvent[] = [];
+      for (const question of questions) {
+        const { packet, mac, node } = question;
+        const here = fromPools.get(question);
+        if (here === 'later') continue;
+        const decisions = [
+          ...(here === undefined || here.length === 0 ? this.#decideHere(question, now) : here),
+          ...this.#decideAsProxy(question),
+        ];
+        for (const decision of decisions) this.#carryOut(decision, question, send);
+        events.push(...this.#report(decisions, packet, mac, node?.name ?? null, now));
+      }
+      if (events.length > 0) this.#options.onEvents(events);
+    } catch (error) {
+      const text = messageOf(error);
+      this.warn(text, `${letters.length} messages could not be answered, their clients ask again: ${text}`);
+    }
+  }
+
+  /** Logs `line`, once a minute for each `kind`. */
+  warn(kind: string, line: string): void {
+    if (this.#repeats.isNew(kind, this.#options.now())) this.#options.log.warn({ service: 'dhcp' }, line);
+  }
+
+  /** The questions in `letters`, with the nodes they are from; what is no question is passed over. */
+  async #questionsIn(letters: readonly Letter[], now: number): Promise<readonly Question[]> {
+    const read = letters.flatMap((letter) => this.#read(letter) ?? []);
+    const queries = read.map(({ packet, mac, port }) => ({ mac, uuid: readMachineUuid(packet), port }));
+    const nodes = queries.length === 0 ? [] : await this.#options.directory.find(queries);
+    read.forEach(({ packet, mac, port }, index) => {
+      if (nodes[index] === undefined) this.#recordStranger(packet, mac, port, now);
+    });
+    return read.map(({ port: _, ...question }, index) => ({ ...question, node: nodes[index] }));
+  }
+
+  #read(letter: Letter): (Omit<Question, 'node'> & { readonly port: string | undefined }) | undefined {
+    try {
+      const packet = decodeDhcp(letter.bytes);
+      const mac = macOf(packet);
+      if (mac === undefined || packet.op !== BOOTREQUEST) return undefined;
+      requireSteering(packet);
+      const subnets = this.#subnetsFor(letter.arrival);
+      return { letter, packet, mac, subnets, port: trustedPort(packet, letter.arrival, subnets) };
+    } catch (error) {
+      if (!(error instanceof DhcpError)) throw error;
+      const { address } = letter.remote;
+      this.warn(`${address} ${error.code}`, `${address}: ${error.message}`);
+      return undefined;
+    }
+  }
+
+  /** What is decided about nodes with addresses out of pools; what is acknowledged is durable by then. */
+  async #askPools(
+    questions: readonly Question[],
+    now: number,
+    later: (letter: Letter) => void,
+  ): Promise<ReadonlyMap<Question, readonly Decision[] | 'later'>> {
+    const answers = new Map<Question, readonly Decision[] | 'later'>();
+    const pools = this.#pools;
+    if (pools === undefined) return answers;
+    const mine = questions.flatMap((question) => {
+      const { node } = question;
+      return node !== undefined && isForPools({ ...question, node }) ? [{ question, node }] : [];
+    });
+    if (mine.length === 0) return answers;
+    const decided = await pools.answer(
+      mine.map(({ question: { packet, mac, subnets }, node }) => ({ packet, mac, subnets, node })),
+      now,
+      (packet, { node, subnet }) =>
+        decide(packet, { ...this.#options.boot, node, subnets: [subnet], heldUntil: undefined }, now),
+      ({ address, mac }) => this.#probes === undefined || this.#probes.isFree(address, mac, now),
+    );
+    decided.forEach((answer, index) => {
+      const question = mine[index]?.question;
+      if (question === undefined) return;
+      answers.set(question, answer.kind === 'untried' ? 'later' : answer.decisions);
+      if (answer.kind === 'untried') void this.#lookAt(answer.seats, question, pools, later);
+    });
+    return answers;
+  }
+
+  /** Looks for other machines at the addresses of `seats`; then the question can be answered. */
+  async #lookAt(
+    seats: readonly Seat[],
+    { letter, packet, mac, node }: Question,
+    pools: Pools,
+    later: (letter: Letter) => void,
+  ): Promise<void> {
+    const { log, now, onEvents } = this.#options;
+    const probes = this.#probes;
+    if (probes === undefined || letter.looks >= MOST_LOOKS || probes.isFull) {
+      this.warn(
+        'probes',
+        'too many addresses to look at; some messages are dropped, their clients ask again',
+      );
+      return;
+    }
+    try {
+      for (const seat of seats) {
+        const { address, subnet } = seat;
+        const target = { address, interface: subnet.interface, isOnLink: isOnLink(subnet) };
+        const found = await probes.look(target, mac, now());
+        if (found === undefined) continue;
+        const until = await pools.quarantine(seat, now());
+        const detail = `${found} is at ${address} already; find it (arping ${address}), or take the address out of the pool.`;
+        const taken: Decision = { kind: 'decline', node: seat.node.name, address, until, detail };
+        onEvents(this.#report([taken], packet, mac, node?.name ?? null, now()));
+      }
+      later({ ...letter, looks: letter.looks + 1 });
+    } catch (error) {
+      log.error({ service: 'dhcp' }, `an address was not given out: ${messageOf(error)}`);
+    }
+  }
+
+  /** Decides for the authoritative subnets that the message may be from, by reservations. */
+  #decideHere({ packet, node, subnets }: Question, now: number): readonly Decision[] {
+    if (subnets.length === 0) return [];
+    const heldUntil = node?.ip == null ? undefined : this.#held.heldUntil(node.ip, now);
+    return [decide(packet, { ...this.#options.boot, subnets, node, heldUntil }, now)];
+  }
+
+  /** Decides for each proxy: which wire a broadcast is from is not known, and its client hears only its own. */
+  #decideAsProxy({ packet, node, letter: { arrival, remote: sender } }: Question): readonly Decision[] {
+    const { boot, menus, places } = this.#options;
+    const via: ProxyArrival =
+      arrival.kind === 'unicast' && arrival.port === PROXY_PORT
+        ? { port: PROXY_PORT, sender }
+        : { port: SERVER_PORT };
+    return places.proxies
+      .filter(({ server }) => arrival.kind === 'broadcast' || arrival.server === server)
+      .map(({ server }) => decideProxy(packet, { ...boot, node, server, menus }, via));
+  }
+
+  #carryOut(decision: Decision, { packet, node }: Question, send: DhcpSockets['send']): void {
+    if (decision.kind === 'decline' && node?.ip === decision.address)
+      this.#held.hold(decision.address, decision.until);
+    if (decision.kind !== 'reply') return;
+    try {
+      const bytes = encodeDhcp(decision.packet, maxReplySize(packet));
+      send(bytes, { address: decision.from, port: decision.port }, reachable(decision.to));
+    } catch (error) {
+      const text = messageOf(error);
+      this.warn(`${decision.node} ${text}`, `${decision.node} could not be answered: ${text}`);
+    }
+  }
+
+  #subnetsFor(arrival: Arrival): DhcpFacts['subnets'] {
+    const { subnets } = this.#options.places;
+    if (arrival.kind === 'broadcast') return subnets;
+    const interfaces = subnets
+      .filter(({ server }) => server === arrival.server)
+      .map((subnet) => subnet.interface);
+    return subnets.filter((subnet) => interfaces.includes(subnet.interface));
+  }
+
+  #recordStranger(packet: DhcpPacket, mac: string, port: string | undefined, now: number): void {
+    const { onStranger } = this.#options;
+    if (onStranger === undefined || !this.#repeats.isNew(`stranger ${mac}`, now)) return;
+    const client = describeClient(classifyClient(packet));
+    onStranger({ mac, client, uuid: readMachineUuid(packet) ?? null, port: port ?? null, at: now });
+  }
+
+  /** Logs what was decided, and gives it as events. */
+  #report(
+    decisions: readonly Decision[],
+    packet: DhcpPacket,
+    mac: string,
+    node: string | null,
+    now: number,
+  ): readonly DhcpEvent[] {
+    return worthTelling(decisions).flatMap((decision) => {
+      const event = eventOf(decision, packet, mac, node, now);
+      if (event.kind === 'ignored' && !this.#repeats.isNew(`${mac} ${event.reason}`, now)) return [];
+      const line = `${event.kind} ${node ?? mac}: ${event.detail}`;
+      const fields = { service: 'dhcp', mac, node, address: event.address, client: event.client };
+      if (event.kind === 'nak' || event.kind === 'declined') this.#options.log.warn(fields, line);
+      else this.#options.log.info(fields, line);
+      return [event];
+    });
+  }
+}
+
+/** Throws DhcpError BAD_OPTION when an option that steers the protocol is malformed: decide reads them again. */
+function requireSteering(packet: DhcpPacket): void {
+  readMessageType(packet);
+  readAddress(packet, OPTION.requestedAddress);
+  readAddress(packet, OPTION.serverIdentifier);
+}
+
+/** The switch port a relay names, when the relay is one of a subnet's own; a client can write anything. */
+function trustedPort(
+  packet: DhcpPacket,
+  arrival: Arrival,
+  subnets: DhcpFacts['subnets'],
+): string | undefined {
+  const relay = readRelay(packet);
+  if (relay === undefined || arrival.kind === 'broadcast') return undefined;
+  const subnet = subnetOf(subnets, relay.link);
+  return subnet !== undefined && isRelayOf(subnet, relay.address) ? relay.port : undefined;
+}
+
+/** What was done, each once; when nothing was, the first reason why. */
+function worthTelling(decisions: readonly Decision[]): readonly Decision[] {
+  const done = decisions.filter(({ kind }) => kind !== 'ignore');
+  if (done.length < 2) return done.length === 1 ? done : decisions.slice(0, 1);
+  return [...new Map(done.map((decision) => [`${decision.kind} ${decision.detail}`, decision])).values()];
+}
+
+/** The sender's MAC, lower case and colon-separated; undefined when the hardware is not Ethernet. */
+function macOf(packet: DhcpPacket): string | undefined {
+  if (packet.htype !== ETHERNET || packet.chaddr.length !== MAC_BYTES) return undefined;
+  return packet.chaddr.toString('hex').replace(/..\B/g, '$&:');
+}
+
+/** Where a datagram socket can reach `to`: a client without an address only by broadcast (RFC 2131 §4.1). */
+function reachable(to: Extract<Decision, { kind: 'reply' }>['to']): { address: string; port: number } {
+  if (to.kind === 'unicast-arp' || to.address === UNSPECIFIED)
+    return { address: BROADCAST, port: CLIENT_PORT };
+  return { address: to.address, port: to.port };
+}
