@@ -17,7 +17,7 @@ import { OsimageError } from './errors.js';
 import { findGeneration } from './find.js';
 import { ENGINE, generationId } from './generation-id.js';
 import { layeredEdits } from './layered-edits.js';
-import { artifactMap, manifestOf } from './manifest.js';
+import { artifactMap, discArtifacts, manifestOf } from './manifest.js';
 import { requireFits } from './size-gate.js';
 import { checkTemplate } from './templates.js';
 import type { Artifact, BootEntry, GenerationInputs, GenerationManifest, PackedArchive } from './types.js';
@@ -226,10 +226,11 @@ async function blobsNeeded(
   archives: ReadonlyMap<string, StoredArchive>,
 ): Promise<Set<Digest>> {
   const needed = new Set<Digest>();
-  for (const artifact of [...manifest.files, ...manifest.tree]) {
+  for (const artifact of [...manifest.files, ...manifest.tree, ...discArtifacts(manifest)]) {
     needed.add(artifact.map);
     for (const blob of blobsOf(await artifactMap(store.blobs, artifact))) needed.add(blob);
   }
+  if (manifest.disc?.bios?.bootCode !== undefined) needed.add(manifest.disc.bios.bootCode);
   for (const stored of archives.values()) for (const blob of stored.blobs) needed.add(blob);
   const packed = Object.values(manifest.inputs.packed ?? {}).map(({ descriptor }) => descriptor);
   for (const digest of [...Object.values(manifest.bases), ...packed]) {

@@ -1,67 +1,113 @@
 import path from 'node:path';
 import { OsimageError } from './errors.js';
+import { el, EL_SIGNS } from './family/el.js';
+import type { MediaHints, MediaLayout } from './family/layout.js';
+import { supplementalPack } from './family/supplemental-pack.js';
+import { xcpNg, XCP_NG_SIGNS } from './family/xcp-ng.js';
 import type { Source, SourceFile } from './source/source.js';
 import type { BootEntry, Family } from './types.js';
 
-/** What an installer's files are for. */
-export interface MediaLayout {
-  readonly family: Family;
-  readonly kernel: SourceFile | undefined; // none: an archive alone, which nothing can boot
-  readonly archive: SourceFile; // the initrd that layers change
-  readonly boot: readonly BootEntry[];
-}
-
 /** Every family this release can import. */
-export const FAMILIES: readonly Family[] = ['debian-installer', 'generic'];
-
-/** What the operator says of the media, where it does not say so itself. */
-export interface MediaHints {
-  readonly family?: Family;
-  readonly kernel?: SourceFile | string; // a path inside the media; or a file beside a lone archive
-  readonly archive?: string; // a path inside the media
-}
+export const FAMILIES: readonly Family[] = ['debian-installer', 'el', 'generic', 'xcp-ng'];
 
 /**
  * Recognises the media in `source`, as `hints` say where they do. `name` is the osimage's, for menus. Throws
  * OsimageError UNKNOWN_FAMILY, which says what was looked for.
  */
-export function recogniseMedia(name: string, source: Source, hints: MediaHints): MediaLayout {
-  const { files } = source;
+export async function recogniseMedia(name: string, source: Source, hints: MediaHints): Promise<MediaLayout> {
+  const { family } = hints;
   const named = hints.kernel !== undefined || hints.archive !== undefined;
-  if (source.kind === 'archive') return loneArchive(name, files, hints);
-  if (hints.family !== 'generic' && !named) {
-    const found = debianInstaller(name, files);
-    if (found !== undefined) return found;
-  }
-  if (hints.family === 'debian-installer') {
+  if (source.kind === 'archive') return loneArchive(name, source.files, hints);
+  const may = (candidate: Family): boolean => (family === undefined && !named) || family === candidate;
+  const found =
+    (may('xcp-ng') ? ((await xcpNg(source)) ?? (await supplementalPack(source))) : undefined) ??
+    (may('el') ? await el(source, name) : undefined) ??
+    (may('debian-installer') ? debianInstaller(name, withoutLoaders(source)) : undefined);
+  if (found !== undefined) return found;
+  const signs = family === undefined ? undefined : SIGNS[family];
+  if (signs !== undefined) {
     throw new OsimageError(
       'UNKNOWN_FAMILY',
-      'no Debian installer here: looked for debian-installer/<arch>/linux with initrd.gz beside it; give its netboot directory, or --family generic with --kernel and --initrd',
+      `no ${signs.what} here: looked for ${signs.lookedFor}; ${signs.instead}, or --family generic with --kernel and --initrd`,
     );
   }
-  return generic(name, files, hints);
+  return generic(name, withoutLoaders(source), hints);
+}
+
+/** What tells the media of a family, for those that find none. */
+const SIGNS: Partial<
+  Record<Family, { readonly what: string; readonly lookedFor: string; readonly instead: string }>
+> = {
+  'debian-installer': {
+    what: 'Debian installer',
+    lookedFor: 'debian-installer/<arch>/linux with initrd.gz beside it',
+    instead: 'give its netboot directory',
+  },
+  'xcp-ng': {
+    what: 'XCP-ng installer',
+    lookedFor: XCP_NG_SIGNS,
+    instead: 'give its ISO or all that is on it',
+  },
+  el: { what: 'Anaconda installer', lookedFor: EL_SIGNS, instead: 'give its ISO or all that is on it' },
+};
+
+/** What boots an ISO, and what our own say of themselves: every ISO of these families gets Debian's loaders. */
+const LOADER = /^(isolinux|EFI\/BOOT|boot\/grub)\/|^\.disk\/(info|rackboot\.json)$|(^|\/)boot\.cat(alog)?$/i;
+
+/** The files of `source`; of an ISO, without those that boot it. */
+function withoutLoaders({ kind, files, disc }: Source): Files {
+  if (kind !== 'iso') return { files, notes: [] };
+  const images = new Set(disc?.boot.map(({ file }) => file));
+  const rest = files.filter((file) => !LOADER.test(file.path) && !images.has(file));
+  const loaders = files.length - rest.length;
+  return {
+    files: rest,
+    notes:
+      loaders === 0 ? [] : [`${loaders} files that boot it as an ISO are left out; image iso makes its own`],
+  };
+}
+
+interface Files {
+  readonly files: readonly SourceFile[];
+  readonly notes: readonly string[];
+}
+
+/** The layout of a kernel and an archive whose artifacts lie at their base names; all other files are the tree. */
+function atBaseNames(
+  family: Family,
+  { files, notes }: Files,
+  kernel: SourceFile | undefined,
+  archive: SourceFile,
+  boot: readonly BootEntry[],
+): MediaLayout {
+  return {
+    family,
+    files: kernel === undefined ? [] : [{ file: kernel, as: path.posix.basename(kernel.path) }],
+    archive: { file: archive, as: path.posix.basename(archive.path) },
+    tree: files.filter((file) => file !== kernel && file !== archive),
+    boot,
+    notes,
+  };
 }
 
 /** The layout of debian-installer's netboot images: debian-installer/<arch>/{linux,initrd.gz} (installation guide, appendix on TFTP). */
-function debianInstaller(name: string, files: readonly SourceFile[]): MediaLayout | undefined {
+function debianInstaller(name: string, from: Files): MediaLayout | undefined {
+  const { files } = from;
   for (const kernel of files) {
     if (!/(^|\/)debian-installer\/[a-z0-9-]+\/linux$/.test(kernel.path)) continue;
     const archive = files.find(
       (file) => file.path === path.posix.join(path.posix.dirname(kernel.path), 'initrd.gz'),
     );
     if (archive === undefined) continue;
-    return {
-      family: 'debian-installer',
-      kernel,
-      archive,
-      boot: [linuxEntry('install', `Install with ${name}`, kernel, archive)],
-    };
+    const entry = linuxEntry('install', `Install with ${name}`, kernel, archive);
+    return atBaseNames('debian-installer', from, kernel, archive, [entry]);
   }
   return undefined;
 }
 
 /** One kernel and one initrd, by their customary names or as `hints` name them. */
-function generic(name: string, files: readonly SourceFile[], hints: MediaHints): MediaLayout {
+function generic(name: string, from: Files, hints: MediaHints): MediaLayout {
+  const { files } = from;
   const candidates = (hint: MediaHints['kernel'], customary: RegExp): readonly SourceFile[] =>
     typeof hint === 'string'
       ? files.filter((file) => file.path === hint.replace(/^\/+/, ''))
@@ -83,7 +129,7 @@ function generic(name: string, files: readonly SourceFile[], hints: MediaHints):
       `not an installer rackboot knows: one kernel (found: ${list(kernels)}) and one initrd (found: ${list(archives)}) are needed; name them with --kernel PATH and --initrd PATH`,
     );
   }
-  return { family: 'generic', kernel, archive, boot: [linuxEntry('boot', `Boot ${name}`, kernel, archive)] };
+  return atBaseNames('generic', from, kernel, archive, [linuxEntry('boot', `Boot ${name}`, kernel, archive)]);
 }
 
 /** An archive that came as a file of its own, and the kernel to boot it with where one was named. */
@@ -94,7 +140,7 @@ function loneArchive(name: string, files: readonly SourceFile[], hints: MediaHin
     archive === undefined ||
     typeof kernel === 'string' ||
     hints.archive !== undefined ||
-    hints.family === 'debian-installer'
+    (hints.family ?? 'generic') !== 'generic'
   ) {
     throw new OsimageError(
       'UNKNOWN_FAMILY',
@@ -108,7 +154,7 @@ function loneArchive(name: string, files: readonly SourceFile[], hints: MediaHin
     );
   }
   const boot = kernel === undefined ? [] : [linuxEntry('boot', `Boot ${name}`, kernel, archive)];
-  return { family: 'generic', kernel, archive, boot };
+  return atBaseNames('generic', { files: [], notes: [] }, kernel, archive, boot);
 }
 
 function linuxEntry(label: string, title: string, kernel: SourceFile, archive: SourceFile): BootEntry {

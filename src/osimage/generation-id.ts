@@ -33,8 +33,15 @@ export function generationId(family: Family, inputs: GenerationInputs): Digest {
   );
 }
 
-/** The digest of media: over the paths and digests of its files, as the vendor shipped them. */
-export function mediaDigest(files: readonly { readonly path: string; readonly sha256: Digest }[]): Digest {
+/**
+ * The digest of media: over the paths and digests of its files, as the vendor shipped them, and what its menus and its
+ * disc came to where the media had such (`described`).
+ */
+export function mediaDigest(
+  files: readonly { readonly path: string; readonly sha256: Digest }[],
+  described?: unknown,
+): Digest {
   const lines = files.map((file) => `${file.path}\0${file.sha256}\n`).sort();
+  if (described !== undefined) lines.push(canonicalJson(described));
   return sha256(lines.join(''));
 }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import path from 'node:path';
 import { ImageError } from '../image/errors.js';
 import { readArchive } from '../image/read-archive.js';
 import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
@@ -9,12 +8,13 @@ import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
 import { storeArchiveArtifact, storeBlobArtifact, type StoredArtifact } from './artifacts.js';
 import { OsimageError } from './errors.js';
-import { recogniseMedia, type MediaHints, type MediaLayout } from './families.js';
+import { recogniseMedia } from './families.js';
+import type { MediaHints, MediaLayout, PlacedFile } from './family/layout.js';
 import { checkName } from './find.js';
 import { ENGINE, generationId, mediaDigest } from './generation-id.js';
 import { openLocalFile, openSource } from './source/open-source.js';
 import type { Source, SourceFile } from './source/source.js';
-import type { Family, GenerationInputs, GenerationManifest } from './types.js';
+import type { Artifact, Family, GenerationInputs, GenerationManifest, MediaDisc } from './types.js';
 
 export interface ImportRequest {
   readonly source: string; // a directory, an ISO or an archive, or a file:// URL of one
@@ -55,9 +55,9 @@ async function importSource(
   source: Source,
   request: ImportRequest,
 ): Promise<ImportResult> {
-  const layout = recogniseMedia(name, source, await hintsOf(source, request));
+  const layout = await recogniseMedia(name, source, await hintsOf(source, request));
   return store.write(`import ${name}`, async (writer) => {
-    const imported = await importFiles(source, layout, writer, store, request);
+    const imported = await importFiles(layout, writer, store, request);
     const inputs: GenerationInputs = {
       engine: ENGINE,
       imported: ENGINE,
@@ -67,16 +67,19 @@ async function importSource(
       settings: {},
       layerSpec: '',
     };
-    const { artifact: archive, descriptor } = imported.archive;
+    const archives = Object.fromEntries(
+      imported.archive === undefined ? [] : [[imported.archive.artifact.path, imported.archive.descriptor]],
+    );
     const manifest: GenerationManifest = {
       version: 1,
       family: layout.family,
-      files: [...imported.kernel.map((stored) => stored.artifact), archive],
+      files: imported.files.map((stored) => stored.artifact),
       tree: imported.tree.map((stored) => stored.artifact),
       boot: layout.boot,
       bootBase: layout.boot,
-      archives: { [archive.path]: descriptor },
-      bases: { [archive.path]: descriptor },
+      ...(imported.disc === undefined ? {} : { disc: imported.disc }),
+      archives,
+      bases: archives,
       inputs,
     };
     await writer.seal();
@@ -88,21 +91,22 @@ async function importSource(
         parent: null,
         note: `import ${request.source}`,
         manifest: JSON.stringify(manifest),
-        blobs: [...imported.kernel, imported.archive, ...imported.tree].flatMap((stored) => [
-          ...stored.blobs,
-        ]),
+        blobs: imported.blobs,
       },
       { create: true },
     );
-    return { record, manifest, counts: imported.counts, notes: [...source.notes, ...imported.notes] };
+    const notes = [...source.notes, ...layout.notes, ...imported.notes];
+    return { record, manifest, counts: imported.counts, notes };
   });
 }
 
 interface ImportedFiles {
   readonly media: Digest;
-  readonly kernel: readonly StoredArtifact[]; // none or one
-  readonly archive: StoredArtifact & { readonly descriptor: Digest };
+  readonly files: readonly StoredArtifact[]; // the archive last
+  readonly archive?: StoredArtifact & { readonly descriptor: Digest };
   readonly tree: readonly StoredArtifact[];
+  readonly disc?: MediaDisc;
+  readonly blobs: readonly Digest[];
   readonly counts: SegmentCounts;
   readonly notes: readonly string[];
 }
@@ -118,61 +122,133 @@ async function hintsOf(source: Source, { family, kernel, initrd }: ImportRequest
   };
 }
 
+/** Reads every file of `layout` once and stores it: the archive first, which is the most likely to be refused. */
 async function importFiles(
-  { files }: Source,
   layout: MediaLayout,
   writer: BlobWriter,
   store: Store,
   request: ImportRequest,
 ): Promise<ImportedFiles> {
-  const counts = zeroCounts();
   const notes: string[] = [];
-  const digests: { path: string; sha256: Digest }[] = [];
-  const rest = files.filter((file) => file !== layout.kernel && file !== layout.archive);
-  const boot = layout.kernel === undefined ? [] : [layout.kernel];
-  const total = [...boot, layout.archive, ...rest].reduce((sum, file) => sum + file.size, 0);
-  let done = 0;
-  const read = async function* (file: SourceFile): AsyncGenerator<Buffer> {
+  const reader = new MediaReader(layout, writer, request);
+  const counts = zeroCounts();
+  const archive =
+    layout.archive === undefined
+      ? undefined
+      : await importArchive(layout.archive, reader, { writer, store, counts, notes, request });
+  if (layout.files.length > 0 && archive?.tar === true) {
+    notes.push(
+      `${layout.archive?.file.where ?? ''}: the kernel does not unpack tar archives or squashfs; boot it with an initrd that does`,
+    );
+  }
+  const files: StoredArtifact[] = [];
+  for (const { file, as } of layout.files) files.push(await reader.put(file, as));
+  if (archive !== undefined) files.push(archive.stored);
+  const tree: StoredArtifact[] = [];
+  for (const file of layout.tree) tree.push(await reader.put(file, file.path));
+  const disc = await importDisc(layout, reader, writer);
+  return {
+    media: mediaDigest(
+      reader.digests,
+      layout.loaders === undefined ? undefined : { boot: layout.boot, disc: disc.disc },
+    ),
+    files,
+    ...(archive === undefined ? {} : { archive: archive.stored }),
+    tree,
+    ...(disc.disc === undefined ? {} : { disc: disc.disc }),
+    blobs: [...files, ...tree].flatMap((stored) => [...stored.blobs]).concat(disc.blobs),
+    counts,
+    notes,
+  };
+}
+
+/** Reads media's files and keeps the digest of each. */
+class MediaReader {
+  readonly digests: { path: string; sha256: Digest }[] = [];
+  readonly #writer: BlobWriter;
+  readonly #onProgress: ImportRequest['onProgress'];
+  readonly #total: number;
+  #done = 0;
+
+  constructor(layout: MediaLayout, writer: BlobWriter, request: ImportRequest) {
+    this.#writer = writer;
+    this.#onProgress = request.onProgress;
+    const placed = [...layout.files, ...(layout.archive === undefined ? [] : [layout.archive])];
+    const all = [...placed.map(({ file }) => file), ...layout.tree];
+    this.#total = all.reduce((sum, file) => sum + file.size, 0);
+  }
+
+  async *read(file: SourceFile): AsyncGenerator<Buffer> {
     const hash = createHash('sha256');
     for await (const chunk of file.read()) {
       hash.update(chunk);
-      done += chunk.length;
-      request.onProgress?.(file.path, done, total);
+      this.#done += chunk.length;
+      this.#onProgress?.(file.path, this.#done, this.#total);
       yield chunk;
     }
-    digests.push({ path: file.path, sha256: hash.digest('hex') as Digest });
-  };
-  const put = async (file: SourceFile, as: string): Promise<StoredArtifact> => {
-    const { digest, size } = await writer.putStream(read(file));
-    return storeBlobArtifact(as, digest, size, writer);
-  };
+    this.digests.push({ path: file.path, sha256: hash.digest('hex') as Digest });
+  }
+
+  async put(file: SourceFile, as: string): Promise<StoredArtifact> {
+    const { digest, size } = await this.#writer.putStream(this.read(file));
+    return storeBlobArtifact(as, digest, size, this.#writer);
+  }
+}
+
+async function importArchive(
+  { file, as }: PlacedFile,
+  reader: MediaReader,
+  into: {
+    readonly writer: BlobWriter;
+    readonly store: Store;
+    readonly counts: SegmentCounts;
+    readonly notes: string[];
+    readonly request: ImportRequest;
+  },
+): Promise<{ readonly stored: StoredArtifact & { readonly descriptor: Digest }; readonly tar: boolean }> {
+  const { writer, store, counts, notes, request } = into;
   const descriptor = await readArchive(
-    read(layout.archive),
+    reader.read(file),
     writer,
     counts,
     request.limits ?? DEFAULT_LIMITS,
-    (line) => notes.push(`${layout.archive.where}: ${line}`),
+    (line) => notes.push(`${file.where}: ${line}`),
   ).catch((error: unknown) => {
     if (error instanceof ImageError && error.code !== 'UNREADABLE')
-      throw new ImageError(error.code, `${layout.archive.where}: ${error.message}`, { cause: error });
+      throw new ImageError(error.code, `${file.where}: ${error.message}`, { cause: error });
     throw error;
   });
-  if (layout.kernel !== undefined && descriptor.frames.some(({ format }) => format === 'tar')) {
-    notes.push(
-      `${layout.archive.where}: the kernel does not unpack tar archives or squashfs; boot it with an initrd that does`,
-    );
-  }
-  const kernel: StoredArtifact[] = [];
-  for (const file of boot) kernel.push(await put(file, path.posix.basename(file.path)));
-  const tree: StoredArtifact[] = [];
-  for (const file of rest) tree.push(await put(file, file.path));
-  const archive = await storeArchiveArtifact(
-    path.posix.basename(layout.archive.path),
-    descriptor,
-    writer,
-    store.blobs,
-  );
-  return { media: mediaDigest(digests), kernel, archive, tree, counts, notes };
+  const stored = await storeArchiveArtifact(as, descriptor, writer, store.blobs);
+  return { stored, tar: descriptor.frames.some(({ format }) => format === 'tar') };
+}
+
+/** The loaders that the media boots with as an ISO, stored. */
+async function importDisc(
+  { loaders }: MediaLayout,
+  reader: MediaReader,
+  writer: BlobWriter,
+): Promise<{ readonly disc?: MediaDisc; readonly blobs: readonly Digest[] }> {
+  if (loaders === undefined || (loaders.bios ?? loaders.uefi) === undefined) return { blobs: [] };
+  const { volumeId, bios, uefi, catalog, isolinuxMenus, grubMenus } = loaders;
+  const blobs: Digest[] = [];
+  const put = async (file: SourceFile): Promise<Artifact> => {
+    const stored = await reader.put(file, file.path);
+    blobs.push(...stored.blobs);
+    return stored.artifact;
+  };
+  const bootCode = bios?.bootCode === undefined ? undefined : await writer.put(bios.bootCode);
+  if (bootCode !== undefined) blobs.push(bootCode);
+  const disc: MediaDisc = {
+    ...(volumeId === undefined ? {} : { volumeId }),
+    ...(bios === undefined
+      ? {}
+      : { bios: { image: await put(bios.image), ...(bootCode === undefined ? {} : { bootCode }) } }),
+    ...(uefi === undefined ? {} : { uefi: { image: await put(uefi.image) } }),
+    catalog,
+    isolinuxMenus,
+    grubMenus,
+  };
+  return { disc, blobs };
 }
 
 function taken(name: string): OsimageError {

@@ -2,6 +2,7 @@ import { decodeMap, readBlob, type ExtentMap } from '../store/extents.js';
 import type { GenerationRecord } from '../store/records.js';
 import type { BlobReader } from '../store/types.js';
 import { OsimageError } from './errors.js';
+import { keepsMediaPaths } from './family/layout.js';
 import type { Artifact, GenerationManifest } from './types.js';
 
 /** The manifest of a stored generation. Throws OsimageError BAD_MANIFEST for a version this release does not know. */
@@ -21,6 +22,16 @@ export function manifestOf(
 /** Where an artifact's bytes lie. */
 export async function artifactMap(blobs: BlobReader, artifact: Artifact): Promise<ExtentMap> {
   return decodeMap(await readBlob(blobs, artifact.map));
+}
+
+/** The install tree as it is served: with boot files and archives where they keep the paths that they have on the media. */
+export function servedTree({ family, files, tree }: GenerationManifest): readonly Artifact[] {
+  return keepsMediaPaths(family) ? [...tree, ...files] : tree;
+}
+
+/** The loaders that a generation's ISO takes from the media. */
+export function discArtifacts({ disc }: GenerationManifest): readonly Artifact[] {
+  return [disc?.bios, disc?.uefi].flatMap((loader) => (loader === undefined ? [] : [loader.image]));
 }
 
 /** A generation's id as people read and type it: its first 12 digits. */

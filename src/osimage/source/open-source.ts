@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { codeOf } from '../../errors.js';
 import { ImageError } from '../../image/errors.js';
-import { openIso, readNode } from '../../image/iso/reader.js';
+import { openIso, readNode, type IsoImage } from '../../image/iso/reader.js';
 import { fileSource } from '../../image/iso/source.js';
 import { SECTOR } from '../../image/iso/volume.js';
 import { unreadable } from '../../image/local-file.js';
@@ -14,8 +14,8 @@ import type { Source, SourceFile } from './source.js';
 /** Where the identifier of the first volume descriptor stands (ECMA-119, 6.2.1 and 8.1.2). */
 const ISO_IDENTIFIER = { offset: 16 * 2048 + 1, text: 'CD001' };
 
-/** What boots an ISO, and what our own say of themselves: every ISO gets these anew (see osimage/iso.ts). */
-const LOADER = /^(isolinux|EFI\/BOOT|boot\/grub)\/|^\.disk\/(info|rackboot\.json)$|(^|\/)boot\.cat(alog)?$/i;
+/** What isohybrid puts first into an image: code of this many bytes, then where ISOLINUX lies (isohybrid.c). */
+const BOOT_CODE = 432;
 
 /**
  * Opens what is imported: a directory, an ISO image, or a lone archive file, each also as a file:// URL. What a file is
@@ -84,26 +84,45 @@ async function isIso(file: FileHandle): Promise<boolean> {
 
 async function isoSource(local: string, file: FileHandle, size: number): Promise<Source> {
   const image = await openIso(fileSource(file, size));
-  const bootImages = new Set<number | undefined>(image.boot.map(({ sector }) => sector * SECTOR));
-  const nodes = image.nodes.filter((node) => node.kind === 'file');
-  const files = nodes
-    .filter((node) => !LOADER.test(node.path) && !bootImages.has(node.extents[0]?.offset))
-    .map((node) => ({
+  const places = new Map<SourceFile, number | undefined>();
+  for (const node of image.nodes) {
+    if (node.kind !== 'file') continue;
+    const source: SourceFile = {
       path: node.path,
       size: node.size,
       where: `${local}:/${node.path}`,
       read: () => readNode(image, node),
-    }));
-  const loaders = nodes.length - files.length;
+    };
+    places.set(source, node.extents[0]?.offset);
+  }
+  const files = [...places.keys()];
+  const fileAt = (sector: number): SourceFile | undefined =>
+    files.find((candidate) => places.get(candidate) === sector * SECTOR);
+  const bootCode = await isolinuxBootCode(image);
   return {
     kind: 'iso',
     files,
-    notes:
-      loaders === 0
-        ? []
-        : [`${local}: ${loaders} files that boot it as an ISO are left out; image iso makes its own`],
+    disc: {
+      volumeId: image.volumes[0].volumeId,
+      boot: image.boot.flatMap(({ platform, sector }) => {
+        const found = fileAt(sector);
+        const kind = platform === 'bios' || platform === 'uefi' ? platform : 'other';
+        return found === undefined ? [] : [{ platform: kind, file: found }];
+      }),
+      ...(bootCode === undefined ? {} : { bootCode }),
+    },
+    notes: [],
     close: () => file.close(),
   };
+}
+
+/** The code that starts ISOLINUX where the image is a disk, if that is what its MBR holds. */
+async function isolinuxBootCode({ source, boot }: IsoImage): Promise<Buffer | undefined> {
+  if (source.size < BOOT_CODE + 4) return undefined;
+  const area = await source.read(0, BOOT_CODE + 4);
+  const starts = area.readUInt32LE(BOOT_CODE);
+  const isIt = boot.some(({ platform, sector }) => platform === 'bios' && sector * (SECTOR / 512) === starts);
+  return isIt ? area.subarray(0, BOOT_CODE) : undefined;
 }
 
 function localPath(source: string): string {

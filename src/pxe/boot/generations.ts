@@ -1,4 +1,4 @@
-import { manifestOf } from '../../osimage/manifest.js';
+import { manifestOf, servedTree } from '../../osimage/manifest.js';
 import type { Artifact, BootEntry, GenerationManifest } from '../../osimage/types.js';
 import type { Digest } from '../../store/digest.js';
 import { decodeMap, readBlob, readRange, type ExtentMap } from '../../store/extents.js';
@@ -69,10 +69,13 @@ export class Generations {
     return generation;
   }
 
-  /** Bytes [start, end) of `artifact`; what cannot be located throws before the first byte. */
+  /**
+   * Bytes [start, end) of `artifact`, in buffers that are lent: each is written over once the next is asked for. What
+   * cannot be located throws before the first byte.
+   */
   async read(artifact: Pick<Artifact, 'map'>, start: number, end: number): Promise<AsyncIterable<Buffer>> {
     const map = await this.#map(artifact.map);
-    return startReading(readRange(map, this.#store.blobs, start, end));
+    return startReading(readRange(map, this.#store.blobs, start, end, 'lent'));
   }
 
   /** The text of a small blob. */
@@ -103,7 +106,7 @@ function serve(record: GenerationRecord): ServedGeneration {
   const manifest = manifestOf(record);
   const branches = {
     files: new Map(manifest.files.map((artifact) => [artifact.path, artifact])),
-    tree: new Map(manifest.tree.map((artifact) => [artifact.path, artifact])),
+    tree: new Map(servedTree(manifest).map((artifact) => [artifact.path, artifact])),
   };
   return {
     osimage: record.osimage,
