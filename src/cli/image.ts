@@ -1,27 +1,32 @@
 import type { Command } from 'commander';
+import { registerCalled, type CommandFile } from './command-files.js';
 import type { Context } from './context.js';
-import { registerBuild } from './image/build.js';
-import { registerChanges } from './image/change.js';
-import { registerDiff } from './image/diff.js';
-import { registerEdit } from './image/edit.js';
-import { registerHistory } from './image/history.js';
-import { registerImageIso } from './image/iso.js';
-import { registerImport } from './image/import.js';
-import { registerLists } from './image/list.js';
-import { registerLooks } from './image/look.js';
-import { registerUnpack } from './image/unpack.js';
+
+const COMMANDS: readonly CommandFile[] = [
+  { names: ['import'], load: async () => (await import('./image/import.js')).registerImport },
+  { names: ['build'], load: async () => (await import('./image/build.js')).registerBuild },
+  {
+    names: ['put', 'delete', 'chmod'],
+    load: async () => (await import('./image/change.js')).registerChanges,
+  },
+  { names: ['unpack', 'pack'], load: async () => (await import('./image/unpack.js')).registerUnpack },
+  { names: ['edit'], load: async () => (await import('./image/edit.js')).registerEdit },
+  {
+    names: ['ls', 'show', 'history'],
+    load: async () => (await import('./image/list.js')).registerLists,
+  },
+  { names: ['files', 'cat', 'parts'], load: async () => (await import('./image/look.js')).registerLooks },
+  { names: ['diff'], load: async () => (await import('./image/diff.js')).registerDiff },
+  { names: ['rollback', 'rm'], load: async () => (await import('./image/history.js')).registerHistory },
+  { names: ['iso', 'verify'], load: async () => (await import('./image/iso.js')).registerImageIso },
+];
 
 /** `rackboot image …`: osimages and their generations. */
-export function registerImage(program: Command, context: Context): void {
+export async function registerImage(
+  program: Command,
+  context: Context,
+  words: readonly string[],
+): Promise<void> {
   const image = program.command('image').description('import osimages, change them, compare, go back');
-  registerImport(image, context);
-  registerBuild(image, context);
-  registerChanges(image, context);
-  registerUnpack(image, context);
-  registerEdit(image, context);
-  registerLists(image, context);
-  registerLooks(image, context);
-  registerDiff(image, context);
-  registerHistory(image, context);
-  registerImageIso(image, context);
+  await registerCalled(COMMANDS, image, context, words);
 }

@@ -3,34 +3,23 @@ import path from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { codeOf, messageOf, RackbootError } from '../errors.js';
 import { packageRoot } from '../site/assets.js';
-import { registerCompletion } from './completion.js';
-import { type Context, createContext } from './context.js';
-import { registerDemo } from './demo.js';
-import { registerDoctor } from './doctor.js';
-import { registerImage } from './image.js';
-import { registerInit } from './init.js';
-import { registerIso } from './iso.js';
-import { registerNginxConfig } from './nginx-config.js';
-import { registerNode } from './node.js';
-import { registerNodeset } from './nodeset.js';
-import { registerServe } from './serve.js';
-import { registerStatus } from './status.js';
-import { registerStore } from './store.js';
+import { registerCalled, type CommandFile } from './command-files.js';
+import { createContext } from './context.js';
 import { usageLine } from './usage-line.js';
 
-const COMMANDS: readonly ((program: Command, context: Context) => void)[] = [
-  registerInit,
-  registerDoctor,
-  registerDemo,
-  registerImage,
-  registerIso,
-  registerNode,
-  registerNodeset,
-  registerStatus,
-  registerStore,
-  registerServe,
-  registerNginxConfig,
-  registerCompletion,
+const COMMANDS: readonly CommandFile[] = [
+  { names: ['init'], load: async () => (await import('./init.js')).registerInit },
+  { names: ['doctor'], load: async () => (await import('./doctor.js')).registerDoctor },
+  { names: ['demo'], load: async () => (await import('./demo.js')).registerDemo },
+  { names: ['image'], load: async () => (await import('./image.js')).registerImage },
+  { names: ['iso'], load: async () => (await import('./iso.js')).registerIso },
+  { names: ['node', 'nodels'], load: async () => (await import('./node.js')).registerNode },
+  { names: ['nodeset'], load: async () => (await import('./nodeset.js')).registerNodeset },
+  { names: ['status'], load: async () => (await import('./status.js')).registerStatus },
+  { names: ['store', 'gc'], load: async () => (await import('./store.js')).registerStore },
+  { names: ['serve'], load: async () => (await import('./serve.js')).registerServe },
+  { names: ['nginx-config'], load: async () => (await import('./nginx-config.js')).registerNginxConfig },
+  { names: ['completion'], load: async () => (await import('./completion.js')).registerCompletion },
 ];
 
 /** The streams of a process that runs a command. */
@@ -48,8 +37,14 @@ export function version(): string {
 /** The columns help is wrapped at where the output says none. */
 const COLUMNS = 80;
 
-/** Every command, over the streams it prints to, and the function that closes what a command opened. */
-export function createProgram(streams: Streams): { program: Command; close: () => Promise<void> } {
+/**
+ * The program over the streams it prints to, with the command that `words` call, or every command when they call none
+ * that is known; and the function that closes what a command opened.
+ */
+export async function createProgram(
+  streams: Streams,
+  words: readonly string[] = [],
+): Promise<{ program: Command; close: () => Promise<void> }> {
   const program = new Command('rackboot')
     .description('Provisions racks of machines from network-booted installers.')
     .addOption(
@@ -71,7 +66,7 @@ export function createProgram(streams: Streams): { program: Command; close: () =
     })
     .addHelpText('after', '\nStart with: rackboot --site DIR init');
   const { context, close } = createContext(program, streams);
-  for (const register of COMMANDS) register(program, context);
+  await registerCalled(COMMANDS, program, context, wordsAfterOptions(program, words));
   for (const command of everyCommand(program)) {
     command.exitOverride().configureOutput({ outputError: (text, write) => write(usageLine(text, command)) });
   }
@@ -83,7 +78,7 @@ export function createProgram(streams: Streams): { program: Command; close: () =
  * operation, 2 for wrong usage. Errors are one line on standard error.
  */
 export async function run(words: readonly string[], streams: Streams): Promise<number> {
-  const { program, close } = createProgram(streams);
+  const { program, close } = await createProgram(streams, words);
   try {
     await program.parseAsync(words, { from: 'user' });
     return 0;
@@ -118,6 +113,16 @@ const USAGE_CODES: Readonly<Record<string, readonly string[]>> = {
 
 function isWrongUsage(error: unknown): boolean {
   return error instanceof RackbootError && USAGE_CODES[error.name]?.includes(codeOf(error) ?? '') === true;
+}
+
+/** `words` from the first that is neither an option of `command` nor an option's value. */
+function wordsAfterOptions(command: Command, words: readonly string[]): readonly string[] {
+  let at = 0;
+  for (; words[at]?.startsWith('-') === true; at++) {
+    const option = command.options.find(({ long, short }) => long === words[at] || short === words[at]);
+    if (option?.required === true) at++;
+  }
+  return words.slice(at);
 }
 
 function columnsOf(stream: NodeJS.WritableStream): number {

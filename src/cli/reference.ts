@@ -11,10 +11,11 @@ A failed operation exits 1 and wrong usage exits 2, each with one line on standa
 `;
 
 /** docs/commands.md: the help of every command, in the order the program lists them. */
-export function commandReference(): string {
-  const sections = visibleCommands(
-    createProgram({ stdout: new PassThrough(), stderr: new PassThrough() }).program,
-  ).map((command) => `## ${pathOf(command)}\n\n\`\`\`text\n${helpOf(command)}\n\`\`\`\n`);
+export async function commandReference(): Promise<string> {
+  const { program } = await createProgram({ stdout: new PassThrough(), stderr: new PassThrough() });
+  const sections = visibleCommands(program).map(
+    (command) => `## ${pathOf(command)}\n\n\`\`\`text\n${helpOf(command)}\n\`\`\`\n`,
+  );
   return [HEAD, ...sections].join('\n');
 }
 

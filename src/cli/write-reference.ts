@@ -3,4 +3,4 @@ import path from 'node:path';
 import { packageRoot } from '../site/assets.js';
 import { commandReference } from './reference.js';
 
-writeFileSync(path.join(packageRoot(), 'docs/commands.md'), commandReference());
+writeFileSync(path.join(packageRoot(), 'docs/commands.md'), await commandReference());

@@ -3,7 +3,6 @@ import { codeOf } from '../../errors.js';
 import { StoreError } from '../errors.js';
 import { databaseError } from './errors.js';
 import { migrationsFor, type DatabaseKind } from './migrations.js';
-import { postgresPool } from './postgres.js';
 import { SqliteFileDialect } from './sqlite.js';
 import type { Queries, Tables } from './tables.js';
 
@@ -78,7 +77,9 @@ export class StateDatabase {
   }
 
   static #postgres(url: string): StateDatabase {
-    const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: postgresPool(url) }) });
+    const db = new Kysely<Tables>({
+      dialect: new PostgresDialect({ pool: async () => (await import('./postgres.js')).postgresPool(url) }),
+    });
     return new StateDatabase('postgres', withoutSecrets(url), db, db);
   }
 
