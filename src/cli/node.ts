@@ -3,11 +3,14 @@ import { NodeError } from '../node/errors.js';
 import { foldNames } from '../node/fold.js';
 import { parseNode } from '../node/nodes.js';
 import { describeAssignment } from '../node/nodeset.js';
-import { readCompatNoderange } from '../node/noderange.js';
-import { directoryOf, selectNodes } from '../node/site-directory.js';
+import { listObjects } from '../node/formats/lsdef.js';
+import { selectNodes } from '../node/site-directory.js';
+import { nodeObject } from '../node/xcat/node-object.js';
 import type { AssignmentRecord, NodeRecord, Store } from '../store/records.js';
 import { type Context, UsageError } from './context.js';
 import { registerNodeDiscover } from './node-discover.js';
+import { registerNodeImport } from './node-import.js';
+import { noderangeHelp, noteExpansion } from './noderange-help.js';
 import { textTable } from './table.js';
 
 interface NodeOptions {
@@ -24,13 +27,7 @@ interface SetOptions extends NodeOptions {
   readonly removeGroup?: string[];
 }
 
-const RANGE_HELP = `
-A noderange is a list of nodes, groups and ranges: n1,n3  n[1-4]  n[01-04,07]  n1-n4  rack1
-  all            every node                    rack1,-n3     rack1 without n3
-  rack1@ready    the nodes that are in both    arch==x86_64  nodes with that attribute
-Quote it: the shell has its own meaning for brackets.`;
-
-/** `node add|set|ls|show|rm|discover` and `nodels`: the node database. */
+/** `node add|set|ls|show|rm|import|discover`: the node database. */
 export function registerNode(program: Command, context: Context): void {
   const node = program.command('node').description('add nodes, change, list and remove them');
 
@@ -83,7 +80,7 @@ export function registerNode(program: Command, context: Context): void {
         'node set n1 --attr disk=',
       ) +
         '\nAn attribute without a value is taken away, and so is --ip, --uuid or --serial with an empty one.' +
-        RANGE_HELP,
+        noderangeHelp,
     )
     .action(async (range: string, options: SetOptions) => {
       const { store } = await context.openStore();
@@ -95,7 +92,8 @@ export function registerNode(program: Command, context: Context): void {
         );
       }
       const changed = nodes.map((before) => changeNode(before, options));
-      for (const record of changed) await store.nodes.put(record);
+      noteExpansion(context, range, nodes);
+      await store.nodes.putAll(changed);
       context.print(changed, () => `changed ${foldNames(changed.map(({ name }) => name))}`);
     });
 
@@ -103,7 +101,7 @@ export function registerNode(program: Command, context: Context): void {
     .command('ls')
     .description('list nodes')
     .argument('[noderange]', 'which; all without it')
-    .addHelpText('after', examples('node ls', 'node ls rack1', '--json node ls') + RANGE_HELP)
+    .addHelpText('after', examples('node ls', 'node ls rack1', '--json node ls') + noderangeHelp)
     .action(async (range: string | undefined) => {
       const { store } = await context.openStore('read');
       const nodes = await selectNodes(store.nodes, range);
@@ -130,10 +128,24 @@ export function registerNode(program: Command, context: Context): void {
     .command('show')
     .description('show everything about nodes')
     .argument('<noderange>', 'which')
-    .addHelpText('after', examples('node show n1', "--json node show 'n[1-4]'") + RANGE_HELP)
-    .action(async (range: string) => {
+    .option('-z, --stanza', 'as a stanza file, which node import and xCAT’s mkdef -z read')
+    .addHelpText(
+      'after',
+      examples('node show n1', "--json node show 'n[1-4]'", 'node show all -z > nodes.stanza') +
+        noderangeHelp,
+    )
+    .action(async (range: string, { stanza }: { stanza?: boolean }) => {
       const { store } = await context.openStore('read');
       const nodes = await selectNodes(store.nodes, range);
+      if (stanza === true && !context.json) {
+        const objects = nodes.map((node) => ({
+          name: node.name,
+          type: 'node',
+          attributes: nodeObject(node),
+        }));
+        context.print(objects, () => listObjects(objects, { kind: 'stanza' }));
+        return;
+      }
       const assignments = await assignmentsOf(store, nodes);
       context.print(
         nodes.map((record) => shown(record, assignments.get(record.name))),
@@ -145,33 +157,18 @@ export function registerNode(program: Command, context: Context): void {
     .command('rm')
     .description('remove nodes, with what they are set to')
     .argument('<noderange>', 'which')
-    .addHelpText('after', examples('node rm n1', "node rm 'n[1-4]'") + RANGE_HELP)
+    .addHelpText('after', examples('node rm n1', "node rm 'n[1-4]'") + noderangeHelp)
     .action(async (range: string) => {
       const { store } = await context.openStore();
-      const names = (await selectNodes(store.nodes, range)).map((record) => record.name);
+      const nodes = await selectNodes(store.nodes, range);
+      const names = nodes.map((record) => record.name);
+      noteExpansion(context, range, nodes);
       await store.nodes.remove(names);
       context.print(names, () => `removed ${foldNames(names)}`);
     });
 
+  registerNodeImport(node, context);
   registerNodeDiscover(node, context);
-
-  program
-    .command('nodels')
-    .description('print the nodes a noderange names, one a line')
-    .argument('[noderange]', 'which; all without it')
-    .option('--compat', 'read the noderange as xCAT does, quirks included')
-    .addHelpText(
-      'after',
-      examples("nodels 'rack[1-4]n[01-32],-rack2n05'", 'nodels --compat 1-4') + RANGE_HELP,
-    )
-    .action(async (range: string | undefined, options: { compat?: boolean }) => {
-      const { store } = await context.openStore('read');
-      const names =
-        options.compat === true && range !== undefined
-          ? compatNames(range, await store.nodes.list())
-          : (await selectNodes(store.nodes, range)).map((record) => record.name);
-      context.print(names, () => names.join('\n'));
-    });
 }
 
 function withNodeOptions(command: Command): Command {
@@ -217,14 +214,6 @@ function changeNode(before: NodeRecord, options: SetOptions): NodeRecord {
     groups: [...groups],
     attributes: Object.fromEntries(attributes),
   });
-}
-
-function compatNames(range: string, nodes: readonly NodeRecord[]): readonly string[] {
-  const { nodes: names, missed } = readCompatNoderange(range, directoryOf(nodes));
-  if (missed.length > 0) {
-    throw new NodeError('UNKNOWN_NODES', `Invalid nodes and/or groups in noderange: ${missed.join(',')}`);
-  }
-  return names;
 }
 
 async function assignmentsOf(
