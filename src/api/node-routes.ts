@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { parseName } from '../node/nodes.js';
-import { requireAnswers } from '../node/answer-check.js';
-import { applyNodeset, describeAssignment, planNodeset } from '../node/nodeset.js';
+import { applyNodeset, describeAssignment } from '../node/nodeset.js';
+import { prepareNodeset } from '../node/prepare.js';
 import { readStatuses } from '../node/status.js';
-import { parseTarget, resolveTarget } from '../node/target.js';
+import { parseTargets } from '../node/target.js';
 import type { BootService } from '../pxe/boot/service.js';
 import { readBody } from '../pxe/http/body.js';
 import { nodeOf } from '../pxe/http/boot-script-routes.js';
@@ -55,7 +55,8 @@ export function nodeRoutes(service: BootService): Route[] {
       summary: 'Sets what the node does at its next network boot, as nodeset does. From this machine only',
       body: {
         contentType: JSON_TYPE,
-        description: '{"target": "osimage=NAME[@GENERATION][:ENTRY]" | "boot" | "offline"}',
+        description:
+          '{"target": "osimage=NAME[@GENERATION][:ENTRY]" | "osimage" | "boot" | "offline" | "shell" …, or several with commas}',
       },
       produces: JSON_TYPE,
       responses: {
@@ -63,22 +64,22 @@ export function nodeRoutes(service: BootService): Route[] {
         400: 'Not a target',
         403: 'Not asked from this machine itself',
         404: 'No such node, osimage, generation or entry',
-        409: 'The node would get no answer file',
+        409: 'The node would get no answer file, or lacks what it takes',
         413: 'Body too large',
         415: 'Not JSON',
       },
       async handle(request) {
         requireLocal(request);
-        const target = parseTarget((await readAssignment(request)).target);
+        const target = parseTargets((await readAssignment(request)).target);
         if (target.kind === 'stat')
           throw new HttpError('BAD_REQUEST', "'stat' sets nothing; GET the node instead");
         parseName(request.params['node'] ?? '');
         const node = await nodeOf(service, request);
-        const resolved = await resolveTarget(target, store);
-        const before = await store.nodes.assignment(node.name);
-        const current = new Map(before === undefined ? [] : [[node.name, before]]);
-        await requireAnswers(store, [node], resolved);
-        const plan = planNodeset([node], resolved, current, service.now());
+        const { genesis } = service.config.xcat;
+        const { plan, current } = await prepareNodeset(store, [node], target, genesis, service.now());
+        const [refused] = plan.refused;
+        if (refused !== undefined) throw new HttpError('CONFLICT', `${node.name}: ${refused.why}`);
+        const before = current.get(node.name);
         await applyNodeset(store, plan, service.now(), request.client);
         const [change] = plan.changes;
         const same = describeAssignment(before);

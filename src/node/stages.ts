@@ -19,8 +19,11 @@ export const stages: readonly Stage[] = [
   { name: 'initrd', progress: 0.4, meaning: 'fetched the initial RAM disk' },
   { name: 'answer', progress: 0.5, meaning: 'fetched its answer file' },
   { name: 'tree', progress: 0.6, meaning: 'fetches the install tree' },
+  { name: 'netbooting', progress: 0.65, meaning: 'the initial RAM disk fetches the root image' },
   { name: 'installing', progress: 0.7, meaning: 'the installer says that it is at work' },
+  { name: 'postbooting', progress: 0.85, meaning: 'its system runs, and its postscripts are at work' },
   { name: 'installed', progress: 1, meaning: 'the installation is done; next boot from local disk' },
+  { name: 'booted', progress: 1, meaning: 'its system is up and its postscripts are done' },
   { name: 'failed', progress: 0.7, meaning: 'the installation reported a failure' },
 ];
 
@@ -130,7 +133,7 @@ function advance(boot: Boot, event: EventRecord): Boot {
 
 function progressOf(state: AssignmentRecord['state'], stage: string | null): number | null {
   if (stage === null) return null;
-  if (stage === 'installed') return 1;
+  if (stage === 'installed' || stage === 'booted') return 1;
   if (state !== 'osimage') return null;
   return stages[ranks.get(stage) ?? INSTALLING]?.progress ?? null;
 }

@@ -17,7 +17,7 @@ export function checkName(name: string): string {
 }
 
 /** The osimage called `name`. Throws OsimageError NO_SUCH_OSIMAGE, which lists what there is. */
-export async function findOsimage(store: Store, name: string): Promise<OsimageRecord> {
+export async function findOsimage(store: Pick<Store, 'osimages'>, name: string): Promise<OsimageRecord> {
   const found = await store.osimages.get(name);
   if (found !== undefined) return found;
   const names = (await store.osimages.list()).map((osimage) => osimage.name);

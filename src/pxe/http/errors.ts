@@ -11,6 +11,7 @@ export type HttpErrorCode =
   | 'URL_TOO_LONG'
   | 'WRONG_CONTENT_TYPE'
   | 'TOO_MANY_REQUESTS'
+  | 'CONFLICT'
   | 'BUSY';
 
 /** A request that is refused; the message is the one line its client is shown. */
@@ -25,6 +26,7 @@ const statuses: Readonly<Record<string, number>> = {
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
   NO_ISO: 409,
+  CONFLICT: 409,
   BAD_ANSWER: 409,
   BODY_TOO_LARGE: 413,
   URL_TOO_LONG: 414,

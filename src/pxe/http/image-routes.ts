@@ -1,5 +1,5 @@
 import { matchesGlob } from '../../node/glob.js';
-import { endInstall, oneLine } from '../../node/report.js';
+import { endInstall, oneLine, tellFollowing } from '../../node/report.js';
 import type { AssignmentRecord, NodeRecord } from '../../store/records.js';
 import type { Artifact } from '../../osimage/types.js';
 import { encodePath } from '../boot/arguments.js';
@@ -174,7 +174,8 @@ async function endFetched(
   path: string,
   client: string,
 ): Promise<void> {
-  if (!(await endInstall(service.store, assignment, assignment.since, service.now()))) return;
+  const next = await endInstall(service.store, assignment, assignment.since, service.now());
+  if (next === undefined) return;
   await service.store.events.append({
     at: service.now(),
     node: assignment.node,
@@ -185,4 +186,5 @@ async function endFetched(
     generation: generation.id,
     client,
   });
+  await tellFollowing(service.store, next, service.now());
 }

@@ -1,5 +1,7 @@
-import { takeReport, MAX_DETAIL } from '../../node/report.js';
+import { describeAssignment } from '../../node/nodeset.js';
+import { MAX_DETAIL, takeNext, takeReport } from '../../node/report.js';
 import { readRun } from '../../node/run-token.js';
+import type { AssignmentRecord } from '../../store/records.js';
 import { isFromNode, whyNotFrom } from '../boot/decide-boot.js';
 import type { BootService } from '../boot/service.js';
 import { readBody } from './body.js';
@@ -10,6 +12,21 @@ import { type Route, sendText } from './route.js';
 
 const MAX_BODY = 4096;
 
+/** Writes into the log what a node reports, and what it is set to afterwards when that changed. */
+export function logReport(
+  log: BootService['log'],
+  { node, stage, client }: { readonly node: string; readonly stage: string; readonly client: string },
+  next: AssignmentRecord | undefined,
+): void {
+  const then =
+    next === undefined
+      ? ''
+      : next.state === 'boot'
+        ? '; it boots from its disk from now on'
+        : `; it is set to ${describeAssignment(next)} now`;
+  log.info({ node, client, stage }, `${node} reports ${stage}${then}`);
+}
+
 /** Where a node says how far it is. Only its own address, or a URL that was signed for it, speaks for it. */
 export function reportRoutes(service: BootService): Route[] {
   const reports = new RateLimit({ burst: 20, perSecond: 1, keys: 4096 });
@@ -19,7 +36,11 @@ export function reportRoutes(service: BootService): Route[] {
       path: '/nodes/{node}/report',
       summary: 'A node reports a stage. GET does it too: the wget of many installers cannot POST',
       query: [
-        { name: 'stage', description: 'installing, installed, failed, or a word of the installer’s own' },
+        {
+          name: 'stage',
+          description:
+            'installing, installed, failed, or a word of the installer’s own; next: what it was booted for is done',
+        },
         { name: 'detail', description: `What is going on, at most ${MAX_DETAIL} characters are kept` },
         { name: 'run', description: 'Signature of the boot script or ISO that gave the URL' },
       ],
@@ -60,16 +81,14 @@ export function reportRoutes(service: BootService): Route[] {
           request.method === 'POST' ? await readBody(request.req, MAX_BODY) : '',
         );
         const field = (name: string): string => query.get(name) ?? form.get(name) ?? '';
-        const report = { node: node.name, stage: field('stage'), detail: field('detail'), client };
-        const taken = await takeReport(
-          service.store,
-          { ...report, ...(run === undefined ? {} : { run }) },
-          service.now(),
-        );
-        service.log.info(
-          { node: node.name, client, stage: taken.event.stage },
-          `${node.name} reports ${taken.event.stage}${taken.moved ? '; it boots from its disk from now on' : ''}`,
-        );
+        const stage = field('stage');
+        const from = run === undefined ? {} : { run };
+        const report = { node: node.name, stage, detail: field('detail'), client, ...from };
+        const taken =
+          stage === 'next'
+            ? await takeNext(service.store, report, service.now())
+            : await takeReport(service.store, report, service.now());
+        logReport(service.log, report, 'next' in taken ? taken.next : undefined);
         sendText(request, 'text/plain; charset=utf-8', 'ok\n');
       },
     },
