@@ -1,19 +1,23 @@
 import type { DhcpDirectory, DhcpQuery, KnownNode } from '../pxe/dhcp/facts.js';
 import type { NodeAtMac, NodeRecord, NodeState } from '../store/records.js';
 
+/** The attribute of a node that names the loader it is to be given, in place of the one of dhcp.loaders. */
+const LOADER_ATTRIBUTE = 'loader';
+
 /**
  * The node database as DHCP asks it: reservations alone, by MAC address, then by UUID, then by switch port. `serverUrl` is
  * how nodes reach HTTP, without a final slash.
  */
 export function dhcpDirectory(nodes: NodeState, serverUrl: () => string): DhcpDirectory {
-  const known = ({ name, ip, state }: Omit<NodeAtMac, 'mac'>): KnownNode => {
+  const known = ({ name, ip, state, attributes }: Omit<NodeAtMac, 'mac'>): KnownNode => {
     const intent =
       state === null
         ? { kind: 'unknown' as const }
         : state === 'offline'
           ? { kind: 'offline' as const }
           : { kind: state, scriptUrl: `${serverUrl()}/nodes/${name}/boot.ipxe` };
-    return { name, ip, intent };
+    const loader = attributes[LOADER_ATTRIBUTE];
+    return { name, ip, intent, ...(loader === undefined ? {} : { loader }) };
   };
   return {
     async find(queries) {

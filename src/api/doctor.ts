@@ -6,7 +6,7 @@ import { networkInterfaces } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { codeOf, messageOf } from '../errors.js';
 import { loaderSource } from '../pxe/boot/loader-files.js';
-import { DEFAULT_LOADERS } from '../pxe/dhcp/loaders.js';
+import { DEFAULT_LOADERS, filesOf } from '../pxe/dhcp/loaders.js';
 import { placesOf } from '../pxe/dhcp/places.js';
 import { tryDhcpPorts } from '../pxe/dhcp/server.js';
 import { httpUrl, inNetwork, type SiteConfig } from '../site/config.js';
@@ -156,8 +156,8 @@ export async function checkBoot(config: SiteConfig): Promise<readonly Check[]> {
   const { dhcp, http, tftp } = config;
   if (Object.values(dhcp.interfaces).every((mode) => mode === 'off')) return [];
   const checks: Check[] = [];
-  for (const name of new Set(Object.values({ ...DEFAULT_LOADERS, ...dhcp.loaders }))) {
-    const source = name === undefined ? undefined : loaderSource(name, config);
+  for (const name of filesOf({ ...DEFAULT_LOADERS, ...dhcp.loaders })) {
+    const source = loaderSource(name, config);
     if (source === undefined) continue;
     const { path, package: pack } = source;
     checks.push(

@@ -7,7 +7,6 @@ import { loadRunKey } from '../node/run-token.js';
 import { createBootService, type BootService } from '../pxe/boot/service.js';
 import { bootTftpFiles, tftpStage } from '../pxe/boot/tftp-files.js';
 import { probeAddress } from '../pxe/dhcp/arping.js';
-import type { LoaderTable } from '../pxe/dhcp/loaders.js';
 import type { DhcpEvent } from '../pxe/dhcp/event.js';
 import { describePlace, startDhcpServer } from '../pxe/dhcp/server.js';
 import { nodeAt } from '../pxe/http/boot-script-routes.js';
@@ -217,7 +216,7 @@ async function startDhcp(
     addresses: store.addresses,
     probe: config.dhcp.probe === 'on' ? probeAddress : undefined,
     onStranger: config.dhcp.unknown === 'record' ? (seen) => recordStranger(service, seen) : undefined,
-    loaders: loaderTable(config),
+    loaders: config.dhcp.loaders,
     menus: config.dhcp.menus,
     tftpServer: tftpHost === undefined ? undefined : isAny(tftpHost) ? 'subnet' : { address: tftpHost },
     httpUrl: url,
@@ -230,15 +229,6 @@ async function startDhcp(
       );
     },
   });
-}
-
-function loaderTable(config: SiteConfig): LoaderTable {
-  const { bios, 'uefi-x64': x64, 'uefi-arm64': arm64 } = config.dhcp.loaders ?? {};
-  return {
-    ...(bios === undefined ? {} : { bios }),
-    ...(x64 === undefined ? {} : { 'uefi-x64': x64 }),
-    ...(arm64 === undefined ? {} : { 'uefi-arm64': arm64 }),
-  };
 }
 
 function isAny(host: string): boolean {

@@ -6,9 +6,12 @@ const seconds = z.int('must be a whole number of seconds').min(1, 'must be at le
 
 const ipv4 = z.string().refine(isIPv4, 'must be an IPv4 address, such as 10.77.0.1');
 
-const loaderFile = z
+const loader = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be a plain file name, such as undionly.kpxe');
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+    'must be ipxe, pxelinux, grub, shim or a plain file name, such as undionly.kpxe',
+  );
 
 /** Whether `parse` takes `text`. */
 function parses(parse: (text: string) => unknown, text: string): boolean {
@@ -155,9 +158,14 @@ export function parsePool(text: string): { readonly first: string; readonly last
 }
 
 const loaders = z.strictObject({
-  bios: loaderFile.optional().describe('For BIOS machines; without it undionly.kpxe'),
-  'uefi-x64': loaderFile.optional().describe('For x86-64 UEFI machines; without it snponly.efi'),
-  'uefi-arm64': loaderFile.optional().describe('For arm64 UEFI machines; without it they are not answered'),
+  bios: loader.optional().describe('For BIOS machines; without it ipxe'),
+  'uefi-x64': loader.optional().describe('For x86-64 UEFI machines; without it ipxe'),
+  'uefi-arm64': loader.optional().describe('For arm64 UEFI machines; without it they are not answered'),
+  'http-x64': loader.optional().describe('For x86-64 UEFI HTTP Boot; without it that of uefi-x64'),
+  'http-arm64': loader.optional().describe('For arm64 UEFI HTTP Boot; without it that of uefi-arm64'),
+  ipxe: loader
+    .optional()
+    .describe('For clients that are iPXE already: script, or a loader to go on with; without it script'),
 });
 
 /** The shape of rackboot.yaml: every key with its meaning, its default and what it may hold. */
@@ -282,8 +290,11 @@ export const siteConfigSchema = z.strictObject({
         .meta({ examples: [['00:1b:21']] }),
       loaders: loaders
         .optional()
-        .describe('Other first boot loaders than the usual ones, by firmware: bios, uefi-x64, uefi-arm64')
-        .meta({ examples: [{ bios: 'undionly.kpxe', 'uefi-x64': 'snponly.efi' }] }),
+        .describe(
+          'Other first boot loaders than the usual ones, by client: bios, uefi-x64, uefi-arm64, http-x64, http-arm64, ipxe. ' +
+            'Each is ipxe, pxelinux, grub, shim or a file; a node’s attribute loader comes before them',
+        )
+        .meta({ examples: [{ bios: 'pxelinux', 'uefi-x64': 'shim' }] }),
     })
     .prefault({})
     .describe('The DHCP server. Nothing is ever sent unless an interface is turned on here'),

@@ -155,7 +155,7 @@ for (const [text, message] of [
     `${subnet}{network: 10.0.0.0/24, server: 10.0.0.1, pools: [10.0.0.9-10.0.1.8]}`,
     'dhcp.subnets.0.pools must lie inside the network',
   ],
-  ['dhcp: { loaders: { bios: ../etc/passwd } }', 'dhcp.loaders.bios must be a plain file name'],
+  ['dhcp: { loaders: { bios: ../etc/passwd } }', 'dhcp.loaders.bios must be ipxe, pxelinux, grub, shim or a plain file name'],
   ['a: [', 'line 1: Flow sequence'],
   ['name: a\nname: b\n', 'line 2: Map keys must be unique'],
   ['name: a\n---\nname: b\n', 'line 2: a second document begins; keep one'],

@@ -2,7 +2,7 @@ import { useBootFile } from './boot-menu.js';
 import type { Client } from './client.js';
 import type { DhcpFacts, KnownNode } from './facts.js';
 import { UNSPECIFIED } from './ipv4.js';
-import { loaderFor } from './loaders.js';
+import { chooseLoader } from './loaders.js';
 import { OPTION, encapsulatingOption, findOption, textOption } from './options.js';
 import type { DhcpOption, DhcpPacket } from './packet.js';
 
@@ -37,7 +37,9 @@ export function bootAnswer(
   if (intent.kind === 'unknown') return nothing('nothing is assigned to it');
 
   const echoed = echoOption(request, OPTION.clientMachineId);
-  if (client.kind === 'ipxe' && client.features?.has('http') !== false) {
+  const choice = chooseLoader(client, facts.loaders, node.loader);
+  if (choice.kind === 'none') return nothing(choice.why);
+  if (choice.kind === 'script') {
     const noProxy = { code: IPXE_NO_PXEDHCP, data: Buffer.of(1) };
     return answer(intent.scriptUrl, server, [
       ...echoed,
@@ -45,8 +47,7 @@ export function bootAnswer(
     ]);
   }
 
-  const loader = loaderFor(client, facts.loaders);
-  if (loader === undefined) return nothing(`no loader is configured for architecture ${client.arch}`);
+  const loader = choice.name;
   if (client.kind === 'http-boot') {
     // UEFI 2.10 §24.7.3.1: the offer is taken for HTTP Boot only when it says HTTPClient too.
     return answer(`${facts.httpUrl}/loaders/${loader}`, UNSPECIFIED, [

@@ -64,7 +64,8 @@ function archOf(vendorClass: string): number {
   return match === null ? 0 : Number(match[1]);
 }
 
-function archName(arch: number): string {
+/** What an architecture type is called. */
+export function archName(arch: number): string {
   switch (arch) {
     case 0:
       return 'BIOS';

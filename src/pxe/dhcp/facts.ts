@@ -16,6 +16,7 @@ export interface KnownNode {
   readonly name: string;
   readonly ip: string | null; // its reservation
   readonly intent: BootIntent;
+  readonly loader?: string; // the one it is to be given, in place of the table's: loaders.ts
 }
 
 /** Who a message is from, as the directory may need it to find the node. */
