@@ -1,5 +1,5 @@
 import { archiveBlobs, decodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
-import { pathToText } from '../image/cpio/path.js';
+import { pathToText, type ArchivePath } from '../image/cpio/path.js';
 import { decodeSnapshot, encodeSnapshot, snapshotBlobs, type LayerSnapshot } from '../image/layer.js';
 import { resolveLayers } from '../image/layer-path.js';
 import { readLayer, type LayerNotes } from '../image/layer-read.js';
@@ -16,11 +16,11 @@ import { storeArchiveArtifact, type StoredArtifact } from './artifacts.js';
 import { OsimageError } from './errors.js';
 import { findGeneration } from './find.js';
 import { ENGINE, generationId } from './generation-id.js';
+import { layeredBoot } from './layered-boot.js';
 import { layeredEdits } from './layered-edits.js';
 import { artifactMap, discArtifacts, manifestOf } from './manifest.js';
 import { requireFits } from './size-gate.js';
-import { checkTemplate } from './templates.js';
-import type { Artifact, BootEntry, GenerationInputs, GenerationManifest, PackedArchive } from './types.js';
+import type { Artifact, GenerationInputs, GenerationManifest, PackedArchive } from './types.js';
 
 /** What a build changes about the inputs of the current generation. */
 export interface BuildRequest {
@@ -42,6 +42,7 @@ export interface BuildResult {
   readonly built: boolean;
   readonly counts: SegmentCounts;
   readonly missed: readonly MissedRemoval[];
+  readonly notes: readonly string[]; // what else is to be known of it, a line each
 }
 
 /** A removal of a layer that removed nothing. */
@@ -80,19 +81,21 @@ async function buildOnce(
 ): Promise<BuildResult> {
   const counts = zeroCounts();
   const missed: MissedRemoval[] = [];
+  const notes: string[] = [];
   const inputs = { ...(await request.change(current, writer)), engine: ENGINE };
   await writer.seal();
   const id = generationId(current.manifest.family, inputs);
   const existing = await store.osimages.generation(request.osimage, id);
   if (existing !== undefined) {
     await store.osimages.setCurrent(request.osimage, id);
-    return { record: existing, manifest: manifestOf(existing), built: false, counts, missed };
+    return { record: existing, manifest: manifestOf(existing), built: false, counts, missed, notes };
   }
   const layers = await readSnapshots(store, inputs);
   const snapshots = layers.map(({ snapshot }) => snapshot);
   const answer = await answerOf(store.blobs, snapshots, current.manifest, inputs.settings);
-  const boot = bootEntries(current.manifest.bootBase, layers, inputs);
-  const archives = await buildArchives(store, writer, { counts, missed }, current.manifest, layers, inputs);
+  const boot = layeredBoot(current.manifest.family, current.manifest.bootBase, layers, inputs.settings);
+  const told = { counts, missed, notes };
+  const archives = await buildArchives(store, writer, told, current.manifest, layers, inputs);
   const files = current.manifest.files.map((file) => archives.get(file.path)?.artifact ?? file);
   const { answer: _previous, ...carried } = current.manifest;
   const manifest: GenerationManifest = {
@@ -117,7 +120,7 @@ async function buildOnce(
     },
     { create: false },
   );
-  return { record, manifest, built: true, counts, missed };
+  return { record, manifest, built: true, counts, missed, notes };
 }
 
 type NamedSnapshot = { readonly name: string; readonly digest: Digest; readonly snapshot: LayerSnapshot };
@@ -131,33 +134,14 @@ async function readSnapshots(store: Store, inputs: GenerationInputs): Promise<Na
   return read;
 }
 
-/** The boot entries with the layers' arguments, lowest layer first, so that a higher one has the last word. */
-function bootEntries(
-  base: readonly BootEntry[],
-  layers: readonly NamedSnapshot[],
-  inputs: GenerationInputs,
-): BootEntry[] {
-  const lowestFirst = [...layers].reverse();
-  for (const { name, snapshot } of lowestFirst) {
-    checkTemplate(snapshot.bootargs, `${name}/bootargs`, inputs.settings);
-    checkTemplate(snapshot.xenargs ?? '', `${name}/xenargs`, inputs.settings);
-  }
-  const joined = (first: string, texts: readonly (string | undefined)[]): string =>
-    [first, ...texts.flatMap((text) => text?.split('\n') ?? [])].filter((words) => words !== '').join(' ');
-  const bootargs = lowestFirst.map(({ snapshot }) => snapshot.bootargs);
-  const xenargs = lowestFirst.map(({ snapshot }) => snapshot.xenargs);
-  return base.map((entry) => {
-    const args = joined(entry.args, bootargs);
-    return entry.kind === 'linux'
-      ? { ...entry, args }
-      : { ...entry, args, hypervisorArgs: joined(entry.hypervisorArgs, xenargs) };
-  });
-}
-
 async function buildArchives(
   store: Store,
   writer: BlobWriter,
-  told: { readonly counts: SegmentCounts; readonly missed: MissedRemoval[] },
+  told: {
+    readonly counts: SegmentCounts;
+    readonly missed: MissedRemoval[];
+    readonly notes: string[];
+  },
   manifest: GenerationManifest,
   layers: readonly NamedSnapshot[],
   inputs: GenerationInputs,
@@ -180,6 +164,7 @@ async function buildArchives(
         if (edit.op === 'delete' && layered.includes(edit))
           told.missed.push({ from: edit.from, path: pathToText(edit.path) });
       },
+      onCapabilityLost: (lost) => told.notes.push(capabilityNote(lost)),
       mtime: inputs.epoch,
       earlier: await currentDescriptors(store, manifest, path),
     });
@@ -187,6 +172,10 @@ async function buildArchives(
   }
   return built;
 }
+
+/** What is said of a file whose content is new and which had file capabilities. */
+export const capabilityNote = (path: ArchivePath): string =>
+  `${pathToText(path)}: its file capabilities are gone with its content, as when a file is written to; its other extended attributes stay`;
 
 /** Whether a packed archive was made of a directory that had just the layers of `inputs` in it. */
 function holdsLayers(packed: PackedArchive | undefined, { layers }: GenerationInputs): boolean {

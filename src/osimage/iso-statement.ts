@@ -1,9 +1,17 @@
 import { readNode, type IsoImage } from '../image/iso/reader.js';
-import { GRUB_CONFIG, ISOLINUX_CONFIG, isVolumeId } from '../image/iso/request.js';
+import { isVolumeId } from '../image/iso/request.js';
 import { OsimageError } from './errors.js';
-import { defaultVolumeId, ISO_FACTS, placedArtifacts, type IsoMenus, type IsoStatement } from './iso.js';
+import {
+  defaultVolumeId,
+  ISO_FACTS,
+  menuPaths,
+  placedArtifacts,
+  type IsoMenus,
+  type IsoStatement,
+} from './iso.js';
 import { manifestOf, shortId } from './manifest.js';
 import type { GenerationRecord } from '../store/records.js';
+import type { GenerationManifest } from './types.js';
 
 /** What an ISO says it is; to be believed only when the ISO made anew from it is the same. */
 export interface IsoClaims {
@@ -30,16 +38,17 @@ export async function readClaims(image: IsoImage, record: GenerationRecord): Pro
     );
   }
   const paths = new Set(image.nodes.map((node) => node.path));
-  const tree = placedArtifacts(manifestOf(record)).filter(({ kind }) => kind === 'tree');
+  const manifest = manifestOf(record);
+  const packages = placedArtifacts(manifest).filter(({ isPackages }) => isPackages);
   const node = statement === 'damaged' ? undefined : statement.node;
   return {
     volumeId: isVolumeId(image.volumes[0].volumeId) ? image.volumes[0].volumeId : defaultVolumeId(record),
     // Not from the statement: one bit of it must not excuse a whole tree.
     netinstall:
-      tree.length === 0
+      packages.length === 0
         ? statement !== 'damaged' && statement.netinstall
-        : tree.every(({ isoPath }) => !paths.has(isoPath)),
-    ...(node === undefined ? {} : { own: { node, menus: await readMenus(image) } }),
+        : packages.every(({ isoPath }) => !paths.has(isoPath)),
+    ...(node === undefined ? {} : { own: { node, menus: await readMenus(image, manifest) } }),
   };
 }
 
@@ -65,10 +74,11 @@ function isStatement(value: unknown): value is IsoStatement {
   );
 }
 
-async function readMenus(image: IsoImage): Promise<IsoMenus> {
+async function readMenus(image: IsoImage, manifest: GenerationManifest): Promise<IsoMenus> {
+  const { isolinux, grub } = menuPaths(manifest);
   return {
-    isolinux: (await readText(image, ISOLINUX_CONFIG, MAX_MENU)) ?? '',
-    grub: (await readText(image, GRUB_CONFIG, MAX_MENU)) ?? '',
+    isolinux: (await readText(image, isolinux[0] ?? '', MAX_MENU)) ?? '',
+    grub: (await readText(image, grub[0] ?? '', MAX_MENU)) ?? '',
   };
 }
 

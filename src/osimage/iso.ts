@@ -3,18 +3,29 @@ import {
   checkVolumeId,
   DISK_INFO,
   GRUB_CONFIG,
+  isVolumeId,
   ISOLINUX_CONFIG,
   type IsoEntry,
 } from '../image/iso/request.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
+import { keepsMediaPaths } from './family/layout.js';
+import { mediaLoaders } from './media-loaders.js';
 import { artifactMap, manifestOf, shortId } from './manifest.js';
-import type { Artifact, GenerationManifest } from './types.js';
+import type { Artifact, Family, GenerationManifest } from './types.js';
 
-/** The directory of boot files and archives on an ISO. */
-export const ISO_FILES = '/boot';
 /** The file on an ISO that says which generation it holds. */
 export const ISO_FACTS = '.disk/rackboot.json';
+
+/** The directory on an ISO that boot files and archives lie in, without a final slash; '' is the root. */
+export function isoFiles(family: Family): string {
+  return keepsMediaPaths(family) ? '' : '/boot';
+}
+
+/** The file that tells a generation's ISO from others. */
+export function isoMark({ id }: Pick<GenerationRecord, 'id'>): string {
+  return `.disk/rackboot-${shortId(id)}`;
+}
 
 /** What ISO_FACTS holds, as JSON. */
 export interface IsoStatement {
@@ -33,20 +44,43 @@ export interface IsoMenus {
 export interface IsoOptions {
   readonly volumeId?: string; // by default made of the osimage's name
   readonly netinstall: boolean;
-  /** The loaders' menus, rendered from the generation's boot entries; boot files lie below ISO_FILES. */
+  /** The loaders' menus, rendered from the generation's boot entries; boot files lie below isoFiles. */
   readonly menus: IsoMenus;
   readonly node?: string; // whose ISO it is, where it is one node's
   readonly date: Date;
 }
 
-/** Where a boot file or archive of a generation lies on its ISO, relative to the root. */
-export function isoPathOfFile(file: Artifact): string {
-  return `${ISO_FILES.slice(1)}/${file.path}`;
+/** Where the menus of a generation's ISO lie. */
+export function menuPaths({ disc }: GenerationManifest): {
+  readonly isolinux: readonly string[];
+  readonly grub: readonly string[];
+} {
+  if (disc === undefined) return { isolinux: [ISOLINUX_CONFIG], grub: [GRUB_CONFIG] };
+  return { isolinux: disc.isolinuxMenus, grub: disc.grubMenus };
 }
 
-/** The volume id an osimage's ISO gets unless told otherwise: its name, in the characters every loader can search for. */
+/**
+ * The volume id an osimage's ISO gets unless told otherwise: that of the media, else the osimage's name, in the
+ * characters every loader can search for.
+ */
 export function defaultVolumeId(record: GenerationRecord): string {
+  const manifest = manifestOf(record);
+  const vendors = manifest.disc?.volumeId ?? '';
+  // Anaconda's kernel line names the disc, which a blank would cut.
+  if (isVolumeId(vendors)) return manifest.family === 'el' ? vendors.replaceAll(' ', '_') : vendors;
   return record.osimage.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 32);
+}
+
+/** Whether `netinstall` ISOs leave the tree's file at `path` out: packages and what lists them. */
+export function isLeftOut(family: Family, path: string): boolean {
+  switch (family) {
+    case 'xcp-ng':
+      return /^(\.treeinfo$|Packages\/|repodata\/)/.test(path);
+    case 'el':
+      return /(^|\/)(Packages|repodata)\//.test(path);
+    default:
+      return true;
+  }
 }
 
 /**
@@ -74,35 +108,55 @@ export async function isoOfGeneration(
     path,
     content: { kind: 'map', map: await artifactMap(store.blobs, artifact) },
   });
+  const { isolinux, grub } = menuPaths(manifest);
   const entries: IsoEntry[] = [
-    text(ISOLINUX_CONFIG, options.menus.isolinux),
-    text(GRUB_CONFIG, options.menus.grub),
+    ...isolinux.map((path) => text(path, options.menus.isolinux)),
+    ...grub.map((path) => text(path, options.menus.grub)),
     text(DISK_INFO, `rackboot ${record.osimage} generation ${record.number} (${shortId(record.id)})\n`),
     text(ISO_FACTS, `${JSON.stringify(statement)}\n`),
+    ...(manifest.disc === undefined ? [] : [text(isoMark(record), `${record.id}\n`)]),
   ];
-  for (const file of manifest.files) entries.push(await stored(isoPathOfFile(file), file));
-  for (const file of options.netinstall ? [] : manifest.tree) entries.push(await stored(file.path, file));
+  for (const { artifact, isoPath, isPackages } of placedArtifacts(manifest)) {
+    if (!(options.netinstall && isPackages)) entries.push(await stored(isoPath, artifact));
+  }
   return authorIso(
     {
       volumeId: checkVolumeId(options.volumeId ?? defaultVolumeId(record)),
       entries,
-      boot: { bios: true, uefi: true },
+      boot:
+        manifest.disc === undefined
+          ? { bios: true, uefi: true }
+          : await mediaLoaders(store.blobs, manifest.disc, options.menus.grub, options.date),
       date: options.date,
     },
     { writer },
   );
 }
 
+/** An artifact, and where a generation's ISO has it. */
+export interface PlacedArtifact {
+  readonly kind: 'files' | 'tree';
+  readonly artifact: Artifact;
+  readonly isoPath: string; // relative to the root
+  readonly isPackages: boolean; // a netinstall ISO leaves it out
+}
+
 /** Every artifact of a generation with its place in the URLs and on the ISO. */
-export function placedArtifacts(
-  manifest: GenerationManifest,
-): { kind: 'files' | 'tree'; artifact: Artifact; isoPath: string }[] {
+export function placedArtifacts(manifest: GenerationManifest): PlacedArtifact[] {
+  const { family } = manifest;
+  const base = isoFiles(family).slice(1);
   return [
     ...manifest.files.map((artifact) => ({
       kind: 'files' as const,
       artifact,
-      isoPath: isoPathOfFile(artifact),
+      isoPath: base === '' ? artifact.path : `${base}/${artifact.path}`,
+      isPackages: false,
     })),
-    ...manifest.tree.map((artifact) => ({ kind: 'tree' as const, artifact, isoPath: artifact.path })),
+    ...manifest.tree.map((artifact) => ({
+      kind: 'tree' as const,
+      artifact,
+      isoPath: artifact.path,
+      isPackages: isLeftOut(family, artifact.path),
+    })),
   ];
 }

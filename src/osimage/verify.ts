@@ -6,16 +6,8 @@ import { readRange } from '../store/extents.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import { OsimageError } from './errors.js';
 import { compareAreas } from './iso-areas.js';
-import { placedArtifacts } from './iso.js';
+import { placedArtifacts, type PlacedArtifact } from './iso.js';
 import { artifactMap, manifestOf } from './manifest.js';
-import type { Artifact } from './types.js';
-
-/** An artifact as one way of getting at it finds it. */
-export interface PlacedArtifact {
-  readonly kind: 'files' | 'tree';
-  readonly artifact: Artifact;
-  readonly isoPath: string;
-}
 
 /** A place that is to serve a generation's bytes: the store, an ISO, a server. */
 export interface VerifySource {
@@ -85,12 +77,12 @@ export function storeSource(store: Store): VerifySource {
   };
 }
 
-/** The files and, unless it is a netinstall one, the tree on an ISO, found through its own directories. */
+/** The files on an ISO, without the packages where it is a netinstall one, found through its own directories. */
 export function isoSource(image: IsoImage, netinstall: boolean): VerifySource {
   return {
     name: 'iso',
-    async read({ kind, isoPath }) {
-      if (kind === 'tree' && netinstall) return undefined;
+    async read({ isPackages, isoPath }) {
+      if (isPackages && netinstall) return undefined;
       return readNode(image, findNode(image, isoPath));
     },
   };

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExtentMap } from '../../store/extents.js';
 import type { BlobWriter } from '../../store/types.js';
 import { ImageError } from '../errors.js';
-import { DEBIAN_BOOT_FILES, readPackaged, type BootFiles } from './boot-files.js';
+import { DEBIAN_BOOT_FILES, type BootFiles } from './boot-files.js';
 import { composeMap, storeBytes, type Placed } from './compose.js';
-import { makeEfiImage, readEfiFiles } from './efi-boot.js';
 import { backupGpt, decodeGptHeader, GPT_SECTOR, partitionArray } from './gpt.js';
+import { debianLoaders, type IsoLoaders, type LoaderFile } from './loaders.js';
 import { ImagePrefix } from './prefix.js';
 import { openIso } from './reader.js';
-import { checkRequest, checkVolumeId, DISK_INFO, type IsoEntry, type IsoRequest } from './request.js';
+import { checkRequest, checkVolumeId, type IsoEntry, type IsoRequest } from './request.js';
 import { scratchRoot, stageTree, writeWeights, type StagedFile } from './staging.js';
 import type { IsoNode } from './tree.js';
 import { FIRST_DESCRIPTOR, SECTOR } from './volume.js';
@@ -37,11 +37,6 @@ export interface AuthoredIso {
   readonly facts: IsoFacts;
 }
 
-const ISOLINUX_BIN = 'isolinux/isolinux.bin';
-const ISOLINUX_CATALOG = 'isolinux/boot.cat';
-const EFI_IMAGE = 'boot/efiboot.img';
-const EFI_CATALOG = 'boot/boot.cat';
-
 /** A file on its way into the image. */
 interface Planned extends StagedFile {
   readonly map: ExtentMap | null; // null: xorriso writes the bytes itself
@@ -55,7 +50,12 @@ interface Planned extends StagedFile {
 export async function authorIso(request: IsoRequest, tools: AuthorTools): Promise<AuthoredIso> {
   checkVolumeId(request.volumeId);
   const tempDir = tools.tempDir ?? (await scratchRoot());
-  const files = await planFiles(request, tools, tempDir);
+  const { boot } = request;
+  const loaders =
+    'files' in boot
+      ? boot
+      : await debianLoaders(request, boot, tools.bootFiles ?? DEBIAN_BOOT_FILES, tempDir);
+  const files = await planFiles(request, loaders, tools.writer);
   const scratch = await mkdtemp(join(tempDir, 'rackboot-iso-'));
   try {
     const tree = join(scratch, 'tree');
@@ -64,21 +64,19 @@ export async function authorIso(request: IsoRequest, tools: AuthorTools): Promis
     await stageTree(tree, files);
     const weights = join(scratch, 'weights');
     await writeWeights(weights, files);
+    const { bios, uefi } = loaders;
+    const bootCode = bios?.bootCode ?? null;
+    const mbr = bootCode === null ? null : join(scratch, 'mbr');
+    if (mbr !== null && bootCode !== null) await writeFile(mbr, padded(bootCode));
     return await layOut(
       {
         directory: tree,
         weights,
         volumeId: request.volumeId,
         date: request.date,
-        diskGuid: diskGuid(request, files),
-        bios: request.boot.bios
-          ? {
-              bootImage: ISOLINUX_BIN,
-              catalog: ISOLINUX_CATALOG,
-              mbr: (tools.bootFiles ?? DEBIAN_BOOT_FILES).isolinuxMbr.path,
-            }
-          : null,
-        uefi: request.boot.uefi ? { bootImage: EFI_IMAGE, catalog: EFI_CATALOG } : null,
+        diskGuid: diskGuid(request, loaders, files),
+        bios: bios === null ? null : { bootImage: bios.image.path, catalog: bios.catalog, mbr },
+        uefi: uefi === null ? null : { bootImage: uefi.image.path, catalog: uefi.catalog },
       },
       files,
       tools.writer,
@@ -88,39 +86,37 @@ export async function authorIso(request: IsoRequest, tools: AuthorTools): Promis
   }
 }
 
+/** Boot code as a whole MBR, as xorriso takes it. */
+function padded(bootCode: Buffer): Buffer {
+  const mbr = Buffer.alloc(512);
+  bootCode.copy(mbr);
+  mbr.writeUInt16BE(0x55aa, 510);
+  return mbr;
+}
+
 /** Everything the image will hold, in the order of its bytes: what xorriso writes itself comes first. */
-async function planFiles(request: IsoRequest, tools: AuthorTools, tempDir: string): Promise<Planned[]> {
-  const bootFiles = tools.bootFiles ?? DEBIAN_BOOT_FILES;
-  const added: IsoEntry[] = [];
+async function planFiles(
+  request: IsoRequest,
+  { bios, uefi, files }: IsoLoaders,
+  writer: BlobWriter,
+): Promise<Planned[]> {
+  const added: IsoEntry[] = [...files];
   const real: Planned[] = [];
-  const add = (path: string, bytes: Buffer): void => {
-    added.push({ path, content: { kind: 'bytes', bytes } });
+  const write = ({ path, bytes }: LoaderFile): void => {
+    real.push({ path, size: bytes.length, mode: 0o644, real: bytes, map: null });
   };
-  if (request.boot.bios) {
-    const bytes = await readPackaged(bootFiles.isolinux);
-    await readPackaged(bootFiles.isolinuxMbr);
-    real.push({ path: ISOLINUX_BIN, size: bytes.length, mode: 0o644, real: bytes, map: null });
-    for (const module of bootFiles.isolinuxModules) {
-      add(`isolinux/${module.path.slice(module.path.lastIndexOf('/') + 1)}`, await readPackaged(module));
-    }
-  }
-  if (request.boot.uefi) {
-    const efiFiles = await readEfiFiles(bootFiles);
-    const image = await makeEfiImage(efiFiles, request.date, tempDir);
+  if (bios !== null) write(bios.image);
+  if (uefi !== null) {
     // Without isolinux, xorriso puts its boot catalog behind this image: so it has to write that too.
-    if (request.boot.bios) add(EFI_IMAGE, image);
-    else real.push({ path: EFI_IMAGE, size: image.length, mode: 0o644, real: image, map: null });
-    // Also for those who copy the files to a FAT stick instead of writing the image.
-    for (const { name, bytes } of efiFiles) add(`EFI/BOOT/${name}`, bytes);
-    if (!request.entries.some(({ path }) => path === DISK_INFO)) {
-      add(DISK_INFO, Buffer.from(`${request.volumeId}\n`));
-    }
+    if (bios === null) write(uefi.image);
+    else added.push({ path: uefi.image.path, content: { kind: 'bytes', bytes: uefi.image.bytes } });
   }
-  checkRequest(request, [...added, ...real].map(({ path }) => path).concat(ISOLINUX_CATALOG, EFI_CATALOG));
+  const catalogs = [bios, uefi].flatMap((loader) => (loader === null ? [] : [loader.catalog]));
+  checkRequest(request, [...added, ...real].map(({ path }) => path).concat(catalogs));
   const placed: Planned[] = [];
   for (const entry of [...added, ...sorted(request.entries)]) {
     const map =
-      entry.content.kind === 'map' ? entry.content.map : await storeBytes(entry.content.bytes, tools.writer);
+      entry.content.kind === 'map' ? entry.content.map : await storeBytes(entry.content.bytes, writer);
     placed.push({ path: entry.path, size: map.size, mode: (entry.mode ?? 0o644) & 0o777, map });
   }
   return [...real, ...placed];
@@ -202,11 +198,13 @@ function findBackup(metadata: Buffer, size: number): Buffer | null {
 }
 
 /** A GUID that depends on everything in the image. */
-function diskGuid(request: IsoRequest, files: readonly Planned[]): string {
+function diskGuid(request: IsoRequest, { bios, uefi }: IsoLoaders, files: readonly Planned[]): string {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([request.volumeId, request.date.getTime(), request.boot]));
-  for (const { path, size, mode, map } of files) {
+  const boot = { bios: bios !== null, uefi: uefi !== null };
+  hash.update(JSON.stringify([request.volumeId, request.date.getTime(), boot]));
+  for (const { path, size, mode, map, real } of files) {
     hash.update(JSON.stringify([path, size, mode]));
+    if (real !== undefined) hash.update(real);
     for (const part of map?.parts ?? []) {
       if (part.kind === 'inline') hash.update(`i${part.bytes.length}:`).update(part.bytes);
       else hash.update(JSON.stringify(part));

@@ -22,7 +22,7 @@ export interface BootFiles {
 export const DEBIAN_BOOT_FILES: BootFiles = {
   isolinux: { path: '/usr/lib/ISOLINUX/isolinux.bin', package: 'isolinux' },
   isolinuxMbr: { path: '/usr/lib/ISOLINUX/isohdpfx.bin', package: 'isolinux' },
-  isolinuxModules: ['ldlinux.c32', 'menu.c32', 'libutil.c32'].map((name) => ({
+  isolinuxModules: ['ldlinux.c32', 'menu.c32', 'libutil.c32', 'mboot.c32', 'libcom32.c32'].map((name) => ({
     path: `/usr/lib/syslinux/modules/bios/${name}`,
     package: 'syslinux-common',
   })),

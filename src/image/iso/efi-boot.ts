@@ -1,13 +1,13 @@
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { execa } from 'execa';
 import { codeOf, messageOf } from '../../errors.js';
 import { ImageError } from '../errors.js';
 import { readPackaged, type BootFiles } from './boot-files.js';
 
-/** A file below EFI/BOOT, where firmware and shim look for it. */
+/** A file of the EFI system partition. */
 export interface EfiFile {
-  readonly name: string;
+  readonly path: string; // `EFI/BOOT/BOOTX64.EFI`
   readonly bytes: Buffer;
 }
 
@@ -22,31 +22,91 @@ export async function readEfiFiles(files: BootFiles): Promise<EfiFile[]> {
       { name: 'BOOTX64.EFI', file: files.shim },
       { name: 'grubx64.efi', file: files.grub },
       { name: 'mmx64.efi', file: files.mokManager },
-    ].map(async ({ name, file }) => ({ name, bytes: await readPackaged(file) })),
+    ].map(async ({ name, file }) => ({ path: `EFI/BOOT/${name}`, bytes: await readPackaged(file) })),
   );
 }
 
-/**
- * A FAT image holding `files` in EFI/BOOT: the EFI system partition of an image. mtools writes it, without root; the
- * same files and date give the same bytes.
- */
+/** A FAT image holding `files`. mtools writes it, without root; the same files and date give the same bytes. */
 export async function makeEfiImage(files: readonly EfiFile[], date: Date, tempDir: string): Promise<Buffer> {
-  const directory = await mkdtemp(join(tempDir, 'rackboot-efi-'));
-  try {
+  return withScratch(tempDir, async (directory) => {
     const image = join(directory, 'efiboot.img');
     await writeFile(image, '');
     await truncate(image, imageSize(files));
-    const mtools = async (program: string, ...args: string[]): Promise<void> => {
-      await runMtools(program, ['-i', image, ...args], date);
-    };
-    await mtools('mformat', '-N', '52424f54', '-v', 'EFIBOOT', '::');
-    await mtools('mmd', '::/EFI', '::/EFI/BOOT');
-    for (const { name, bytes } of files) {
-      const source = join(directory, name);
-      await writeFile(source, bytes);
-      await mtools('mcopy', source, `::/EFI/BOOT/${name}`);
+    await runMtools('mformat', ['-i', image, '-N', '52424f54', '-v', 'EFIBOOT', '::'], date);
+    const directories = new Set(files.flatMap(({ path }) => parentsOf(path)));
+    if (directories.size > 0)
+      await runMtools('mmd', ['-i', image, ...[...directories].map((path) => `::/${path}`)], date);
+    for (const file of files) await copyIn(image, file, directory, date);
+    return readFile(image);
+  });
+}
+
+/**
+ * The FAT image `original` with `menu` in place of every GRUB menu (`grub….cfg`) that it holds; nothing else changes in
+ * it. Where there is no room left, its files are put into a larger image. Throws ImageError.
+ */
+export async function withGrubMenus(
+  original: Buffer,
+  menu: string,
+  date: Date,
+  tempDir: string,
+): Promise<Buffer> {
+  return withScratch(tempDir, async (directory) => {
+    const image = join(directory, 'efiboot.img');
+    await writeFile(image, original);
+    const paths = await listFiles(image, date);
+    const menus = paths.filter((path) => GRUB_MENU.test(path));
+    const bytes = Buffer.from(menu);
+    try {
+      for (const path of menus) await copyIn(image, { path, bytes }, directory, date);
+      return await readFile(image);
+    } catch (error) {
+      if (!(error instanceof ImageError) || !/disk full/i.test(error.message)) throw error;
     }
-    return await readFile(image);
+    await writeFile(image, original);
+    const files: EfiFile[] = [];
+    for (const path of paths) {
+      if (menus.includes(path)) files.push({ path, bytes });
+      else {
+        const copy = join(directory, 'copy');
+        await runMtools('mcopy', ['-n', '-o', '-i', image, `::/${path}`, copy], date);
+        files.push({ path, bytes: await readFile(copy) });
+      }
+    }
+    return makeEfiImage(files, date, tempDir);
+  });
+}
+
+const GRUB_MENU = /(^|\/)grub[^/]*\.cfg$/i;
+
+/** The paths of all files in a FAT image. */
+async function listFiles(image: string, date: Date): Promise<string[]> {
+  const listing = await runMtools('mdir', ['-/', '-b', '-a', '-i', image, '::'], date);
+  return listing
+    .split('\n')
+    .map((line) => line.replace(/^::\//, '').trim())
+    .filter((path) => path !== '' && !path.endsWith('/'));
+}
+
+async function copyIn(image: string, { path, bytes }: EfiFile, directory: string, date: Date): Promise<void> {
+  const source = join(directory, 'file');
+  await writeFile(source, bytes);
+  await runMtools('mcopy', ['-o', '-i', image, source, `::/${path}`], date);
+}
+
+function parentsOf(path: string): string[] {
+  const parents: string[] = [];
+  for (let above = posix.dirname(path); above !== '.'; above = posix.dirname(above)) parents.unshift(above);
+  return parents;
+}
+
+async function withScratch<Result>(
+  tempDir: string,
+  body: (directory: string) => Promise<Result>,
+): Promise<Result> {
+  const directory = await mkdtemp(join(tempDir, 'rackboot-efi-'));
+  try {
+    return await body(directory);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -60,9 +120,9 @@ function imageSize(files: readonly EfiFile[]): number {
   return Math.ceil(content / MIB) * MIB;
 }
 
-async function runMtools(program: string, args: readonly string[], date: Date): Promise<void> {
+async function runMtools(program: string, args: readonly string[], date: Date): Promise<string> {
   try {
-    await execa(program, args, {
+    const { stdout } = await execa(program, args, {
       stdin: 'ignore',
       timeout: 60_000,
       env: {
@@ -72,6 +132,7 @@ async function runMtools(program: string, args: readonly string[], date: Date): 
         MTOOLSRC: '/dev/null',
       },
     });
+    return stdout;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') {
       throw new ImageError(

@@ -1,5 +1,6 @@
 import { partLength, type ExtentMap } from '../../store/extents.js';
 import { ImageError } from '../errors.js';
+import type { IsoLoaders } from './loaders.js';
 
 /** A file's bytes, for an image being written: stored ones by reference, or new ones. */
 export type IsoContent =
@@ -16,8 +17,8 @@ export interface IsoEntry {
 export interface IsoRequest {
   readonly volumeId: string;
   readonly entries: readonly IsoEntry[]; // in any order
-  /** `bios` needs an entry at ISOLINUX_CONFIG, `uefi` one at GRUB_CONFIG. */
-  readonly boot: { readonly bios: boolean; readonly uefi: boolean };
+  /** Loaders; or which of Debian's: `bios` needs an entry at ISOLINUX_CONFIG, `uefi` one at GRUB_CONFIG. */
+  readonly boot: IsoLoaders | { readonly bios: boolean; readonly uefi: boolean };
   readonly date: Date; // of the volume and of every file; whole seconds
 }
 
@@ -78,8 +79,6 @@ export function checkRequest(request: IsoRequest, added: readonly string[]): voi
       }
     }
   }
-  if (request.boot.bios) requireEntry(files, ISOLINUX_CONFIG, 'BIOS');
-  if (request.boot.uefi) requireEntry(files, GRUB_CONFIG, 'UEFI');
 }
 
 function checkPath(path: string): void {
@@ -106,15 +105,6 @@ function checkMap(path: string, map: ExtentMap): void {
     throw new ImageError(
       'BAD_ISO_REQUEST',
       `${path}: its extent map says ${map.size} bytes and holds ${total}. Build the image again.`,
-    );
-  }
-}
-
-function requireEntry(files: ReadonlySet<string>, path: string, firmware: string): void {
-  if (!files.has(path)) {
-    throw new ImageError(
-      'BAD_ISO_REQUEST',
-      `An image that boots on ${firmware} needs ${path}. Add it to the entries.`,
     );
   }
 }

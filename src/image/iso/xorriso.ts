@@ -19,7 +19,8 @@ export interface XorrisoPlan {
   readonly volumeId: string;
   readonly date: Date;
   readonly diskGuid: string; // 32 hexadecimal digits
-  readonly bios: { readonly bootImage: string; readonly catalog: string; readonly mbr: string } | null;
+  /** `mbr`: file of what starts it from a disk; null where nothing can. */
+  readonly bios: { readonly bootImage: string; readonly catalog: string; readonly mbr: string | null } | null;
   readonly uefi: { readonly bootImage: string; readonly catalog: string } | null;
 }
 
@@ -35,13 +36,14 @@ export function xorrisoArguments(plan: XorrisoPlan): string[] {
   if (plan.bios !== null) {
     boot.push('-b', plan.bios.bootImage, '-c', plan.bios.catalog);
     boot.push('-no-emul-boot', '-boot-load-size', '4', '-boot-info-table');
-    boot.push('-isohybrid-mbr', plan.bios.mbr);
+    if (plan.bios.mbr !== null) boot.push('-isohybrid-mbr', plan.bios.mbr);
   }
   if (plan.uefi !== null) {
     if (plan.bios !== null) boot.push('-eltorito-alt-boot');
     boot.push('-e', plan.uefi.bootImage, '-no-emul-boot');
-    if (plan.bios !== null) boot.push('-isohybrid-gpt-basdat');
-    else boot.push('-c', plan.uefi.catalog, '-efi-boot-part', '--efi-boot-image');
+    if (plan.bios === null) boot.push('-c', plan.uefi.catalog);
+    if (plan.bios?.mbr != null) boot.push('-isohybrid-gpt-basdat');
+    else boot.push('-efi-boot-part', '--efi-boot-image');
   }
   return [
     ...['-no_rc', '-as', 'mkisofs', '-o', 'stdio:/dev/fd/3', '-quiet', '-input-charset', 'utf-8'],

@@ -9,19 +9,20 @@ export interface IsoPlace {
 
 /**
  * The words of an entry's kernel line as an ISO has them. Anaconda finds its second stage on the disc, by its volume id,
- * unless that holds no tree; XCP-ng's installer is told when the disc holds none (host-installer: netinstall).
+ * and the packages too unless it holds none; XCP-ng's installer is told when it holds none (host-installer: netinstall).
  */
 export function isoArguments(
   family: Family,
   entry: BootEntry,
   words: readonly string[],
-  place: IsoPlace,
+  { volumeId, netinstall, tree }: IsoPlace,
 ): readonly string[] {
-  if (family === 'el' && !place.netinstall) {
-    const label = place.volumeId.replaceAll(' ', '\\x20');
-    return words.map((word) => (word === `inst.repo=${place.tree}` ? `inst.stage2=hd:LABEL=${label}` : word));
+  if (family === 'el') {
+    const network = `inst.repo=${tree}`;
+    const disc = `inst.stage2=hd:LABEL=${volumeId.replaceAll(' ', '\\x20')}`;
+    return words.flatMap((word) => (word !== network ? [word] : netinstall ? [disc, network] : [disc]));
   }
-  if (family === 'xcp-ng' && place.netinstall && entry.kind === 'xen' && !words.includes('netinstall'))
+  if (family === 'xcp-ng' && netinstall && entry.kind === 'xen' && !words.includes('netinstall'))
     return ['netinstall', ...words];
   return words;
 }

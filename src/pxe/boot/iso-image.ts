@@ -1,5 +1,13 @@
 import { nodeVariables, type EntryVariables } from '../../template/variables.js';
-import { ISO_FILES, isoOfGeneration, type IsoMenus, type IsoOptions } from '../../osimage/iso.js';
+import { isoArguments } from '../../osimage/family/iso-arguments.js';
+import {
+  defaultVolumeId,
+  isoFiles,
+  isoMark,
+  isoOfGeneration,
+  type IsoMenus,
+  type IsoOptions,
+} from '../../osimage/iso.js';
 import type { IsoClaims } from '../../osimage/iso-statement.js';
 import { HeldBlobs } from '../../osimage/held-blobs.js';
 import { manifestOf, shortId } from '../../osimage/manifest.js';
@@ -46,7 +54,7 @@ export async function isoImage(
   const variables = await isoVariables(tools, record, options);
   return layOut(tools.store, record, {
     netinstall: options.netinstall,
-    menus: await renderMenus(tools.store, record, variables, options.node?.name),
+    menus: await renderMenus(tools.store, record, variables, options),
     ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
     ...(options.node === undefined ? {} : { node: options.node.name }),
   });
@@ -63,7 +71,8 @@ export async function claimedIsoImage(
 ): Promise<ExtentMap> {
   const { volumeId, netinstall, own } = claims;
   const menus =
-    own?.menus ?? (await renderMenus(tools.store, record, sharedVariables(tools, record), undefined));
+    own?.menus ??
+    (await renderMenus(tools.store, record, sharedVariables(tools, record), { netinstall, volumeId }));
   return layOut(tools.store, record, {
     netinstall,
     volumeId,
@@ -76,7 +85,7 @@ async function renderMenus(
   store: Store,
   record: GenerationRecord,
   variables: EntryVariables,
-  node: string | undefined,
+  { node, netinstall, volumeId }: Pick<IsoImageOptions, 'node' | 'netinstall' | 'volumeId'>,
 ): Promise<IsoMenus> {
   const manifest = manifestOf(record);
   const losing: string[] = [];
@@ -85,12 +94,15 @@ async function renderMenus(
     if (entry.kind === 'xen' && path !== undefined && (await losesArchives(store.blobs, manifest, path)))
       losing.push(entry.label);
   }
+  const place = { volumeId: volumeId ?? defaultVolumeId(record), netinstall, tree: variables.tree };
   return renderIsoConfigs(manifest.boot, variables, {
-    title: `rackboot: ${record.osimage} generation ${record.number} (${shortId(record.id)})${node === undefined ? '' : ` for ${node}`}`,
-    base: ISO_FILES,
+    title: `rackboot: ${record.osimage} generation ${record.number} (${shortId(record.id)})${node === undefined ? '' : ` for ${node.name}`}`,
+    base: isoFiles(manifest.family),
     timeoutSeconds: MENU_TIMEOUT,
     serial: true,
     losing,
+    ...(manifest.disc === undefined ? {} : { mark: isoMark(record) }),
+    argumentsOf: (entry, words) => isoArguments(manifest.family, entry, words, place),
   });
 }
 

@@ -12,6 +12,10 @@ export interface IsoMenuOptions {
   readonly timeoutSeconds: number; // 0: the first entry boots at once
   readonly serial: boolean; // menu on the first serial port, too
   readonly losing?: readonly string[]; // labels of entries that mboot.c32 would lose archives of
+  /** A file that no other disc has: GRUB looks for it, where the firmware may have started it from something else. */
+  readonly mark?: string;
+  /** An entry's words as this ISO has them. */
+  readonly argumentsOf?: (entry: BootEntry, words: readonly string[]) => readonly string[];
 }
 
 /**
@@ -24,14 +28,16 @@ export function renderIsoConfigs(
   options: IsoMenuOptions,
 ): { readonly isolinux: string; readonly grub: string } {
   const base = options.base ?? '';
-  const plans = entries.map((entry) => ({
-    entry,
-    plan: planEntry(
+  const plans = entries.map((entry) => {
+    const plan = planEntry(
       entry,
       { ...variables, entry: entry.label },
       { isFirstOfSeveral: options.losing?.includes(entry.label) === true },
-    ),
-  }));
+    );
+    return { entry, plan: { ...plan, args: options.argumentsOf?.(entry, plan.args) ?? plan.args } };
+  });
+  const startsOn = (firmware: 'bios' | 'uefi'): typeof plans =>
+    plans.filter(({ entry }) => (firmwareOf(entry) ?? firmware) === firmware);
   const shared = {
     title: plainLine(options.title),
     serial: options.serial,
@@ -41,7 +47,7 @@ export function renderIsoConfigs(
     ...shared,
     prompt: options.timeoutSeconds > 0 ? 1 : 0,
     timeout: options.timeoutSeconds * 10,
-    entries: plans.map(({ entry, plan }) => ({
+    entries: startsOn('bios').map(({ entry, plan }) => ({
       label: entry.label,
       title: plainLine(entry.title),
       ...isolinuxLines(plan, (path) => plainPath(`${base}/${path}`, 'ISOLINUX')),
@@ -50,40 +56,58 @@ export function renderIsoConfigs(
   const grub = fillLoaderTemplate('iso/grub.cfg.liquid', {
     ...shared,
     timeout: options.timeoutSeconds,
-    entries: plans.map(({ entry, plan }) => ({
+    mark: options.mark === undefined ? '' : grubQuote(`/${options.mark}`),
+    gzip: entries.some((entry) => entry.kind === 'xen'),
+    entries: startsOn('uefi').map(({ entry, plan }) => ({
       label: entry.label,
       title: grubQuote(plainLine(entry.title)),
-      commands: grubCommands(plan, (path) => grubQuote(`${base}/${path}`)),
+      commands: grubCommands(entry, plan, (path) => grubQuote(`${base}/${path}`)),
     })),
   });
   return { isolinux, grub };
 }
 
-/** What stands behind KERNEL, INITRD and APPEND; empty: no such line. */
+/** The only firmware that `entry` starts on. */
+function firmwareOf(entry: BootEntry): 'bios' | 'uefi' | undefined {
+  if (entry.kind === 'linux') return entry.firmware;
+  return isEfi(entry.hypervisor) ? 'uefi' : undefined;
+}
+
+const isEfi = (path: string): boolean => /\.efi$/i.test(path);
+
+/** The directive that says what the file is, whatever its name, and what stands behind INITRD and APPEND; empty: no such line. */
 function isolinuxLines(
   plan: SystemBoot,
   path: (name: string) => string,
-): { readonly kernel: string; readonly initrds: string; readonly args: string } {
+): { readonly directive: string; readonly kernel: string; readonly initrds: string; readonly args: string } {
   return plan.kind === 'linux'
     ? {
+        directive: 'LINUX',
         kernel: path(plan.kernel),
         initrds: plan.initrds.map(path).join(','),
         args: syslinuxArguments(plan.args),
       }
-    : { kernel: 'mboot.c32', initrds: '', args: mbootModules(plan, path) };
+    : { directive: 'KERNEL', kernel: 'mboot.c32', initrds: '', args: mbootModules(plan, path) };
 }
 
-function grubCommands(plan: SystemBoot, path: (name: string) => string): string[] {
+function grubCommands(entry: BootEntry, plan: SystemBoot, path: (name: string) => string): string[] {
   const line = (...words: readonly string[]): string => words.filter((word) => word !== '').join(' ');
+  if (entry.kind === 'linux' && entry.efiProgram !== undefined)
+    return [line('chainloader', path(entry.efiProgram))];
+  if (entry.kind === 'linux' && isEfi(entry.kernel)) return [line('chainloader', path(entry.kernel))];
   if (plan.kind === 'linux') {
     return [
       line('linux', path(plan.kernel), grubArguments(plan.args)),
       ...(plan.initrds.length === 0 ? [] : [line('initrd', ...plan.initrds.map(path))]),
     ];
   }
+  // xen.efi is loaded by commands that only XenServer's GRUB has.
+  const [load, module] = isEfi(plan.hypervisor)
+    ? ['xen_hypervisor', 'xen_module']
+    : ['multiboot2', 'module2 --nounzip'];
   return [
-    line('multiboot2', path(plan.hypervisor), grubArguments(plan.hypervisorArgs)),
-    line('module2 --nounzip', path(plan.kernel), grubArguments(plan.args)),
-    ...(plan.initrd === undefined ? [] : [line('module2 --nounzip', path(plan.initrd))]),
+    line(load, path(plan.hypervisor), grubArguments(plan.hypervisorArgs)),
+    line(module, path(plan.kernel), grubArguments(plan.args)),
+    ...(plan.initrd === undefined ? [] : [line(module, path(plan.initrd))]),
   ];
 }

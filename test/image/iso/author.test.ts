@@ -71,7 +71,7 @@ async function sampleRequest(blobs: MappedBlobs, boot = { bios: true, uefi: true
 
 async function written(
   t: ExecutionContext,
-  boot?: IsoRequest['boot'],
+  boot?: { bios: boolean; uefi: boolean },
 ): Promise<{ path: string; iso: AuthoredIso; blobs: MappedBlobs; request: IsoRequest; dir: string }> {
   const dir = await tempDir(t);
   const blobs = new MappedBlobs();

@@ -287,12 +287,12 @@ SAY   install: Debian 12's installer
 SAY   rescue: Rescue
 
 LABEL install
-  KERNEL /boot/amd64/linux
+  LINUX /boot/amd64/linux
   INITRD /boot/amd64/initrd.gz,/boot/more+1.gz
   APPEND auto=true hostname=n1 url=http://192.0.2.1:8080/nodes/n1/answerfile?token=sample dyndbg="file x +p" ---
 
 LABEL rescue
-  KERNEL /boot/amd64/linux
+  LINUX /boot/amd64/linux
 `,
   );
   checkGrub(grub);

@@ -1,0 +1,48 @@
+import { collect } from '../image/chunks.js';
+import { DEBIAN_BOOT_FILES, readPackaged } from '../image/iso/boot-files.js';
+import { withGrubMenus } from '../image/iso/efi-boot.js';
+import { isolinuxLoader, type IsoLoaders } from '../image/iso/loaders.js';
+import { scratchRoot } from '../image/iso/staging.js';
+import { readBlob, readRange } from '../store/extents.js';
+import type { BlobReader } from '../store/types.js';
+import { artifactMap } from './manifest.js';
+import type { Artifact, MediaDisc } from './types.js';
+
+/**
+ * The loaders that media brought, for an ISO whose GRUB menu is `grubMenu`: it stands in the FAT image too, wherever one
+ * did. Throws ImageError: a missing tool or package.
+ */
+export async function mediaLoaders(
+  blobs: BlobReader,
+  { bios, uefi, catalog }: MediaDisc,
+  grubMenu: string,
+  date: Date,
+): Promise<IsoLoaders> {
+  const bytesOf = async (artifact: Artifact): Promise<Buffer> => {
+    const map = await artifactMap(blobs, artifact);
+    return collect(readRange(map, blobs, 0, map.size));
+  };
+  return {
+    bios:
+      bios === undefined
+        ? null
+        : isolinuxLoader(
+            { path: bios.image.path, bytes: await bytesOf(bios.image) },
+            catalog,
+            bios.bootCode === undefined
+              ? await readPackaged(DEBIAN_BOOT_FILES.isolinuxMbr)
+              : await readBlob(blobs, bios.bootCode),
+          ),
+    uefi:
+      uefi === undefined
+        ? null
+        : {
+            image: {
+              path: uefi.image.path,
+              bytes: await withGrubMenus(await bytesOf(uefi.image), grubMenu, date, await scratchRoot()),
+            },
+            catalog,
+          },
+    files: [],
+  };
+}
