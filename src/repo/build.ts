@@ -1,0 +1,279 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { codeOf } from '../errors.js';
+import type { Digest } from '../store/digest.js';
+import { isGroups, writeComps } from './comps.js';
+import { RepoError } from './errors.js';
+import { filesBelow, noAccess } from './files.js';
+import { keptFiles, readListing, writeMerged, type Listing } from './merge.js';
+import type { MetadataSink } from './metadata.js';
+import type { PackageEntry } from './package-entry.js';
+import { withFreshMetadata } from './read-packages.js';
+import { formatRepomd, REPOMD, REPOMD_SIGNATURE, type MetadataFile, type Repomd } from './repomd.js';
+
+export interface BuildRequest {
+  readonly dir: string;
+  /** Reads every package, whatever the old metadata says. */
+  readonly full?: boolean;
+  /** The revision that repomd.xml states, and with it the time of its files when it is a number; without it the time now. */
+  readonly revision?: string;
+  /** A comps.xml whose groups take the place of those there are. */
+  readonly comps?: string;
+  /** Called before anything is published, with a directory that holds the new metadata; what it throws ends the build. */
+  readonly check?: (built: Built) => Promise<void>;
+}
+
+/** New metadata that is not published yet. */
+export interface Built {
+  readonly dir: string; // a repository without packages, for a solver
+  readonly repomd: Repomd;
+  readonly packages: readonly PackageEntry[]; // all, by location
+  readonly added: readonly PackageEntry[]; // those whose names the old metadata did not list; none where there was none
+}
+
+export interface BuildReport {
+  readonly packages: readonly PackageEntry[]; // all, by location
+  readonly read: readonly string[]; // locations of the packages that were read
+  readonly gone: readonly string[]; // locations of packages that were listed and are no more
+  readonly wasSigned: boolean; // the old metadata’s signature was removed with it
+  readonly notes: readonly string[];
+}
+
+/**
+ * Makes the metadata of the packages below a directory, as the installers accept it. Packages that the old metadata lists
+ * with their present size and time are not read again; groups, update notices and other files of it stay. A client sees the
+ * old repository or the new one. Throws RepoError NO_ACCESS, BAD_PACKAGE, BAD_METADATA, MISSING_TOOL.
+ */
+export async function buildRepository(request: BuildRequest): Promise<BuildReport> {
+  const { dir } = request;
+  const found = await findPackages(dir);
+  const notes: string[] = [];
+  const old = await oldListing(dir, notes);
+  try {
+    return await build(request, found, old, notes);
+  } catch (error) {
+    if (codeOf(error) !== 'BAD_METADATA' || old === undefined || request.full === true) throw error;
+    notes.push(
+      `the old metadata cannot be built on, so every package was read: ${(error as RepoError).message}`,
+    );
+    return build({ ...request, full: true }, found, undefined, notes);
+  }
+}
+
+async function oldListing(dir: string, notes: string[]): Promise<Listing | undefined> {
+  try {
+    return await readListing(filesBelow(dir));
+  } catch (error) {
+    if (codeOf(error) === 'NO_REPOSITORY') return undefined;
+    if (codeOf(error) !== 'BAD_METADATA') throw error;
+    notes.push(`the old metadata cannot be read, so every package was read: ${(error as RepoError).message}`);
+    return undefined;
+  }
+}
+
+async function build(
+  request: BuildRequest,
+  found: ReadonlyMap<string, FoundPackage>,
+  old: Listing | undefined,
+  notes: readonly string[],
+): Promise<BuildReport> {
+  const { dir } = request;
+  const known = new Map((old?.entries ?? []).map((entry) => [entry.href, entry]));
+  const isCurrent = (entry: PackageEntry): boolean => {
+    const file = found.get(entry.href);
+    return (
+      request.full !== true &&
+      entry.checksum.type === 'sha256' &&
+      known.get(entry.href) === entry &&
+      file?.size === entry.size &&
+      file.time === entry.fileTime
+    );
+  };
+  const read = [...found.keys()].filter((href) => {
+    const entry = known.get(href);
+    return entry === undefined || !isCurrent(entry);
+  });
+  const epoch = Number(request.revision);
+  const timestamp = Number.isInteger(epoch) ? epoch : Math.floor(Date.now() / 1000);
+  const repodata = path.join(dir, 'repodata');
+  await mkdir(repodata, { recursive: true }).catch((error: unknown) => {
+    throw noAccess(repodata, error);
+  });
+  const work = await mkdtemp(path.join(repodata, '.building-'));
+  try {
+    await mkdir(path.join(work, 'repodata'));
+    const sink = directorySink(work);
+    const merged = async (fresh?: Listing): Promise<{ files: MetadataFile[]; entries: PackageEntry[] }> => {
+      const files = await writeMerged({ old, keeps: isCurrent, fresh, timestamp }, sink);
+      const kept = (old?.entries ?? []).filter(isCurrent);
+      return { files, entries: [...kept, ...(fresh?.entries ?? [])].sort(byLocation) };
+    };
+    const { files, entries } =
+      read.length === 0
+        ? await merged()
+        : await withFreshMetadata(dir, read, async (fresh) => merged(await readListing(fresh)));
+    requireAll(entries, found, dir);
+    const comps =
+      request.comps === undefined
+        ? undefined
+        : await writeComps(await readComps(request.comps), sink, timestamp);
+    const kept = old === undefined ? [] : keptFiles(old.repomd);
+    const others = comps === undefined ? kept : [...comps, ...kept.filter((file) => !isGroups(file))];
+    const revision = request.revision ?? String(timestamp);
+    for (const { checksum, href } of [...files, ...(comps ?? [])])
+      await rename(path.join(work, checksum.value), path.join(work, href));
+    if (request.check !== undefined) {
+      const names = new Set((old?.entries ?? []).map(({ name }) => name));
+      const added = old === undefined ? [] : entries.filter(({ name }) => !names.has(name));
+      await writeDurably(path.join(work, REPOMD), formatRepomd({ revision, files }));
+      await request.check({
+        dir: work,
+        repomd: { revision, files: [...files, ...others] },
+        packages: entries,
+        added,
+      });
+    }
+    const wasSigned = await publish(dir, work, [...files, ...others], revision);
+    await removeStale(dir, old?.repomd.files ?? [], [...files, ...others]);
+    const gone = [...known.keys()].filter((href) => !found.has(href));
+    return { packages: entries, read, gone, wasSigned, notes };
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+const byLocation = (a: PackageEntry, b: PackageEntry): number => (a.href < b.href ? -1 : 1);
+
+async function readComps(file: string): Promise<Buffer> {
+  return readFile(file).catch((error: unknown) => {
+    throw noAccess(file, error);
+  });
+}
+
+/** createrepo_c passes over what it cannot read, with a warning. */
+function requireAll(
+  entries: readonly PackageEntry[],
+  found: ReadonlyMap<string, FoundPackage>,
+  dir: string,
+): void {
+  const listed = new Set(entries.map(({ href }) => href));
+  const missing = [...found.keys()].find((href) => !listed.has(href));
+  if (missing === undefined) return;
+  throw new RepoError(
+    'BAD_PACKAGE',
+    `${path.join(dir, missing)}: not an RPM that can be read; fetch it again or remove it`,
+  );
+}
+
+interface FoundPackage {
+  readonly size: number;
+  readonly time: number; // seconds
+}
+
+/** The packages below a directory by location, in order; not those in directories whose names begin with a dot. */
+async function findPackages(dir: string): Promise<Map<string, FoundPackage>> {
+  const names: string[] = [];
+  const walk = async (below: string): Promise<void> => {
+    for (const entry of await readdir(path.join(dir, below), { withFileTypes: true })) {
+      const href = below === '' ? entry.name : `${below}/${entry.name}`;
+      if (entry.isDirectory()) {
+        if (!entry.name.startsWith('.') && href !== 'repodata') await walk(href);
+      } else if (entry.name.endsWith('.rpm') && !entry.name.startsWith('.')) {
+        if (/[\n\\]/.test(href))
+          throw new RepoError(
+            'BAD_PACKAGE',
+            `${JSON.stringify(path.join(dir, href))}: a name that metadata cannot hold; rename it`,
+          );
+        names.push(href);
+      }
+    }
+  };
+  await walk('').catch((error: unknown) => {
+    throw error instanceof RepoError ? error : noAccess(dir, error);
+  });
+  const found = new Map<string, FoundPackage>();
+  for (const href of names.sort(byText)) {
+    const { size, mtimeMs } = await stat(path.join(dir, href)).catch((error: unknown) => {
+      throw noAccess(path.join(dir, href), error);
+    });
+    found.set(href, { size, time: Math.floor(mtimeMs / 1000) });
+  }
+  return found;
+}
+
+const byText = (a: string, b: string): number => (a < b ? -1 : 1);
+
+/** Metadata files in `work`, named as they will be. */
+function directorySink(work: string): MetadataSink {
+  let count = 0;
+  return async (compressed) => {
+    const file = path.join(work, `part-${String(count++)}`);
+    const hash = createHash('sha256');
+    let size = 0;
+    await pipeline(
+      compressed,
+      async function* (source: AsyncIterable<Buffer>) {
+        for await (const chunk of source) {
+          hash.update(chunk);
+          size += chunk.length;
+          yield chunk;
+        }
+      },
+      createWriteStream(file, { flush: true }),
+    );
+    const digest = hash.digest('hex') as Digest;
+    await rename(file, path.join(work, digest));
+    return { digest, size };
+  };
+}
+
+/** Puts new metadata in place, repomd.xml last; says whether there was a signature, which is gone then. */
+async function publish(
+  dir: string,
+  work: string,
+  files: readonly MetadataFile[],
+  revision: string,
+): Promise<boolean> {
+  try {
+    for (const file of files) {
+      await rename(path.join(work, file.href), path.join(dir, file.href)).catch((error: unknown) => {
+        if (codeOf(error) !== 'ENOENT') throw error; // one that stays
+      });
+    }
+    const signature = path.join(dir, REPOMD_SIGNATURE);
+    const wasSigned = await stat(signature).then(
+      () => true,
+      () => false,
+    );
+    const made = path.join(work, 'repomd.xml');
+    await writeDurably(made, formatRepomd({ revision, files }));
+    await rename(made, path.join(dir, REPOMD));
+    await rm(signature, { force: true });
+    return wasSigned;
+  } catch (error) {
+    throw noAccess(path.join(dir, 'repodata'), error);
+  }
+}
+
+async function writeDurably(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'wx');
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Removes the files that the old repomd.xml listed and the new one does not. */
+async function removeStale(
+  dir: string,
+  old: readonly MetadataFile[],
+  files: readonly MetadataFile[],
+): Promise<void> {
+  const current = new Set(files.map(({ href }) => href));
+  for (const { href } of old) if (!current.has(href)) await rm(path.join(dir, href), { force: true });
+}

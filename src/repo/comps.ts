@@ -1,0 +1,40 @@
+import { RepoError } from './errors.js';
+import { writeMetadata, type MetadataSink } from './metadata.js';
+import type { MetadataFile } from './repomd.js';
+import { decodeXml } from './xml-text.js';
+
+/**
+ * The groups of a comps.xml as repomd.xml lists them, plain and compressed as createrepo_c does: yum reads the one, dnf the
+ * other. Throws RepoError BAD_METADATA.
+ */
+export async function writeComps(
+  comps: Buffer,
+  sink: MetadataSink,
+  timestamp: number,
+): Promise<MetadataFile[]> {
+  if (!/<comps[\s>]/.test(comps.toString('utf8')))
+    throw new RepoError('BAD_METADATA', 'the file of groups holds no <comps>; give a comps.xml');
+  const source = async function* (): AsyncGenerator<Buffer> {
+    yield comps;
+  };
+  const { digest, size } = await sink(source());
+  const checksum = { type: 'sha256', value: digest };
+  return [
+    { type: 'group', href: `repodata/${digest}-comps.xml`, checksum, size, timestamp },
+    await writeMetadata('group_gz', source(), sink, timestamp, 'comps.xml'),
+  ];
+}
+
+/** Whether a metadata file holds groups. */
+export function isGroups({ type }: MetadataFile): boolean {
+  return type === 'group' || /^group_(?:gz|xz|zst|bz2)$/.test(type);
+}
+
+/** The packages that a comps.xml has in a group, by name. */
+export function packagesInGroups(comps: string): Set<string> {
+  return new Set(
+    [...comps.matchAll(/<packagereq[^>]*>([^<]*)<\/packagereq>/g)].map(([, name = '']) =>
+      decodeXml(name.trim()),
+    ),
+  );
+}

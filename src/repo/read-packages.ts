@@ -1,0 +1,47 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { RepoError } from './errors.js';
+import { filesBelow, type RepoFiles } from './files.js';
+import { lastLine, run } from './program.js';
+
+/**
+ * Reads the packages at `hrefs` below `dir` with createrepo_c and calls `body` with the metadata of just these, in the order
+ * given. Throws RepoError BAD_PACKAGE naming a file that is no package, MISSING_TOOL.
+ */
+export async function withFreshMetadata<T>(
+  dir: string,
+  hrefs: readonly string[],
+  body: (fresh: RepoFiles) => Promise<T>,
+): Promise<T> {
+  const work = await mkdtemp(path.join(tmpdir(), 'rackboot-repo-'));
+  try {
+    const list = path.join(work, 'packages');
+    const out = path.join(work, 'out');
+    await mkdir(out);
+    await writeFile(list, hrefs.map((href) => `${href}\n`).join(''));
+    const args = [
+      '--no-database',
+      '--general-compress-type=gz', // what installers decompress; newer releases of it would choose zstd
+      '--checksum=sha256', // the one type whose packages installers verify
+      '--repomd-checksum=sha256',
+      `--pkglist=${list}`,
+      `--outputdir=${out}`,
+      dir,
+    ];
+    const { code, stderr } = await run({ program: 'createrepo_c', args, package: 'createrepo-c' });
+    const broken =
+      /(?:Cannot process|Cannot read) package: ?(\S+)|C_CREATEREPOLIB: Warning: .*?: (\S+\.rpm)/.exec(stderr);
+    if (code !== 0 || broken !== null) {
+      const file = broken?.[1] ?? broken?.[2];
+      if (file === undefined) throw new RepoError('TOOL_FAILED', `createrepo_c failed: ${lastLine(stderr)}`);
+      throw new RepoError(
+        'BAD_PACKAGE',
+        `${file}: not an RPM that can be read (${lastLine(stderr)}); fetch it again or remove it`,
+      );
+    }
+    return await body(filesBelow(out));
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
