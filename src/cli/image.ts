@@ -15,6 +15,7 @@ const COMMANDS: readonly CommandFile[] = [
     names: ['ls', 'show', 'history'],
     load: async () => (await import('./image/list.js')).registerLists,
   },
+  { names: ['set'], load: async () => (await import('./image/set.js')).registerImageSet },
   { names: ['files', 'cat', 'parts'], load: async () => (await import('./image/look.js')).registerLooks },
   { names: ['diff'], load: async () => (await import('./image/diff.js')).registerDiff },
   { names: ['rollback', 'rm'], load: async () => (await import('./image/history.js')).registerHistory },

@@ -12,6 +12,7 @@ export type OsimageErrorCode =
   | 'BAD_MANIFEST'
   | 'NO_ROOT'
   | 'COMMAND_FAILED'
+  | 'BAD_SETTING'
   | 'SIZE_LIMIT';
 
 /** An osimage that cannot be imported, built or found, and the mend. */

@@ -3,17 +3,41 @@ import { findGeneration } from '../../osimage/find.js';
 import { artifactMap, manifestOf, shortId } from '../../osimage/manifest.js';
 import type { BootEntry, GenerationManifest } from '../../osimage/types.js';
 import type { GenerationRecord } from '../../store/records.js';
+import type { ListedObject } from '../../node/formats/lsdef.js';
+import { parseSelections } from '../../node/selection.js';
 import type { Context } from '../context.js';
+import { lsdefForm, osimageListed, printListed, withLsdefOptions, type LsdefOptions } from './lsdef.js';
 import { foldWords, formatBytes, formatTime, textTable } from '../table.js';
 
 export function registerLists(image: Command, context: Context): void {
-  image
-    .command('ls')
+  withLsdefOptions(image.command('ls'))
     .summary('list osimages')
-    .description('Lists the osimages with their current generation.')
-    .addHelpText('after', '\nExample:\n  rackboot image ls --json')
-    .action(async () => {
+    .description(
+      'Lists the osimages with their current generation, or their attributes as xCAT’s lsdef does.',
+    )
+    .option('-s, --short', 'as lsdef -s: names only')
+    .option(
+      '-w, --where <selection>',
+      'attribute==value, !=, =~ or !~; may be repeated, all must hold',
+      collect,
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  rackboot image ls --json\n  rackboot image ls -z > osimages.stanza\n  rackboot image ls -w osvers=~^rocky -i profile,provmethod',
+    )
+    .action(async (options: LsdefOptions) => {
+      const form = lsdefForm(options);
+      const selections = parseSelections(options.where ?? []);
       const { store } = await context.openStore('read');
+      if (form !== undefined) {
+        const listed: ListedObject[] = [];
+        for (const { name } of await store.osimages.list()) listed.push(await osimageListed(store, name));
+        const fitting = listed.filter(({ attributes }) =>
+          selections.every((selection) => selection.matches(attributes.get(selection.attribute) ?? '')),
+        );
+        printListed(context, fitting, form);
+        return;
+      }
       const rows: { record: GenerationRecord; manifest: GenerationManifest; nodes: number }[] = [];
       const assignments = await store.nodes.assignments();
       for (const osimage of await store.osimages.list()) {
@@ -47,16 +71,23 @@ export function registerLists(image: Command, context: Context): void {
       );
     });
 
-  image
-    .command('show')
+  withLsdefOptions(image.command('show'))
     .summary('show what a generation is made of')
     .description(
       'Shows a generation: files with digests, boot entries, answer file, layers, settings and changes.',
     )
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations by number or id')
-    .addHelpText('after', '\nExamples:\n  rackboot image show d12\n  rackboot image show d12@1 --json')
-    .action(async (reference: string) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  rackboot image show d12\n  rackboot image show d12@1 --json\n  rackboot image show d12 -z',
+    )
+    .action(async (reference: string, options: LsdefOptions) => {
+      const form = lsdefForm(options);
       const { store } = await context.openStore('read');
+      if (form !== undefined) {
+        printListed(context, [await osimageListed(store, reference)], form);
+        return;
+      }
       const record = await findGeneration(store, reference);
       const manifest = manifestOf(record);
       const stored: { path: string; referenced: number }[] = [];
@@ -101,6 +132,10 @@ export function registerLists(image: Command, context: Context): void {
           ),
       );
     });
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 /** What every listing says of a generation. */
