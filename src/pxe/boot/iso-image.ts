@@ -8,6 +8,7 @@ import {
   type IsoMenus,
   type IsoOptions,
 } from '../../osimage/iso.js';
+import { withMediaCheck } from '../../image/iso/media-check.js';
 import type { IsoClaims } from '../../osimage/iso-statement.js';
 import { HeldBlobs } from '../../osimage/held-blobs.js';
 import { manifestOf, shortId } from '../../osimage/manifest.js';
@@ -116,7 +117,8 @@ async function layOut(
     ...options,
     date: new Date(Math.floor(record.createdAt / 1000) * 1000),
   });
-  return held.inline(iso.map);
+  const map = held.inline(iso.map);
+  return manifestOf(record).family === 'el' ? withMediaCheck(map, store.blobs) : map;
 }
 
 function requireBootable(record: GenerationRecord): void {

@@ -28,6 +28,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
   '7z': 'p7zip-full',
   mcopy: 'mtools',
   mdir: 'mtools',
+  checkisomd5: 'isomd5sum',
+  implantisomd5: 'isomd5sum',
+  mkudffs: 'udftools',
 };
 
 /** Runs another program that knows ISO images and gives its standard output. A missing one fails the test. */

@@ -1,0 +1,112 @@
+import { copyFile, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { parseGrub } from '../../src/image/boot-config/grub.js';
+import { parseSyslinux } from '../../src/image/boot-config/syslinux.js';
+import { findNode } from '../../src/image/iso/reader.js';
+import { runCommand, type Outcome } from '../cli/in-process.js';
+import { counterpart, openImageFile } from '../image/iso/counterparts.js';
+import { LABEL, makeElIso, writeEl } from './family/el-media.js';
+
+let parent = '';
+let imported: Outcome;
+const at = (...names: string[]): string => join(parent, ...names);
+const rackboot = (...words: string[]): Promise<Outcome> => runCommand(['--site', at('site'), ...words]);
+
+async function succeed(...words: string[]): Promise<string> {
+  const { status, out, err } = await rackboot(...words);
+  if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
+  return out;
+}
+
+test.before(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'rackboot-el-'));
+  await writeEl(at('media'));
+  makeElIso(at('media'), at('vendor.iso'));
+  await succeed('init');
+  imported = await rackboot('image', 'import', at('vendor.iso'), '--name', 'el9');
+  await succeed('image', 'iso', 'el9', '-o', at('el9.iso'));
+  await succeed('image', 'iso', 'el9', '--netinstall', '-o', at('net.iso'));
+});
+test.after.always(() => rm(parent, { recursive: true, force: true }));
+
+interface Shown {
+  readonly family: string;
+  readonly boot: readonly { label: string; kernel: string; args: string; initrds: readonly string[] }[];
+  readonly tree: readonly { readonly path: string }[];
+}
+
+test('kernel and archive as .treeinfo names them, the tree instead of the disc, no media check by default', async (t) => {
+  t.is(imported.status, 0, imported.err);
+  t.regex(
+    imported.err,
+    /boot entry rescue: kernel arguments differ: BIOS has another order, EFI has inst\.text/,
+  );
+  t.regex(imported.err, /isolinux\/vmlinuz: a second copy for one loader/);
+  const { family, boot, tree } = JSON.parse(await succeed('--json', 'image', 'show', 'el9')) as Shown;
+  t.is(family, 'el');
+  t.deepEqual(
+    boot.map(({ label, kernel, args, initrds }) => [label, kernel, args, ...initrds]),
+    [
+      ['linux', 'inst.repo={{ tree }} quiet'],
+      ['check', 'inst.repo={{ tree }} rd.live.check quiet'],
+      ['rescue', 'inst.repo={{ tree }} inst.rescue quiet'],
+    ].map(([label, args]) => [label, 'images/pxeboot/vmlinuz', args, 'images/pxeboot/initrd.img']),
+  );
+  const paths = tree.map(({ path }) => path);
+  t.true(paths.includes('images/install.img'));
+  for (const path of [
+    'isolinux/vmlinuz',
+    'isolinux/initrd.img',
+    'images/pxeboot/initrd.img',
+    'EFI/BOOT/grub.cfg',
+  ])
+    t.false(paths.includes(path), path);
+  t.is(await succeed('image', 'cat', 'el9', '/etc/motd'), 'Anaconda-shaped\n');
+});
+
+test('a node gets the tree of its generation on its kernel line', async (t) => {
+  await succeed('node', 'add', 'n1', '--mac', '52:54:00:00:00:01');
+  await succeed('nodeset', 'n1', 'osimage=el9:rescue');
+  const { status, err } = await rackboot('nodeset', 'n1', 'osimage=el9:nope');
+  t.is(status, 1);
+  t.regex(err, /nope/);
+});
+
+const textOf = async (iso: string, path: string): Promise<string> =>
+  (await counterpart('isoinfo', '-R', '-i', iso, '-x', path)).toString();
+
+test('on its ISO the second stage is on the disc; without packages these come from the network', async (t) => {
+  const disc = `inst.stage2=hd:LABEL=${LABEL}`;
+  for (const [iso, words] of [
+    [at('el9.iso'), new RegExp(`^${disc} quiet$`)],
+    [
+      at('net.iso'),
+      new RegExp(`^${disc} inst\\.repo=http://127\\.0\\.0\\.1:8080/images/el9@[0-9a-f]{64}/tree quiet$`),
+    ],
+  ] as const) {
+    const bios = parseSyslinux(await textOf(iso, '/isolinux/isolinux.cfg'), 'isolinux');
+    const efi = parseGrub(await textOf(iso, '/EFI/BOOT/grub.cfg'));
+    for (const { entries } of [bios, efi]) {
+      const [first] = entries;
+      t.like(first?.starts, { kernel: 'images/pxeboot/vmlinuz', initrds: ['images/pxeboot/initrd.img'] });
+      t.regex(first?.starts.kind === 'linux' ? first.starts.args : '', words);
+    }
+    t.is((await rackboot('image', 'verify', 'el9', '--iso', iso)).status, 0);
+  }
+  const { nodes } = await openImageFile(t, at('net.iso'));
+  const paths = nodes.map(({ path }) => path);
+  t.true(paths.includes('images/install.img') && paths.includes('.treeinfo'));
+  t.false(paths.includes('repodata/repomd.xml'));
+});
+
+test('checkisomd5 finds the sum in our ISO, and finds a changed byte', async (t) => {
+  await t.notThrowsAsync(counterpart('checkisomd5', at('el9.iso')));
+  const image = await openImageFile(t, at('el9.iso'));
+  await copyFile(at('el9.iso'), at('bad.iso'));
+  const file = await open(at('bad.iso'), 'r+');
+  await file.write(Buffer.from('X'), 0, 1, findNode(image, 'images/install.img').extents[0]?.offset ?? 0);
+  await file.close();
+  await t.throwsAsync(counterpart('checkisomd5', at('bad.iso')));
+});
