@@ -74,7 +74,7 @@ export function nodeOfObject(
   };
   const [groups, ip, mac, serial, uuid] = ['groups', 'ip', 'mac', 'serial', 'uuid'].map(take);
   const [switchName, port] = [merged.get('switch'), merged.get('switchport')];
-  if (switchName !== undefined && port !== undefined && !port.includes('/')) {
+  if (switchName !== undefined && port !== undefined && !port.startsWith(`${switchName}/`)) {
     merged.delete('switch');
     merged.set('switchport', `${switchName}/${port}`);
   }
