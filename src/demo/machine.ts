@@ -53,6 +53,7 @@ export async function startMachine(
   try {
     const variables = join(directory, 'variables.fd');
     if (spec.firmware === 'uefi') await copyFile(paths.ovmfVariables, variables);
+    if (spec.firmware === 'uefi-secure') await copyFile(paths.secureVariables, variables);
     tap = await lab.addTap();
     return await launch(lab, spec, machineArguments(spec, { tap, variables }), tidy, options);
   } catch (error) {

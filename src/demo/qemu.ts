@@ -5,14 +5,17 @@ export const paths = {
   qemu: '/usr/bin/qemu-system-x86_64',
   ovmfCode: '/usr/share/OVMF/OVMF_CODE_4M.fd',
   ovmfVariables: '/usr/share/OVMF/OVMF_VARS_4M.fd',
+  secureCode: '/usr/share/OVMF/OVMF_CODE_4M.ms.fd',
+  secureVariables: '/usr/share/OVMF/OVMF_VARS_4M.ms.fd', // with Microsoft's keys
   probeKernel: '/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux',
 } as const;
 
-export type Firmware = 'bios' | 'uefi';
+/** `uefi-secure`: with Secure Boot on. */
+export type Firmware = 'bios' | 'uefi' | 'uefi-secure';
 
 /** What a machine starts from. `path` is an ISO or disk image; it is opened read-only. */
 export type BootSource =
-  | { readonly kind: 'network' }
+  | { readonly kind: 'network'; readonly by?: 'pxe' | 'http' } // UEFI: by PXE unless it is said
   | { readonly kind: 'cdrom'; readonly path: string }
   | { readonly kind: 'usb'; readonly path: string };
 
@@ -24,6 +27,7 @@ export interface MachineSpec {
   readonly boot: BootSource;
   readonly accelerator: Accelerator;
   readonly memoryMb?: number; // default 1024: below 780 Debian's installer goes into its low memory mode
+  readonly more?: readonly string[]; // further options for QEMU
 }
 
 /** Names of host things that one machine uses. */
@@ -52,7 +56,8 @@ export const headlessArguments: readonly string[] = [
  * serial port. `vnet_hdr=off` makes the kernel finish every checksum, which PXE ROMs and DHCP clients insist on.
  */
 export function machineArguments(spec: MachineSpec, place: MachinePlace): readonly string[] {
-  const uefi = spec.firmware === 'uefi';
+  const uefi = spec.firmware !== 'bios';
+  const secure = spec.firmware === 'uefi-secure';
   const network = spec.boot.kind === 'network';
   const card = [
     `virtio-net-pci,netdev=lan,mac=${spec.mac}`,
@@ -60,25 +65,31 @@ export function machineArguments(spec: MachineSpec, place: MachinePlace): readon
     ...(uefi || !network ? ['romfile='] : []),
   ];
   return [
-    ...['-name', spec.name, '-machine', uefi ? 'q35' : 'pc,graphics=off'],
+    ...['-name', spec.name, '-machine', secure ? 'q35,smm=on' : uefi ? 'q35' : 'pc,graphics=off'],
     ...acceleratorArguments(spec.accelerator),
     ...['-smp', '1', '-m', String(spec.memoryMb ?? 1024)],
     ...headlessArguments,
-    ...(uefi ? firmwareArguments(place) : []),
+    ...(uefi ? firmwareArguments(spec, place) : []),
     ...['-boot', 'strict=on'],
     ...['-netdev', `tap,id=lan,ifname=${place.tap},script=no,downscript=no,vnet_hdr=off`],
     ...['-device', card.join(',')],
     ...['-device', 'virtio-rng-pci'],
     ...driveArguments(spec.boot),
+    ...(spec.more ?? []),
   ];
 }
 
 /** With IPv6 on, OVMF tries it first and waits for it in vain. */
-function firmwareArguments(place: MachinePlace): readonly string[] {
+function firmwareArguments({ firmware, boot }: MachineSpec, place: MachinePlace): readonly string[] {
+  const secure = firmware === 'uefi-secure';
+  const byHttp = boot.kind === 'network' && boot.by === 'http';
+  const code = secure ? paths.secureCode : paths.ovmfCode;
   return [
-    ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${escaped(paths.ovmfCode)}`],
+    ...(secure ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
+    ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${escaped(code)}`],
     ...['-drive', `if=pflash,unit=1,format=raw,file=${escaped(place.variables)}`],
     ...['-fw_cfg', 'name=opt/org.tianocore/IPv6PXESupport,string=n'],
+    ...(byHttp ? ['-fw_cfg', 'name=opt/org.tianocore/IPv4PXESupport,string=n'] : []),
   ];
 }
 

@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { KERNEL_HEAD, kernelRelease } from '../../src/image/drivers/kernel-release.js';
 import { compileModule, makeDeb } from '../image/drivers/fixtures.js';
-import { detailOf, InstallerSite, installerMedia, type LabNode } from './installer.js';
+import { detailOf, openInstallerSite, installerMedia, type LabNode } from './installer.js';
+import type { LabSite } from './lab-site.js';
 
 const execute = promisify(execFile);
 const node: LabNode = { name: 'n1', firmware: 'bios', mac: '52:54:00:77:00:01', ip: '10.77.0.11' };
@@ -19,11 +20,11 @@ const preseed =
   'd-i preseed/early_command string modprobe dummy; modprobe bridge; ' +
   '/usr/lib/rackboot/report --wait preseed "$(echo $(cut -d" " -f1 /proc/modules | grep -E "^(bridge|dummy|llc|stp)$" | sort))"\n';
 
-let site: InstallerSite;
+let site: LabSite;
 
 test.before(async (t) => {
   t.timeout(120_000);
-  site = await InstallerSite.open([node]);
+  site = await openInstallerSite([node]);
 });
 
 test.after.always(async () => {

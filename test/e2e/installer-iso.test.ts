@@ -1,15 +1,16 @@
 import { join } from 'node:path';
 import test from 'ava';
-import { detailOf, InstallerSite, orderOf, type LabNode } from './installer.js';
+import { detailOf, openInstallerSite, orderOf, type LabNode } from './installer.js';
+import type { LabSite } from './lab-site.js';
 
 const bios: LabNode = { name: 'n1', firmware: 'bios', mac: '52:54:00:77:00:01', ip: '10.77.0.11' };
 const uefi: LabNode = { name: 'n2', firmware: 'uefi', mac: '52:54:00:77:00:02', ip: '10.77.0.12' };
 
-let site: InstallerSite;
+let site: LabSite;
 
 test.before(async (t) => {
   t.timeout(120_000);
-  site = await InstallerSite.open([bios, uefi]);
+  site = await openInstallerSite([bios, uefi]);
 });
 
 test.after.always(async () => {
