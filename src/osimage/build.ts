@@ -16,6 +16,7 @@ import { storeArchiveArtifact, type StoredArtifact } from './artifacts.js';
 import { OsimageError } from './errors.js';
 import { findGeneration } from './find.js';
 import { ENGINE, generationId } from './generation-id.js';
+import { haveSameArchives, keptArchive } from './kept-archive.js';
 import { layeredBoot } from './layered-boot.js';
 import { layeredEdits } from './layered-edits.js';
 import { artifactMap, discArtifacts, manifestOf } from './manifest.js';
@@ -148,7 +149,13 @@ async function buildArchives(
 ): Promise<Map<string, StoredArchive>> {
   const built = new Map<string, StoredArchive>();
   const main = findMainArchive(manifest);
+  const keeps = haveSameArchives(manifest.inputs, inputs);
   for (const [path, digest] of Object.entries(manifest.bases)) {
+    const kept = keeps ? await keptArchive(manifest, path, store.blobs) : undefined;
+    if (kept !== undefined) {
+      built.set(path, kept);
+      continue;
+    }
     const packed = inputs.packed?.[path];
     const base = await readDescriptor(store, packed?.descriptor ?? digest);
     const layered =
