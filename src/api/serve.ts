@@ -16,6 +16,7 @@ import { readCertificate, type Certificate } from '../pxe/http/certificate.js';
 import { listenHttp, listenHttps, type HttpsListener } from '../pxe/http/server.js';
 import { neighbourMac } from '../pxe/tftp/neighbours.js';
 import { startTftpServer, type TftpTransferEvent } from '../pxe/tftp/server.js';
+import { startXcatReports } from '../pxe/xcat-report/server.js';
 import { httpUrl, type SiteConfig } from '../site/config.js';
 import { parseListen, parsePorts } from '../site/listen.js';
 import type { Site } from '../site/site.js';
@@ -38,6 +39,7 @@ export interface RunningServers {
   readonly url: string; // how nodes reach HTTP, without a final slash
   readonly service: BootService;
   readonly tftpPort: number | null;
+  readonly xcatPort: number | null; // where xCAT's nodes report
   readonly httpsPort: number | null;
   /** What is listened on and answered, one line each, for the terminal. */
   readonly announcement: readonly string[];
@@ -58,6 +60,7 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
     for (const stop of stops.splice(0).reverse()) await stop();
   };
   let url = httpUrl(config);
+  let xcatPort: number | null = null;
   const service = createBootService({
     store: withLeasedAddresses(store, options.now ?? Date.now),
     config,
@@ -96,6 +99,14 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
         : `TFTP on ${config.tftp.listen.replace(/:\d+$/, '')}:${tftp.port}`,
     );
 
+    if (config.xcat.reports !== 'off') {
+      const { host, port } = parseListen(config.xcat.reports);
+      const reports = await startXcatReports(service, host, port);
+      stops.push(() => reports.close());
+      xcatPort = reports.port;
+      announcement.push(`reports of xCAT’s nodes on ${host}:${reports.port}`);
+    }
+
     const dhcp = await startDhcp(service, store, metrics, url);
     stops.push(() => dhcp.close());
     announcement.push(
@@ -107,6 +118,7 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
       url,
       service,
       tftpPort: tftp?.port ?? null,
+      xcatPort,
       httpsPort: https?.port ?? null,
       announcement,
       ...(https === undefined ? {} : { reload: https.reload }),
