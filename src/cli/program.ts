@@ -13,6 +13,7 @@ const COMMANDS: readonly CommandFile[] = [
   { names: ['demo'], load: async () => (await import('./demo.js')).registerDemo },
   { names: ['image'], load: async () => (await import('./image.js')).registerImage },
   { names: ['iso'], load: async () => (await import('./iso.js')).registerIso },
+  { names: ['repo'], load: async () => (await import('./repo.js')).registerRepo },
   { names: ['node'], load: async () => (await import('./node.js')).registerNode },
   { names: ['nodels'], load: async () => (await import('./nodels.js')).registerNodels },
   { names: ['group'], load: async () => (await import('./group.js')).registerGroup },

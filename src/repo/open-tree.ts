@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { codeOf } from '../errors.js';
 import { RepoError } from './errors.js';
 import { filesBelow, type RepoFiles } from './files.js';
-import { webClient, type WebClient } from './web.js';
+import { fetchError, webClient, type WebAnswer, type WebClient } from './web.js';
 
 /** A tree that is open; closed once. */
 export interface OpenTree {
@@ -45,11 +45,19 @@ export function webFiles(client: WebClient, url: string): RepoFiles {
     where: withoutCredentials(url).replace(/\/+$/, ''),
     async read(href) {
       const answer = await client.get(urlBelow(url, href));
-      if (answer.status === 200) return answer.body;
+      if (answer.status === 200) return whole(answer);
       answer.discard();
       return undefined;
     },
   };
+}
+
+async function* whole({ body, url }: WebAnswer): AsyncGenerator<Buffer> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw fetchError(url, error);
+  }
 }
 
 function withoutCredentials(url: string): string {

@@ -1,6 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { listenPattern, parseListen, parsePorts } from './listen.js';
+import { mirror, signing } from './repo-config.js';
 
 const seconds = z.int('must be a whole number of seconds').min(1, 'must be at least 1 second');
 
@@ -339,6 +340,13 @@ export const siteConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe('What the nodes of an xCAT site expect'),
+  signing: signing
+    .optional()
+    .describe(
+      'Who signs package repositories: one of gnupg, script and service. Without it they stay unsigned',
+    )
+    .meta({ examples: [{ gnupg: { key: 'site@rack.example', home: 'gnupg' } }] }),
+  mirror: mirror.prefault({}).describe('What repo mirror knows by name and leaves out'),
   serve: z
     .strictObject({
       holdGenerations: seconds

@@ -120,7 +120,7 @@ test('keys that a tree listed stay beside the signer’s, so that the vendor’s
   await writeFile(path.join(dir, 'RPM-GPG-KEY-vendor'), await keys.publicKey(vendor));
   await buildRepository({ dir });
   const signer = await gnupgSigner({ key: site, home: keys.home, name: 'site' });
-  const signed = await signTree(dir, signer, 1);
+  const signed = await signTree(dir, signer, { time: 1 });
   t.deepEqual(
     signed.keys.map(({ fingerprint }) => fingerprint),
     [site, vendor],
@@ -137,7 +137,7 @@ test('keys that a tree listed stay beside the signer’s, so that the vendor’s
       ),
     );
   const before = await all();
-  await signTree(dir, signer, 1);
+  await signTree(dir, signer, { time: 1 });
   t.deepEqual(await all(), before, 'the same time gives the same bytes');
 
   t.true(await unsignTree(dir));

@@ -16,21 +16,30 @@ export interface SignedTree extends GoodSignature {
   readonly keys: readonly PublicKey[]; // those in it, the signer’s first
 }
 
+/** What a signer that has a key is told besides. */
+export interface SignOptions {
+  readonly time?: number; // seconds; dates the signature, where the signer can
+  readonly dropsListed?: boolean; // the keys that the tree listed before
+}
+
 /**
  * Signs the metadata in a directory: writes repodata/repomd.xml.asc and RPM-GPG-KEY-*, and sets key1 of .treeinfo where there
  * is one. The keys that the tree listed before stay in the key file, after the signer’s, for packages that were signed with
- * them. The signature is checked as an installer would before it is in place (a script’s, afterwards). `time` (seconds) dates
- * it where the signer can. Throws RepoError NO_REPOSITORY, SIGNING_FAILED, BAD_SIGNATURE, BAD_TREEINFO.
+ * them. The signature is checked as an installer would before it is in place (a script’s, afterwards). Throws RepoError NO_REPOSITORY, SIGNING_FAILED, BAD_SIGNATURE, BAD_TREEINFO.
  */
-export async function signTree(dir: string, signer: Signer, time?: number): Promise<SignedTree> {
-  return signer.kind === 'script' ? signByScript(dir, signer) : signByKey(dir, signer, time);
+export async function signTree(dir: string, signer: Signer, options: SignOptions = {}): Promise<SignedTree> {
+  return signer.kind === 'script' ? signByScript(dir, signer) : signByKey(dir, signer, options);
 }
 
-async function signByKey(dir: string, signer: KeySigner, time: number | undefined): Promise<SignedTree> {
+async function signByKey(
+  dir: string,
+  signer: KeySigner,
+  { time, dropsListed = false }: SignOptions,
+): Promise<SignedTree> {
   const repomd = await readRepomdBytes(dir);
   const treeinfo = await readOptional(path.join(dir, TREEINFO));
   const keyFile = `RPM-GPG-KEY-${signer.name}`;
-  const others = await listedKeys(dir, treeinfo, signer.identity);
+  const others = dropsListed ? [] : await listedKeys(dir, treeinfo, signer.identity);
   const keyText = [signer.publicKey, ...others].join('');
   const signature = await signer.sign(repomd, time);
   const good = await verifyDetached(

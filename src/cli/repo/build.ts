@@ -1,0 +1,89 @@
+import type { Command } from 'commander';
+import { buildRepository } from '../../repo/build.js';
+import { checkBuilt } from '../../repo/check-build.js';
+import { filesBelow } from '../../repo/files.js';
+import type { Context } from '../context.js';
+import { sourceDateEpoch } from '../image/epoch.js';
+import { stopwatch } from '../image/result.js';
+import { formatDuration } from '../table.js';
+
+const several = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
+
+export function registerRepoBuild(repo: Command, context: Context): void {
+  repo
+    .command('build')
+    .summary('make the metadata of a directory of packages')
+    .description(
+      'Makes repodata/ for the packages below a directory, as installers accept it (gzip, SHA-256). Packages that did not change are not read again; groups and update notices stay. A package that needs what nothing provides stops it before anything is published. The signature of the old metadata goes: sign again.',
+    )
+    .argument('<dir>', 'the repository')
+    .option('--comps <file>', 'a comps.xml: groups in place of those there are')
+    .option(
+      '--with <repository>',
+      'a directory or URL where dependencies may lie too; may be repeated',
+      several,
+    )
+    .option(
+      '--target <package>',
+      'a package that is installed by name, so that nothing need require it; may be repeated',
+      several,
+    )
+    .option(
+      '--revision <text>',
+      'the revision that repomd.xml states; without it $SOURCE_DATE_EPOCH, else the time now',
+    )
+    .option('--full', 'read every package again')
+    .option('--no-check', 'do not look for dependencies that nothing provides')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  rackboot repo build /srv/xcp-ng\n  rackboot repo build /srv/updates --with /srv/xcp-ng --target my-driver',
+    )
+    .action(
+      async (
+        dir: string,
+        options: {
+          comps?: string;
+          with?: string[];
+          target?: string[];
+          revision?: string;
+          full?: true;
+          check: boolean;
+        },
+      ) => {
+        const elapsed = stopwatch();
+        const { epoch } = sourceDateEpoch();
+        const revision = options.revision ?? (epoch === undefined ? undefined : String(epoch));
+        const odd: string[] = [];
+        const note = (line: string): void => {
+          odd.push(line);
+          context.note(line);
+        };
+        const report = await buildRepository({
+          dir,
+          full: options.full === true,
+          ...(revision === undefined ? {} : { revision }),
+          ...(options.comps === undefined ? {} : { comps: options.comps }),
+          ...(options.check
+            ? {
+                check: (built) =>
+                  checkBuilt(built, filesBelow(dir), {
+                    others: options.with ?? [],
+                    targets: options.target ?? [],
+                    note,
+                  }),
+              }
+            : {}),
+        });
+        report.notes.forEach(note);
+        if (report.wasSigned)
+          note(`the old signature is gone with the old metadata; sign again: rackboot repo sign ${dir}`);
+        const ms = elapsed();
+        const { packages, read, gone } = report;
+        context.print(
+          { dir, packages: packages.length, read, gone, wasSigned: report.wasSigned, notes: odd, ms },
+          () =>
+            `${dir}: ${packages.length} packages, ${read.length} of them read, ${gone.length} gone (${formatDuration(ms)})`,
+        );
+      },
+    );
+}
