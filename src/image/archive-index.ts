@@ -4,6 +4,7 @@ import type { BlobReader } from '../store/types.js';
 import { decodeIndex, type ArchiveDescriptor, type Frame, type IndexedEntry } from './archive.js';
 import { collect } from './chunks.js';
 import { codecOf } from './codec.js';
+import { readEntryData, storedSize } from './entry-data.js';
 import { canonicalPath, type ArchivePath } from './cpio/path.js';
 import { paddingOf } from './tar/header.js';
 import { joinLinks } from './tar/links.js';
@@ -53,7 +54,7 @@ export async function loadEntries({ frames }: ArchiveDescriptor, reader: BlobRea
           segment: segmentNumber,
           offset,
           dataOffset,
-          end: dataOffset + entry.header.size + paddingAfter(entry),
+          end: dataOffset + storedSize(entry) + paddingAfter(entry),
         });
       }
       base += segment.plain;
@@ -71,8 +72,8 @@ function headSize({ header, tar }: IndexedEntry): number {
 }
 
 /** Bytes after its data. */
-const paddingAfter = ({ header, tar }: IndexedEntry): number =>
-  tar === undefined ? padding4(header.size) : paddingOf(header.size);
+const paddingAfter = (entry: IndexedEntry): number =>
+  entry.tar === undefined ? padding4(entry.header.size) : paddingOf(storedSize(entry));
 
 /**
  * What hard links to one inode have in common, or undefined for an entry that has no other link (initramfs.c:
@@ -115,6 +116,11 @@ export class FrameReader {
       yield plain.subarray(at - base, stop);
       at = base + stop;
     }
+  }
+
+  /** The data of an entry of the frame. */
+  dataOf(entry: PlacedEntry): AsyncIterable<Buffer> {
+    return readEntryData(entry, (start, end) => this.read(start, end));
   }
 
   /** The segment that holds the plain byte at `offset`. */

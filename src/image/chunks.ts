@@ -70,6 +70,26 @@ export class ChunkReader {
   }
 }
 
+/** Whether two streams give the same bytes; what is not needed of them is not read. */
+export async function haveSameBytes(
+  one: AsyncIterable<Buffer>,
+  other: AsyncIterable<Buffer>,
+): Promise<boolean> {
+  const readers = [new ChunkReader(one), new ChunkReader(other)] as const;
+  try {
+    for (;;) {
+      const [a, b] = [await readers[0].next(), await readers[1].next()];
+      if (a === undefined || b === undefined) return a === b;
+      const length = Math.min(a.length, b.length);
+      if (!a.subarray(0, length).equals(b.subarray(0, length))) return false;
+      readers[0].giveBack(a.subarray(length));
+      readers[1].giveBack(b.subarray(length));
+    }
+  } finally {
+    for (const reader of readers) await reader.close();
+  }
+}
+
 /** Everything of a stream, in one buffer: for what is known to be small. */
 export async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = [];

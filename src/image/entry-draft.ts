@@ -12,6 +12,14 @@ export interface PlannedEntry {
   readonly target?: string;
   /** In a tar archive, of a hard link: the name of the file it is another name of. */
   readonly link?: string;
+  /** Of a file with new content in a tar archive: the one whose extended attributes it has. */
+  readonly attributes?: PlacedEntry;
+}
+
+/** The entry of a tar archive whose extended attributes a planned one has. */
+export function attributesOf({ data, attributes }: PlannedEntry): PlacedEntry | undefined {
+  const entry = data.kind === 'kept' ? data.entry : attributes;
+  return entry?.tar === undefined || entry.tar.link !== undefined ? undefined : entry;
 }
 
 /** A file that edits gave another name: its new names are the new entries that hold this object. */
@@ -62,6 +70,15 @@ export class EntryDraft {
   holder(at: number): PlannedEntry {
     const members = this.linked(at).map((other) => this.planned(other));
     return members.findLast(({ header }) => header.size > 0) ?? this.planned(at);
+  }
+
+  /** The entry of a tar archive whose extended attributes the file at `at` has: under one of its names. */
+  attributesOf(at: number): PlacedEntry | undefined {
+    for (const other of this.linked(at)) {
+      const found = attributesOf(this.planned(other));
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** The group of the file that the entry at `at` is a name of, when edits gave it another. */

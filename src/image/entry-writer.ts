@@ -1,17 +1,17 @@
 import type { Frame } from './archive.js';
 import type { PlacedEntry } from './archive-index.js';
-import { encodeHeader, padding4 } from './cpio/header.js';
+import { encodeHeader, newcTime, padding4 } from './cpio/header.js';
 import { canonicalPath, pathToText } from './cpio/path.js';
-import type { PlannedEntry } from './edit-plan.js';
+import type { PlannedEntry } from './entry-draft.js';
 import { ImageError } from './errors.js';
-import { encodeTarHead } from './tar/encode.js';
+import { encodeTarHead, type TarOrigin } from './tar/encode.js';
 import { paddingOf } from './tar/header.js';
 import type { Segmenter } from './segmenter.js';
 
 /** What of an entry is written before its data. */
 export type WrittenEntry = Pick<PlannedEntry, 'rawName' | 'header' | 'target' | 'link'> & {
-  /** In a tar archive: the bytes of the header of the file whose data it keeps. */
-  readonly was?: Buffer;
+  /** In a tar archive: the file whose data or extended attributes it keeps. */
+  readonly origin?: TarOrigin;
 };
 
 /** Writes entries one after another into a segmenter. */
@@ -45,8 +45,10 @@ export class EntryWriter {
 
   /** An entry's header and name; its data is to follow. */
   async head(entry: WrittenEntry): Promise<void> {
-    const { header, rawName, target, link } = entry;
-    const head = this.#tar ? encodeTarHead(entry, entry.was) : encodeHeader(header, rawName);
+    const { rawName, target, link } = entry;
+    const mtime = this.#tar ? entry.header.mtime : newcTime(entry.header.mtime);
+    const header = { ...entry.header, mtime };
+    const head = this.#tar ? encodeTarHead(entry, entry.origin) : encodeHeader(header, rawName);
     const tar = { head: head.length, ...(link === undefined ? {} : { link }) };
     const offset = this.#out.position;
     const dataOffset = offset + head.length;

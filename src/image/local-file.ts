@@ -41,6 +41,12 @@ function readSmall(path: string | Buffer): Buffer | undefined {
   }
 }
 
+/** A time of bigint stats in whole seconds, as archives have it: the second that it lies in. */
+export const wholeSeconds = (nanoseconds: bigint): number => {
+  const seconds = nanoseconds / 1_000_000_000n;
+  return Number(nanoseconds < 0n && nanoseconds % 1_000_000_000n !== 0n ? seconds - 1n : seconds);
+};
+
 /** What the file system said against reading the file or directory at `path`. */
 export function unreadable(path: string | Buffer, cause: unknown): ImageError {
   const code = codeOf(cause) ?? 'unknown error';

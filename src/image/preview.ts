@@ -3,7 +3,8 @@ import type { ArchiveDescriptor } from './archive.js';
 import { FrameReader, type PlacedEntry } from './archive-index.js';
 import { canonicalPath } from './cpio/path.js';
 import type { Edit } from './edit.js';
-import { planEdits, type PlannedEntry } from './edit-plan.js';
+import { planEdits } from './edit-plan.js';
+import type { PlannedEntry } from './entry-draft.js';
 import { ArchiveTree } from './tree.js';
 
 /** An archive as edits are going to leave it, to look into before anything is written. */
@@ -43,10 +44,10 @@ export function previewArchive(
       const holder = tree.dataOf(entry);
       const from = data.get(holder) ?? { kind: 'kept', entry: holder };
       if (from.kind === 'new') return from.content.read();
-      const { frame, dataOffset, header } = from.entry;
+      const { frame } = from.entry;
       const reader = readers[frame];
       if (reader === undefined) throw new RangeError(`no frame ${frame}`);
-      return reader.read(dataOffset, dataOffset + header.size);
+      return reader.dataOf(from.entry);
     },
   };
 }

@@ -5,29 +5,35 @@ import { collect } from './chunks.js';
 import { codecOf } from './codec.js';
 import { sumOf } from './cpio/checksum.js';
 import { isRegular } from './cpio/header.js';
+import { canonicalPath, pathToText, type ArchivePath } from './cpio/path.js';
 import { CutPlanner } from './cuts.js';
 import type { Edit } from './edit.js';
+import { ImageError } from './errors.js';
 import { EntryWriter, type WrittenEntry } from './entry-writer.js';
-import { planEdits, type EditPlan, type PlannedEntry } from './edit-plan.js';
+import { planEdits, type EditPlan } from './edit-plan.js';
+import { attributesOf, type PlannedEntry } from './entry-draft.js';
 import { KnownSegments } from './known-segments.js';
 import { tailOfPart, type TailPlace } from './parts.js';
 import { Segmenter } from './segmenter.js';
 import { SegmentWriter, type SegmentCounts } from './segment-writer.js';
 import { tailAt } from './tail.js';
+import { holdsCapability } from './tar/encode.js';
 import { planTar } from './tar/plan.js';
 import { tarTailAt } from './tar/tail.js';
-import { withWhole } from './whole/compress.js';
+import { compressAgain } from './whole/compress.js';
 
 /** What an edit works with. */
 export interface SpliceTools {
   readonly blobs: BlobReader;
   readonly writer: BlobWriter;
   readonly counts: SegmentCounts;
-  readonly mtime: number | undefined; // of new entries, seconds; by default that of the archive's newest entry
+  readonly mtime: number | undefined; // of new entries, seconds; by default what newestTime gives
   /** Descriptors made by earlier edits of the same archive: segments that are to come out the same are taken from them. */
   readonly earlier: readonly ArchiveDescriptor[];
   /** Told of deletions that found nothing to delete. */
   readonly onMissed?: (edit: Edit) => void;
+  /** Told of files whose capabilities went with their content. */
+  readonly onCapabilityLost?: (path: ArchivePath) => void;
 }
 
 /** An edit of an archive file: of the one archive in it that `part` counts, from 1, or of all as the node unpacks them. */
@@ -48,17 +54,26 @@ export async function spliceArchive(
   for (const { part, run } of runsOf(edits)) {
     if (result !== base) await tools.writer.seal();
     const entries = await loadEntries(result, tools.blobs);
-    mtime ??= entries.reduce((latest, entry) => Math.max(latest, entry.header.mtime), 0);
+    mtime ??= newestTime(entries);
     result = await splicePart(result, entries, part, run, { ...tools, mtime });
   }
   const frames: Frame[] = [];
   for (const [number, frame] of result.frames.entries()) {
     const changed = frame.segments !== base.frames[number]?.segments;
-    frames.push(
-      changed && frame.whole !== undefined ? await withWhole(frame, frame.whole.codec, tools) : frame,
-    );
+    frames.push(changed ? await compressAgain(frame, tools) : frame);
   }
   return result === base ? base : { frames };
+}
+
+/** Later times are taken for wrong ones; in newc, those before 1970 look the same (2038-01-19). */
+const LATEST = 2 ** 31 - 1;
+
+/** The time of the newest entry, so that what is new is not older than what it was added to; 0 where all are later than LATEST. */
+function newestTime(entries: readonly PlacedEntry[]): number {
+  let newest = 0;
+  for (const { header } of entries)
+    if (header.mtime > newest && header.mtime <= LATEST) newest = header.mtime;
+  return newest;
 }
 
 /** `edits` in runs of the same part. */
@@ -83,9 +98,23 @@ async function splicePart(
 ): Promise<ArchiveDescriptor> {
   const entries = part === undefined ? all : all.filter(({ archive }) => archive === part - 1);
   const target = part === undefined ? lastTail(base) : tailOfPart(base, part);
-  const planned = planEdits(entries, edits, tools);
-  const plan = base.frames[target.frame]?.format === 'tar' ? planTar(entries, planned) : planned;
+  const plan = planEdits(entries, edits, tools);
   for (const edit of plan.missed) tools.onMissed?.(edit);
+  return applyPlan(base, entries, plan, target, tools);
+}
+
+/**
+ * The archive file `base` with `draft` done to the archive in it that ends at `target` and holds `entries`. Streams that
+ * are compressed whole are left to the caller. Throws ImageError TRUNCATED when content ends before its size.
+ */
+export async function applyPlan(
+  base: ArchiveDescriptor,
+  entries: readonly PlacedEntry[],
+  draft: EditPlan,
+  target: TailPlace,
+  tools: SpliceTools,
+): Promise<ArchiveDescriptor> {
+  const plan = base.frames[target.frame]?.format === 'tar' ? planTar(entries, draft) : draft;
   if (plan.changed.size === 0 && plan.added.length === 0) return base;
   const readers = base.frames.map((frame) => new FrameReader(frame, tools.blobs));
   const splicer = new Splicer(base, entries, plan, target, readers, tools);
@@ -213,26 +242,27 @@ class Splicer {
     const { header } = planned;
     const summed = header.magic === '070702' && planned.data.kind === 'new' && isRegular(header.mode);
     const check = summed ? await sumOf(this.#dataOf(planned)) : header.check;
+    if (planned.data.kind === 'kept') requireWritable(planned.data.entry);
     const written = await this.#withHead({ ...planned, header: { ...header, check } });
     await out.entry(written, this.#dataOf(planned));
   }
 
-  /** With the header of the file whose data a tar entry keeps. */
+  /** In a tar archive, with the header of the file whose data or extended attributes the entry keeps. */
   async #withHead(planned: PlannedEntry): Promise<WrittenEntry> {
-    if (planned.data.kind === 'new' || planned.data.entry.tar === undefined) return planned;
-    const { frame, offset, dataOffset } = planned.data.entry;
-    const reader = this.#readers[frame];
-    return reader === undefined
-      ? planned
-      : { ...planned, was: await collect(reader.read(offset, dataOffset)) };
+    const from = attributesOf(planned);
+    const reader = from === undefined ? undefined : this.#readers[from.frame];
+    if (from === undefined || reader === undefined) return planned;
+    const head = await collect(reader.read(from.offset, from.dataOffset));
+    const sameData = planned.data.kind === 'kept';
+    if (!sameData && holdsCapability(head)) this.#tools.onCapabilityLost?.(canonicalPath(planned.rawName));
+    return { ...planned, origin: { head, sameData } };
   }
 
   #dataOf({ data }: PlannedEntry): AsyncIterable<Buffer> {
     if (data.kind === 'new') return data.content.read();
-    const { frame, dataOffset, header } = data.entry;
-    const reader = this.#readers[frame];
-    if (reader === undefined) throw new RangeError(`no frame ${frame}`);
-    return reader.read(dataOffset, dataOffset + header.size);
+    const reader = this.#readers[data.entry.frame];
+    if (reader === undefined) throw new RangeError(`no frame ${data.entry.frame}`);
+    return reader.dataOf(data.entry);
   }
 
   /** The last trailer again, with as many zeros after it as keep the frame's blocks whole, if they were. */
@@ -259,9 +289,24 @@ class Splicer {
   }
 }
 
-/** Whether only fields of an entry's header change: its name and its data stay, and so does where they stand. */
+/**
+ * Whether only fields of an entry's header change: its name and its data stay, and so does where they stand. What a
+ * sparse file is changes with its header.
+ */
 function keepsData(entry: PlacedEntry, planned: PlannedEntry | null): planned is PlannedEntry {
+  if (entry.tar?.sparse !== undefined) return false;
   return planned?.data.kind === 'kept' && planned.data.entry === entry && planned.rawName === entry.rawName;
+}
+
+/** The largest sparse file that is written out with its zeros. */
+const MAX_FILLED = 64 * 2 ** 30; // bytes
+
+function requireWritable({ path, header, tar }: PlacedEntry): void {
+  if (tar?.sparse === undefined || header.size <= MAX_FILLED) return;
+  throw new ImageError(
+    'TOO_LARGE',
+    `${pathToText(path)}: a sparse file of ${header.size} bytes, which a change to it would write with all its zeros; leave it alone, or delete it and put one in its place`,
+  );
 }
 
 /** Where each segment begins in the frame's plain bytes, and after the last one, where the frame ends. */

@@ -1,9 +1,8 @@
 import { inodeOf, type PlacedEntry } from './archive-index.js';
 import { isSymlink } from './cpio/header.js';
-import { joinPath, parentOf, pathToText, ROOT, type ArchivePath } from './cpio/path.js';
+import { pathToText, ROOT, type ArchivePath } from './cpio/path.js';
 import { ImageError } from './errors.js';
-
-const MAX_LINKS = 40;
+import { followLinks } from './follow-links.js';
 
 /** An archive's entries by path, as a node sees them after unpacking: of duplicates, the last counts. */
 export class ArchiveTree {
@@ -33,12 +32,8 @@ export class ArchiveTree {
 
   /** The entry that `path` reaches, all links followed; undefined when none does. */
   seek(path: ArchivePath): PlacedEntry | undefined {
-    try {
-      return this.#nodes.get(this.#resolve(path, true));
-    } catch (error) {
-      if (error instanceof ImageError) return undefined; // links that go round
-      throw error;
-    }
+    const reached = this.#follow(path, true);
+    return reached === undefined ? undefined : this.#nodes.get(reached);
   }
 
   /** The entry that `path` reaches, links among its parents followed: a link itself where it names one. Throws ImageError NO_SUCH_ENTRY. */
@@ -48,37 +43,24 @@ export class ArchiveTree {
 
   /** The path that `path` reaches, all links followed, whether or not something stands there. Throws ImageError NO_SUCH_ENTRY for links that go round. */
   resolve(path: ArchivePath): ArchivePath {
-    return this.#resolve(path, true);
+    const reached = this.#follow(path, true);
+    if (reached === undefined) throw missing(path);
+    return reached;
   }
 
-  #walk(path: ArchivePath, followLast: boolean): PlacedEntry {
-    const found = this.#nodes.get(this.#resolve(path, followLast));
+  #walk(path: ArchivePath, last: boolean): PlacedEntry {
+    const reached = this.#follow(path, last);
+    const found = reached === undefined ? undefined : this.#nodes.get(reached);
     if (found === undefined) throw missing(path);
     return found;
   }
 
-  #resolve(path: ArchivePath, followLast: boolean): ArchivePath {
-    let done: ArchivePath = ROOT;
-    const ahead: string[] = path === ROOT ? [] : path.split('/').reverse();
-    for (let links = 0; ahead.length > 0;) {
-      const name = ahead.pop() ?? '';
-      const next: ArchivePath = name === '..' ? parentOf(done) : joinPath(done, name);
-      const entry = this.#nodes.get(next);
-      const follow = followLast || ahead.length > 0;
-      if (follow && entry !== undefined && isSymlink(entry.header.mode) && entry.target !== undefined) {
-        if (++links > MAX_LINKS) throw missing(path);
-        if (entry.target.startsWith('/')) done = ROOT;
-        ahead.push(
-          ...entry.target
-            .split('/')
-            .filter((part) => part !== '' && part !== '.')
-            .reverse(),
-        );
-        continue;
-      }
-      done = next;
-    }
-    return done;
+  #follow(path: ArchivePath, last: boolean): ArchivePath | undefined {
+    const targetOf = (at: ArchivePath): string | undefined => {
+      const entry = this.#nodes.get(at);
+      return entry !== undefined && isSymlink(entry.header.mode) ? entry.target : undefined;
+    };
+    return followLinks(path, { targetOf, last });
   }
 
   /** The entry that carries the data of `entry`: itself, or the last of its hard links. */

@@ -71,7 +71,7 @@ async function putEdit(
 }
 
 /** What is done to a path that the image holds. */
-export type PathChange = { readonly op: 'delete' } | { readonly op: 'chmod'; readonly mode: number };
+type PathEdit = { readonly op: 'delete' } | { readonly op: 'chmod'; readonly mode: number };
 
 /** The edits of `current` with `change` made to `paths`, each of which must stand in the image. Throws ImageError. */
 export async function changePaths(
@@ -79,7 +79,7 @@ export async function changePaths(
   current: CurrentGeneration,
   place: EditPlace,
   paths: readonly ArchivePath[],
-  change: PathChange,
+  change: PathEdit,
 ): Promise<readonly AdHocEdit[]> {
   const { tree } = await openArchive(store, current.manifest, place.archive, place.part);
   let { edits } = current.manifest.inputs;

@@ -73,7 +73,7 @@ export async function openDescriptor(
     tree,
     read(entry) {
       const holder = tree.dataOf(entry);
-      return reader(holder.frame).read(holder.dataOffset, holder.dataOffset + holder.header.size);
+      return reader(holder.frame).dataOf(holder);
     },
     mark(entry) {
       const holder = tree.dataOf(entry);

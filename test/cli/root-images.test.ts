@@ -1,7 +1,9 @@
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { link, lstat, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
+import { archiveBytes } from '../image/newc.js';
 import { inDirectory, output } from '../image/programs.js';
+import { rootItems } from '../osimage/edit/root-items.js';
 import { runCommand, type Outcome } from './in-process.js';
 import { served } from './served.js';
 
@@ -89,10 +91,138 @@ for (const { file, whole, make, unpack } of KINDS) {
       const tree = path.join(dir, 'tree');
       await rackboot('image', 'unpack', 'x', tree);
       t.is(await readFile(path.join(tree, 'usr/lib/new'), 'utf8'), 'new\n');
-      await t.throwsAsync(rackboot('image', 'pack', 'x', tree), { message: /packed as cpio/ });
+      t.regex((await rackboot('image', 'pack', 'x', tree)).out, /has just these inputs already/);
+    });
+  });
+
+  test(`${file}: unpacked, changed and packed again; what stays is as it was`, async (t) => {
+    await inDirectory(async (dir) => {
+      const site = path.join(dir, 'site');
+      const rackboot = async (...words: string[]): Promise<Outcome> => {
+        const outcome = await runCommand(['--site', site, ...words]);
+        if (outcome.status !== 0) throw new Error(`${words.join(' ')}: ${outcome.err}`);
+        return outcome;
+      };
+      await rackboot('init');
+      const root = await makeRoot(dir);
+      await link(path.join(root, 'etc/hello'), path.join(root, 'etc/also'));
+      await output('mkfifo', [path.join(root, 'pipe')]);
+      const source = path.join(dir, file);
+      await make(root, source);
+      await rackboot('image', 'import', source, '--name', 'x');
+      const before = await rackboot('image', 'files', 'x');
+      const tree = path.join(dir, 'tree');
+      await rackboot('image', 'unpack', 'x', tree);
+      t.regex((await rackboot('image', 'pack', 'x', tree)).out, /has just these inputs already/);
+      const unchanged = (await served(site, 'x', file)).equals(await readFile(source));
+      t.true(unchanged || whole === undefined, 'byte for byte');
+
+      await writeFile(path.join(tree, 'usr/lib/library'), Buffer.alloc(100_000, 'y'));
+      await writeFile(path.join(tree, 'etc/new'), 'new\n');
+      await rm(path.join(tree, 'pipe'));
+      await symlink('hello', path.join(tree, 'etc/link'));
+      const { out } = await rackboot('image', 'pack', 'x', tree);
+      t.is(/with (\w+), which is one stream/.exec(out)?.[1], whole);
+      const changes = JSON.parse((await rackboot('--json', 'image', 'diff', 'x')).out) as {
+        readonly paths: readonly {
+          readonly path: string;
+          readonly change: string;
+          readonly what: string[];
+        }[];
+      };
+      t.deepEqual(
+        changes.paths
+          .map(({ path: at, change, what }) => [at, change, ...what.filter((one) => one !== 'time')])
+          .filter(([, change, ...what]) => change !== 'changed' || what.length > 0),
+        [
+          ['/etc/link', 'added'],
+          ['/etc/new', 'added'],
+          ['/pipe', 'removed'],
+          ['/usr/lib/library', 'changed', 'content'],
+        ],
+      );
+      const packed = path.join(dir, `packed-${file}`);
+      await writeFile(packed, await served(site, 'x', file));
+      const unpacked = path.join(dir, 'unpacked');
+      await mkdir(unpacked);
+      await unpack(packed, unpacked);
+      t.is((await readFile(path.join(unpacked, 'usr/lib/library')))[0], 'y'.charCodeAt(0));
+      const inode = async (name: string): Promise<number> => (await stat(path.join(unpacked, name))).ino;
+      t.is(await inode('etc/hello'), await inode('etc/also'), 'hard links stay');
+      t.is(await inode('etc/link'), await inode('etc/hello'));
+
+      t.regex((await rackboot('image', 'pack', 'x', tree)).out, /has just these inputs already/);
+      await rackboot('image', 'build', 'x', '--discard-edits');
+      t.is((await rackboot('image', 'files', 'x')).out, before.out);
+    });
+  });
+
+  test(`${file}: a command in the image changes it, and what it leaves alone stays`, async (t) => {
+    await inDirectory(async (dir) => {
+      const site = path.join(dir, 'site');
+      const rackboot = async (...words: string[]): Promise<Outcome> => {
+        const outcome = await runCommand(['--site', site, ...words]);
+        if (outcome.status !== 0) throw new Error(`${words.join(' ')}: ${outcome.err}`);
+        return outcome;
+      };
+      await rackboot('init');
+      const root = path.join(dir, 'root');
+      await mkdir(root);
+      await output('cpio', ['-idm', '--quiet'], archiveBytes(rootItems()), root);
+      const source = path.join(dir, file);
+      await make(root, source);
+      await rackboot('image', 'import', source, '--name', 'x');
+      const script = 'echo hi > /etc/motd; busybox rm /etc/passwd; busybox ln /home/own /home/again';
+      await rackboot('image', 'edit', 'x', '--', 'sh', '-ec', script);
+      const changes = JSON.parse((await rackboot('--json', 'image', 'diff', 'x')).out) as {
+        readonly paths: readonly { readonly path: string; readonly change: string }[];
+      };
+      t.deepEqual(
+        changes.paths.map(({ path: at, change }) => `${change} ${at}`),
+        ['changed /etc/motd', 'removed /etc/passwd', 'added /home/again'],
+      );
+      const edited = path.join(dir, `edited-${file}`);
+      await writeFile(edited, await served(site, 'x', file));
+      const unpacked = path.join(dir, 'unpacked');
+      await mkdir(unpacked);
+      await unpack(edited, unpacked);
+      t.is(await readFile(path.join(unpacked, 'etc/motd'), 'utf8'), 'hi\n');
+      const [own, again] = [
+        await stat(path.join(unpacked, 'home/own')),
+        await stat(path.join(unpacked, 'home/again')),
+      ];
+      t.is(own.ino, again.ino);
+      if (process.getuid?.() === 0) t.deepEqual([own.uid, own.gid, own.mode & 0o777], [7, 8, 0o640]);
+      t.true((await lstat(path.join(unpacked, 'etc/link'))).isSymbolicLink());
     });
   });
 }
+
+test('a tar archive is packed with another program when one is named, a squashfs is not', async (t) => {
+  await inDirectory(async (dir) => {
+    const site = path.join(dir, 'site');
+    const rackboot = (...words: string[]): Promise<Outcome> => runCommand(['--site', site, ...words]);
+    await rackboot('init');
+    const root = await makeRoot(dir);
+    for (const { file, make } of KINDS) {
+      await make(root, path.join(dir, file));
+      const name = file.replaceAll('.', '-');
+      await rackboot('image', 'import', path.join(dir, file), '--name', name);
+      const tree = path.join(dir, `tree-${name}`);
+      await rackboot('image', 'unpack', name, tree);
+      const { status, err } = await rackboot('image', 'pack', name, tree, '--compress', 'zstd');
+      if (file.endsWith('squashfs')) {
+        t.is(status, 1);
+        t.regex(err, /a squashfs, which compresses in its own way; pack it without --compress/);
+        continue;
+      }
+      t.is(status, 0, err);
+      const packed = await served(site, name, file);
+      const listed = await output('tar', ['--zstd', '-tf', '-'], packed);
+      t.true(listed.toString().includes('./etc/hello'));
+    }
+  });
+});
 
 test('a tar archive that is to be an initrd is told of', async (t) => {
   await inDirectory(async (dir) => {

@@ -298,7 +298,7 @@ for (const [names, added] of [
   [[], 'new'],
 ] as const) {
   test(`beside ${names.join(' ') || 'nothing'}, a new file is called ${added}`, async (t) => {
-    const entries = await entriesOf(names.map((name) => item({ name })));
+    const entries = await entriesOf(names.map((name) => item({ name, mode: DIR | 0o755 })));
     const plan = planEdits(entries, [putFile('new')], { mtime: 0 });
     t.is(plan.added[0]?.rawName, added);
   });

@@ -67,6 +67,7 @@ export function registerBuild(image: Command, context: Context): void {
           context.note(
             `kept ${kept} change${kept === 1 ? '' : 's'} made with put, delete and chmod; leave them out with --discard-edits`,
           );
+        for (const line of result.notes) context.note(line);
         for (const { from, path } of result.missed)
           context.note(`${from}: removals: ${path} is not in the image, so nothing was removed`);
         context.print(resultJson(result, ms), () => resultText(result, ms));

@@ -96,6 +96,7 @@ async function change(
       edits: await edits(current, writer, store),
     }),
   });
+  for (const line of result.notes) context.note(line);
   const ms = elapsed();
   context.print(resultJson(result, ms), () => resultText(result, ms));
 }

@@ -57,6 +57,7 @@ Examples:
           },
         }),
       );
+      for (const line of result?.notes ?? []) context.note(line);
       const ms = elapsed();
       context.print(
         result === undefined ? { osimage, changed: false } : { changed: true, ...resultJson(result, ms) },

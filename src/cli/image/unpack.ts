@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { WholeCodec } from '../../image/whole/codecs.js';
-import { packOsimage, unpackOsimage } from '../../osimage/unpacked.js';
+import { packOsimage } from '../../osimage/pack.js';
+import { unpackOsimage } from '../../osimage/unpack.js';
 import type { Context } from '../context.js';
 import { formatBytes, formatDuration } from '../table.js';
 import { addArchiveOptions, type ArchiveOptions } from './archive-options.js';
@@ -72,6 +73,7 @@ export function registerUnpack(image: Command, context: Context): void {
         if (result.recordFile === undefined) {
           context.note(`there is no ${directory}.mtree: owners and devices are packed as they are on disk`);
         }
+        for (const line of result.notes) context.note(line);
         const ms = elapsed();
         context.print(resultJson(result, ms), () => resultText(result, ms));
       },

@@ -18,7 +18,7 @@ export type BlockFinding =
   | { readonly kind: 'damaged'; readonly why: string };
 
 /** The magic number of a block, in two halves: the digits of π. */
-export const BLOCK_MAGIC = [0x314159, 0x265359] as const;
+const BLOCK_MAGIC = [0x314159, 0x265359] as const;
 /** The magic number after the last block of a stream: the digits of √π. */
 export const END_MAGIC = [0x177245, 0x385090] as const;
 /** The longest block that the format can express: 32767 groups of 50 codes of 20 bits, and what goes before them. */

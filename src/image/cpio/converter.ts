@@ -3,6 +3,7 @@ import {
   encodeHeader,
   encodeTrailer,
   MAX_FILE_SIZE,
+  newcTime,
   padding4,
   TRAILER_NAME,
   type CpioHeader,
@@ -15,9 +16,7 @@ import {
   type OldLayout,
 } from './old-header.js';
 import { canonicalPath, pathToText } from './path.js';
-
-/** Largest c_mtime of newc: 2106-02-07. */
-const MAX_MTIME = 0xffff_ffff;
+import { requireUnpackable } from './unpackable.js';
 
 /** What a chunk became: how many of its bytes belong to the archive, and the newc bytes they make. */
 export interface Converted {
@@ -58,7 +57,7 @@ export class CpioConverter {
     return this.#lateTimes;
   }
 
-  /** Throws ImageError BAD_MAGIC, BAD_HEADER, FILE_TOO_LARGE, NAME_TOO_LONG. */
+  /** Throws ImageError BAD_MAGIC, BAD_HEADER, FILE_TOO_LARGE, NAME_TOO_LONG, UNSAFE_PATH. */
   push(chunk: Buffer): Converted {
     const newc: Buffer[] = [];
     let at = 0;
@@ -125,13 +124,15 @@ export class CpioConverter {
       this.#finished = true;
       return;
     }
+    const { mode, size } = header;
+    requireUnpackable({ rawName: this.#name, mode, offset: this.#position, target: size });
     if (header.size > MAX_FILE_SIZE) {
       throw new ImageError(
         'FILE_TOO_LARGE',
         `${pathToText(canonicalPath(this.#name))} at offset ${this.#position}: ${header.size} bytes, and newc, which the archive must become, holds at most ${MAX_FILE_SIZE}. Leave the file out of the archive and let the node fetch it`,
       );
     }
-    if (header.mtime > MAX_MTIME) this.#lateTimes++;
+    if (newcTime(header.mtime) !== header.mtime) this.#lateTimes++;
     newc.push(encodeHeader(newcHeader(header), this.#name));
     this.#data = header.size;
     this.#gap = header.size % this.#layout.align;
@@ -144,7 +145,7 @@ function newcHeader({ dev, rdev, mtime, ...same }: OldHeader): Omit<CpioHeader, 
   return {
     magic: '070701',
     ...same,
-    mtime: Math.min(mtime, MAX_MTIME),
+    mtime: newcTime(mtime),
     devMajor: dev >>> 8,
     devMinor: dev & 0xff,
     rdevMajor: rdev >>> 8,

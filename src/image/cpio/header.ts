@@ -28,7 +28,7 @@ export const HEADER_SIZE = 110;
 export const TRAILER_NAME = 'TRAILER!!!';
 /** Longest name written, its NUL included: PATH_MAX. The kernel passes over entries with a longer one (initramfs.c: do_header). */
 export const MAX_NAME_SIZE = 4096;
-/** Longest name read: an archive may hold a name that nothing can unpack, and keeps it. */
+/** Longest name read, so that one which is too long can be named. */
 export const MAX_NAME_READ = 8 * 1024;
 /** Largest c_filesize: eight hexadecimal digits. */
 export const MAX_FILE_SIZE = 0xffff_ffff;
@@ -54,6 +54,13 @@ for (let i = 0; i < 16; i++) {
   HEX_VALUE[i.toString(16).charCodeAt(0)] = i;
   HEX_VALUE[i.toString(16).toUpperCase().charCodeAt(0)] = i;
 }
+
+/** Latest c_mtime: 2106-02-07. */
+const MAX_MTIME = 0xffff_ffff;
+const MIN_MTIME = -(2 ** 31);
+
+/** A time as newc holds it: one before 1970 modulo 2^32, the nearest that it has for others. */
+export const newcTime = (seconds: number): number => Math.min(Math.max(seconds, MIN_MTIME), MAX_MTIME) >>> 0;
 
 /** The number of zero bytes that bring `length` to a multiple of 4, as newc pads names and data. */
 export function padding4(length: number): number {

@@ -10,8 +10,8 @@ export type ArchivePath = string & { readonly __archivePath: true };
 export const ROOT = '' as ArchivePath;
 
 /**
- * The canonical form of a raw entry name (latin-1). `..` components are kept: an archive may hold them, but
- * `isSafe` is false for them and no edit or unpacking follows them.
+ * The canonical form of a raw entry name (latin-1). `..` components are kept, and `isSafe` is false for them: no archive
+ * with them is read, and no edit or unpacking follows them.
  */
 export function canonicalPath(rawName: string): ArchivePath {
   if (!/(^|\/)(\.?)(\/|$)/.test(rawName)) return rawName as ArchivePath;

@@ -13,6 +13,7 @@ import {
 } from './header.js';
 import type { TarFacts } from '../tar/header.js';
 import { canonicalPath, pathToText } from './path.js';
+import { requireUnpackable } from './unpackable.js';
 
 /** An entry as it stands in an archive, with its offsets in the plain bytes around it. */
 export interface ScannedEntry {
@@ -25,9 +26,6 @@ export interface ScannedEntry {
   /** Of a symbolic link, latin-1: known once the link's data has been scanned. */
   target?: string;
 }
-
-/** A link's target is a path: longer data is not kept. */
-const MAX_TARGET = 4096;
 
 /** What a scan reports while it goes. */
 export interface ScanEvents {
@@ -71,7 +69,7 @@ export class CpioScanner {
 
   /**
    * Reads `chunk` and gives back how many of its bytes belong to the archive: all of them, until the trailer ends
-   * inside it. Throws ImageError BAD_MAGIC, BAD_HEADER, BAD_CHECKSUM.
+   * inside it. Throws ImageError BAD_MAGIC, BAD_HEADER, BAD_CHECKSUM, UNSAFE_PATH, NAME_TOO_LONG.
    */
   push(chunk: Buffer): number {
     let at = 0;
@@ -119,7 +117,8 @@ export class CpioScanner {
     if (this.#sum !== undefined && this.#current !== undefined) checkSum(this.#current, this.#sum.value);
     this.#sum = undefined;
     if (this.#target === undefined || this.#current === undefined) return;
-    this.#current.target = Buffer.concat(this.#target).toString('latin1', 0, this.#current.header.size);
+    const data = Buffer.concat(this.#target).toString('latin1', 0, this.#current.header.size);
+    this.#current.target = data.replace(/\0.*$/s, ''); // as symlink(2) takes it
     this.#target = undefined;
   }
 
@@ -165,6 +164,7 @@ export class CpioScanner {
         `cpio header at offset ${entry.offset}: its name holds a NUL; the file is damaged, fetch it again`,
       );
     }
+    requireUnpackable({ rawName, mode: header.mode, offset: entry.offset, target: header.size });
     this.#current = entry;
     this.#skip = end - dataOffset;
     this.#state = this.#skip > 0 ? 'data' : 'header';
@@ -172,7 +172,7 @@ export class CpioScanner {
       header.magic === '070702' && isRegular(header.mode) && header.size > 0
         ? { value: 0, left: header.size }
         : undefined;
-    this.#target = isSymlink(header.mode) && this.#skip > 0 && header.size <= MAX_TARGET ? [] : undefined;
+    this.#target = isSymlink(header.mode) && this.#skip > 0 ? [] : undefined;
     this.#events.onEntry(entry);
   }
 }

@@ -2,6 +2,7 @@ import type { PlacedEntry } from '../archive-index.js';
 import type { UnpackLimits } from '../unpack-limits.js';
 import { joinLinks } from '../tar/links.js';
 import type { ScannedEntry } from '../cpio/scanner.js';
+import { readEntryData } from '../entry-data.js';
 import { ArchiveTree } from '../tree.js';
 import { placedEntry, type Contents, type ReadableFile } from './contents.js';
 import { readThrough } from './read-through.js';
@@ -23,11 +24,12 @@ export async function openArchiveStream(file: ReadableFile, limits: UnpackLimits
   return {
     tree,
     read(entry: PlacedEntry) {
-      const { dataOffset, header } = tree.dataOf(entry);
-      return slice(
-        readThrough(file.read(), limits, () => undefined),
-        dataOffset,
-        dataOffset + header.size,
+      return readEntryData(tree.dataOf(entry), (start, end) =>
+        slice(
+          readThrough(file.read(), limits, () => undefined),
+          start,
+          end,
+        ),
       );
     },
   };

@@ -19,7 +19,9 @@ import {
   paddingOf,
   splitName,
   type TarFields,
+  type TarHeader,
 } from './header.js';
+import { isAttribute, isCapability, withPermissions } from './attributes.js';
 import { decodePax, encodePax, type PaxRecords } from './pax.js';
 
 /** An entry to write, but for its data. */
@@ -28,6 +30,12 @@ export interface TarWritten {
   readonly rawName: string;
   readonly target?: string; // of a symbolic link, latin-1
   readonly link?: string; // of a hard link: the name of the file it is another name of
+}
+
+/** The header of the file whose data or extended attributes an entry keeps. */
+export interface TarOrigin {
+  readonly head: Buffer; // the bytes of it
+  readonly sameData: boolean; // false where the entry's data is new
 }
 
 /** What rewriting an entry's header keeps of it, beyond what TarWritten tells. */
@@ -51,12 +59,12 @@ const OWN_RECORDS = new Set(['path', 'linkpath', 'size', 'uid', 'gid', 'uname', 
 
 /**
  * The header of an entry, with what extends it: long names the way GNU tar writes them, which busybox reads too, or in
- * an extended header when there is one anyway. `was` are the bytes of the header of the file whose data it keeps; its
- * extended attributes stay. Throws ImageError EDIT_CONFLICT for what tar cannot hold.
+ * an extended header when there is one anyway. The extended attributes of `origin` stay, but for capabilities where the
+ * data is new; its ACLs follow the permissions. Throws ImageError EDIT_CONFLICT for what tar cannot hold.
  */
 export function encodeTarHead(
   { header, rawName, target, link }: TarWritten,
-  was: Buffer | undefined,
+  origin: TarOrigin | undefined,
 ): Buffer {
   const type = link === undefined ? TYPES[header.mode & S_IFMT] : '1';
   if (type === undefined) {
@@ -65,7 +73,7 @@ export function encodeTarHead(
       `${pathToText(canonicalPath(rawName))}: a socket, which a tar archive cannot hold; leave it out`,
     );
   }
-  const kept = was === undefined || link !== undefined ? NOTHING : keptOf(was, header);
+  const kept = origin === undefined || link !== undefined ? NOTHING : keptOf(origin, header);
   const linkName = link ?? target ?? '';
   const records = new Map(kept.records);
   const before: Buffer[] = [];
@@ -88,29 +96,44 @@ export function encodeTarHead(
 
 const NOTHING: Kept = { records: new Map(), uname: '', gname: '' };
 
-/** What the header in `was` tells that stays true of `header`. */
-function keptOf(was: Buffer, header: TarWritten['header']): Kept {
+/** What the header of `origin` tells that stays true of `header`. */
+function keptOf({ head, sameData }: TarOrigin, header: TarWritten['header']): Kept {
+  const { records, block, fields } = readHead(head);
+  const stays = ([key, value]: readonly [string, string]): boolean => {
+    if (!sameData) return isAttribute(key) && !isCapability(key);
+    if (key === 'mtime') return Math.floor(Number(value)) === header.mtime;
+    return !OWN_RECORDS.has(key) && !key.startsWith('GNU.sparse.');
+  };
+  const kept = new Map([...records].filter(stays));
+  const { uname, gname } = ownerNames(block);
+  const number = (key: string, otherwise: number): number =>
+    Math.floor(Number(records.get(key) ?? otherwise));
+  return {
+    records: fields.mode === (header.mode & 0o7777) ? kept : withPermissions(kept, header.mode),
+    uname: number('uid', fields.uid) === header.uid ? uname : '',
+    gname: number('gid', fields.gid) === header.gid ? gname : '',
+  };
+}
+
+/** Whether the file that `head` is the header of has capabilities. */
+export function holdsCapability(head: Buffer): boolean {
+  return [...readHead(head).records.keys()].some(isCapability);
+}
+
+/** The extended records in `head`, and its header block. */
+function readHead(head: Buffer): {
+  readonly records: PaxRecords;
+  readonly block: Buffer;
+  readonly fields: TarHeader;
+} {
   let records: PaxRecords = new Map();
   for (let at = 0; ;) {
-    const block = decodeTarHeader(was, at, at);
+    const fields = decodeTarHeader(head, at, at);
     const data = at + BLOCK;
-    if (block.type === 'x') records = decodePax(was.subarray(data, data + block.size), at);
-    else if (block.type !== 'L' && block.type !== 'K') {
-      const { uname, gname } = ownerNames(was.subarray(at));
-      const number = (key: string, otherwise: number): number =>
-        Math.floor(Number(records.get(key) ?? otherwise));
-      return {
-        records: new Map(
-          [...records].filter(
-            ([key, value]) =>
-              !OWN_RECORDS.has(key) && (key !== 'mtime' || Math.floor(Number(value)) === header.mtime),
-          ),
-        ),
-        uname: number('uid', block.uid) === header.uid ? uname : '',
-        gname: number('gid', block.gid) === header.gid ? gname : '',
-      };
-    }
-    at = data + block.size + paddingOf(block.size);
+    if (fields.type === 'x') records = decodePax(head.subarray(data, data + fields.size), at);
+    else if (fields.type !== 'L' && fields.type !== 'K' && fields.type !== 'g')
+      return { records, block: head.subarray(at), fields };
+    at = data + fields.size + paddingOf(fields.size);
   }
 }
 

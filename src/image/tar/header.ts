@@ -1,4 +1,5 @@
 import { ImageError } from '../errors.js';
+import type { SparseRun } from './sparse.js';
 
 /** Headers and data stand in blocks of this many bytes (POSIX.1-2017, pax, "ustar Interchange Format"). */
 export const BLOCK = 512;
@@ -7,6 +8,7 @@ export const BLOCK = 512;
 export interface TarFacts {
   readonly head: number; // bytes before its data: its header block and what extends it
   readonly link?: string; // of a hard link: the name of the file it is another name of, latin-1; it has no data of its own
+  readonly sparse?: readonly SparseRun[]; // of a sparse file: what of it is stored; the header tells the size of all of it
 }
 
 /** A header block's fields as they stand, names in latin-1; extended headers are not taken into account. */
@@ -23,6 +25,7 @@ export interface TarHeader {
   readonly devMinor: number;
 }
 
+/** Where a field stands in a header block, bytes. */
 interface Field {
   readonly at: number;
   readonly length: number;
@@ -112,7 +115,7 @@ function decodeText(block: Buffer, { at, length }: Field): string {
 }
 
 /** Octal, or GNU's base-256 where the first bit is set (tar(5), "Numeric Extensions"); undefined for neither. */
-function decodeNumber(block: Buffer, { at, length }: Field): number | undefined {
+export function decodeNumber(block: Buffer, { at, length }: Field): number | undefined {
   const first = block[at] ?? 0;
   if ((first & 0x80) !== 0) {
     let value = BigInt(first & 0x3f);

@@ -28,8 +28,10 @@ export function joinLinks<T extends Pick<IndexedEntry, 'header' | 'rawName' | 't
     for (const at of links) {
       const entry = entries[at];
       if (entry === undefined) continue;
-      const { rdevMajor, rdevMinor, mode, ino } = head.header;
-      joined[at] = { ...entry, header: { ...entry.header, mode, ino, rdevMajor, rdevMinor, nlink } };
+      joined[at] = {
+        ...entry,
+        header: { ...head.header, size: entry.header.size, nameSize: entry.header.nameSize, nlink },
+      };
     }
   }
   return joined;

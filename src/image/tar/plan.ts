@@ -2,7 +2,8 @@ import type { PlacedEntry } from '../archive-index.js';
 import { isDirectory, isSymlink } from '../cpio/header.js';
 import { canonicalPath } from '../cpio/path.js';
 import { contentOf } from '../edit.js';
-import type { EditPlan, PlannedEntry } from '../edit-plan.js';
+import type { EditPlan } from '../edit-plan.js';
+import type { PlannedEntry } from '../entry-draft.js';
 
 /**
  * `plan` for a tar archive with `entries`. Of a file with several names the first has the data and the others are links
@@ -62,7 +63,13 @@ function joinNames(sequence: readonly PlannedEntry[]): PlannedEntry[] {
     if (first === undefined || head === undefined) continue;
     const holder =
       members.map((number) => sequence[number]).findLast((one) => (one?.header.size ?? 0) > 0) ?? head;
-    joined[first] = { ...head, header: { ...head.header, size: holder.header.size }, data: holder.data };
+    const attributes = holder.attributes ?? head.attributes;
+    joined[first] = {
+      ...head,
+      header: { ...head.header, size: holder.header.size },
+      data: holder.data,
+      ...(attributes === undefined ? {} : { attributes }),
+    };
     for (const number of members.slice(1)) {
       const member = sequence[number];
       if (member === undefined) continue;

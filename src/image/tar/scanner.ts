@@ -1,9 +1,11 @@
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../cpio/header.js';
 import { canonicalPath, pathToText } from '../cpio/path.js';
 import type { ScannedEntry } from '../cpio/scanner.js';
+import { requireUnpackable } from '../cpio/unpackable.js';
 import { ImageError } from '../errors.js';
 import { BLOCK, decodeTarHeader, paddingOf, type TarHeader } from './header.js';
-import { decodePax, type PaxRecords } from './pax.js';
+import { listPax, type PaxRecord } from './pax.js';
+import { SparseMap, type SparseRun } from './sparse.js';
 
 /** What a scan reports while it goes. */
 export interface TarEvents {
@@ -25,19 +27,32 @@ const TYPES: Readonly<Record<string, number>> = {
   '5': S_IFDIR,
   '6': S_IFIFO,
   '7': S_IFREG,
+  S: S_IFREG, // GNU tar's old sparse file
 };
 
 /** What extends the header that comes next. */
 interface Extension {
-  pax: PaxRecords;
+  records: readonly PaxRecord[]; // of an extended header
   name: string | undefined; // GNU's type L
   linkName: string | undefined; // GNU's type K
   bytes: number;
   start: number | undefined; // where it begins
 }
 
+/** An entry's header, and what the extensions before it say. */
+interface NamedHeader {
+  readonly header: TarHeader;
+  readonly pax: ReadonlyMap<string, string>;
+  readonly rawName: string;
+  readonly target: string; // of a link
+  readonly offset: number; // where the first of its extensions begins
+  readonly where: string; // names it
+}
+
+type SparseEntry = NamedHeader & { readonly map: SparseMap };
+
 const noExtension = (): Extension => ({
-  pax: new Map(),
+  records: [],
   name: undefined,
   linkName: undefined,
   bytes: 0,
@@ -56,7 +71,8 @@ export class TarScanner {
   #extension = noExtension();
   #finished = false;
   #number = 0;
-  #current = '';
+  #current = ''; // raw name of the entry whose data is passed over
+  #sparse: SparseEntry | undefined; // whose map is being read
   readonly #paths = new Set<string>(); // of files, which hard links may name
   readonly #events: TarEvents;
 
@@ -78,7 +94,7 @@ export class TarScanner {
 
   /**
    * Reads `chunk` and gives back how many of its bytes belong to the archive: all of them, until it ends. Throws
-   * ImageError BAD_HEADER, UNKNOWN_CODEC, TOO_LARGE.
+   * ImageError BAD_HEADER, UNKNOWN_CODEC, TOO_LARGE, UNSAFE_PATH, NAME_TOO_LONG.
    */
   push(chunk: Buffer): number {
     for (let at = 0; at < chunk.length;) {
@@ -104,7 +120,9 @@ export class TarScanner {
   finish(): void {
     if (this.#finished) return;
     const place =
-      this.#skip > 0 ? `inside ${this.#current}, ${this.#skip} bytes short` : 'before the zeros that end it';
+      this.#skip > 0
+        ? `inside ${pathToText(canonicalPath(this.#current))}, ${this.#skip} bytes short`
+        : 'before the zeros that end it';
     throw new ImageError(
       'TRUNCATED',
       `the tar archive ends at offset ${this.#position + this.#carry.length} ${place}; fetch the file again`,
@@ -123,6 +141,11 @@ export class TarScanner {
       this.#extend(type, bytes.subarray(0, size), start);
       return;
     }
+    if (this.#sparse !== undefined) {
+      this.#sparse.map.push(bytes);
+      this.#endMap(this.#sparse);
+      return;
+    }
     if (bytes.every((byte) => byte === 0)) {
       this.#finished = true;
       this.#events.onTrailer({ offset });
@@ -130,7 +153,7 @@ export class TarScanner {
     }
     const header = decodeTarHeader(bytes, 0, offset);
     if (/^[xgLK]$/.test(header.type)) this.#gather(header, offset);
-    else this.#entry(header, offset);
+    else this.#begin(header, bytes, offset);
   }
 
   #gather({ type, size }: TarHeader, offset: number): void {
@@ -152,65 +175,77 @@ export class TarScanner {
     else if (type === 'K') this.#extension.linkName = text();
     else if (type === 'g') {
       this.#extension.bytes = 0;
-      const key = [...decodePax(data, offset).keys()].find((one) => one !== 'comment');
+      const key = listPax(data, offset).find(([one]) => one !== 'comment')?.[0];
       if (key === undefined) return;
       throw new ImageError(
         'UNKNOWN_CODEC',
         `the tar archive says at offset ${offset} what ${key} all entries have, which rackboot does not read; write it again without --pax-option`,
       );
-    } else this.#extension.pax = decodePax(data, offset);
+    } else this.#extension.records = listPax(data, offset);
   }
 
-  #entry(header: TarHeader, at: number): void {
-    const { pax, name, linkName, start } = this.#extension;
-    this.#extension = noExtension();
+  #begin(header: TarHeader, block: Buffer, at: number): void {
+    const { records, name, linkName, start } = this.#extension;
+    const pax = new Map(records);
     const offset = start ?? at;
-    const rawName = pax.get('path') ?? name ?? header.name;
-    const where = pathToText(canonicalPath(rawName));
-    const number = (key: string, otherwise: number): number => {
-      const text = pax.get(key);
-      if (text === undefined) return otherwise;
-      const value = Math.floor(Number(text));
-      if (text !== '' && Number.isSafeInteger(value)) return value;
-      throw new ImageError(
-        'BAD_HEADER',
-        `${where} at offset ${offset}: its ${key} is not a number; fetch the file again`,
-      );
-    };
+    const shown = pax.get('GNU.sparse.name') ?? pax.get('path') ?? name ?? header.name;
+    const where = `${pathToText(canonicalPath(shown))} at offset ${offset}`;
+    const map = SparseMap.of(block, header.type, records, where);
+    const rawName = map?.name ?? pax.get('path') ?? name ?? header.name;
+    const target = pax.get('linkpath') ?? linkName ?? header.linkName;
+    const named: NamedHeader = { header, pax, rawName, target, offset, where };
+    if (map === undefined) this.#entry(named);
+    else this.#endMap({ ...named, map });
+  }
+
+  /** Goes on with a sparse file once its map is complete; until then blocks of the map follow. */
+  #endMap(entry: SparseEntry): void {
+    const { map, pax, header, where } = entry;
+    this.#extension.start ??= entry.offset; // nothing is settled behind it
+    this.#sparse = map.done ? undefined : entry;
+    if (!map.done) return;
+    const stored = numberIn(pax, 'size', header.size, where) - map.mapped;
+    this.#entry(entry, { size: map.size, runs: map.runs(stored) }, stored);
+  }
+
+  /** An entry's header is complete, and its map if it is a sparse file, of which `stored` bytes follow. */
+  #entry(
+    { header, pax, rawName, target, offset, where }: NamedHeader,
+    sparse?: { readonly size: number; readonly runs: readonly SparseRun[] },
+    stored = header.type === '1' ? 0 : numberIn(pax, 'size', header.size, where),
+  ): void {
+    this.#extension = noExtension();
     const type = header.type === '0' && rawName.endsWith('/') ? S_IFDIR : TYPES[header.type];
-    if (type === undefined || [...pax.keys()].some((key) => key.startsWith('GNU.sparse.'))) {
+    if (type === undefined) {
       throw new ImageError(
         'UNKNOWN_CODEC',
-        `${where} at offset ${offset}: ${type === undefined ? `an entry of type ${JSON.stringify(header.type)}` : 'a sparse file'}, which rackboot does not read; write the archive again with: tar --format=pax, without --sparse`,
+        `${where}: an entry of type ${JSON.stringify(header.type)}, which rackboot does not read; write the archive again with: tar --format=pax`,
       );
     }
-    const size = header.type === '1' ? 0 : number('size', header.size);
-    if (size < 0 || (size > 0 && type !== S_IFREG)) {
+    if (stored < 0 || (stored > 0 && type !== S_IFREG)) {
       throw new ImageError(
         'BAD_HEADER',
-        `${where} at offset ${offset}: ${size} bytes of data where none can be; the file is damaged, fetch it again`,
+        `${where}: ${stored} bytes of data where none can be; the file is damaged, fetch it again`,
       );
     }
     if (rawName.includes('\0')) {
-      throw new ImageError(
-        'BAD_HEADER',
-        `${where} at offset ${offset}: its name holds a NUL; fetch the file again`,
-      );
+      throw new ImageError('BAD_HEADER', `${where}: its name holds a NUL; fetch the file again`);
     }
-    const target = pax.get('linkpath') ?? linkName ?? header.linkName;
-    this.#skip = size + paddingOf(size);
-    this.#current = where;
-    this.#checkLink(header.type === '1' ? target : undefined, rawName, offset);
+    requireUnpackable({ rawName, mode: type, offset, target: target.length });
+    const link = header.type === '1' ? target : undefined;
+    this.#skip = stored + paddingOf(stored);
+    this.#current = rawName;
+    this.#checkLink(link, rawName, offset);
     this.#events.onEntry({
       header: {
         magic: '070701',
         ino: ++this.#number,
         mode: type | header.mode,
-        uid: number('uid', header.uid),
-        gid: number('gid', header.gid),
+        uid: numberIn(pax, 'uid', header.uid, where),
+        gid: numberIn(pax, 'gid', header.gid, where),
         nlink: type === S_IFDIR ? 2 : 1,
-        mtime: number('mtime', header.mtime),
-        size,
+        mtime: numberIn(pax, 'mtime', header.mtime, where),
+        size: sparse?.size ?? stored,
         devMajor: 0,
         devMinor: 0,
         rdevMajor: header.devMajor,
@@ -223,7 +258,11 @@ export class TarScanner {
       dataOffset: this.#position,
       end: this.#position + this.#skip,
       ...(type === S_IFLNK ? { target } : {}),
-      tar: { head: this.#position - offset, ...(header.type === '1' ? { link: target } : {}) },
+      tar: {
+        head: this.#position - offset,
+        ...(link === undefined ? {} : { link }),
+        ...(sparse === undefined ? {} : { sparse: sparse.runs }),
+      },
     });
   }
 
@@ -236,4 +275,18 @@ export class TarScanner {
       `${pathToText(path)} at offset ${offset} is a hard link to ${pathToText(canonicalPath(link))}, which does not stand before it; write the archive again`,
     );
   }
+}
+
+/** The number that the extended record `key` gives, or else the header. */
+function numberIn(
+  pax: ReadonlyMap<string, string>,
+  key: 'size' | 'uid' | 'gid' | 'mtime',
+  otherwise: number,
+  where: string,
+): number {
+  const text = pax.get(key);
+  if (text === undefined) return otherwise;
+  const value = Math.floor(Number(text));
+  if (text !== '' && Number.isSafeInteger(value)) return value;
+  throw new ImageError('BAD_HEADER', `${where}: its ${key} is not a number; fetch the file again`);
 }

@@ -1,11 +1,12 @@
-import { lstat, readdir, readlink } from 'node:fs/promises';
-import type { Stats } from 'node:fs';
-import { inodeOf, type PlacedEntry } from '../archive-index.js';
+import type { BigIntStats } from 'node:fs';
+import { readlink } from 'node:fs/promises';
+import type { PlacedEntry } from '../archive-index.js';
 import { sumOf } from '../cpio/checksum.js';
 import {
   isDirectory,
   isRegular,
   isSymlink,
+  newcTime,
   S_IFBLK,
   S_IFCHR,
   S_IFMT,
@@ -17,13 +18,18 @@ import { ROOT, type ArchivePath } from '../cpio/path.js';
 import { splitDevice } from '../device-number.js';
 import { contentOf, type Content } from '../edit.js';
 import type { WrittenEntry } from '../entry-writer.js';
-import { readLocalFile, unreadable } from '../local-file.js';
+import { followLinks } from '../follow-links.js';
+import { readLocalFile, wholeSeconds } from '../local-file.js';
 import type { MtreeEntry } from '../mtree.js';
+import { prefixOf } from '../new-entries.js';
+import { walkDirectory, type FoundFile as WalkedFile } from '../walk-directory.js';
+import { Numbers, type Numbering } from './numbers.js';
 import type { UnpackRecord } from './record.js';
-import { onDisk, ownModeOf } from './unpack.js';
+import { ownModeOf } from './unpack.js';
 
 /** An entry to pack, and its data. */
 export interface GatheredEntry extends WrittenEntry {
+  readonly path: ArchivePath;
   readonly content: Content;
 }
 
@@ -39,8 +45,9 @@ export interface GatherBase {
  * permissions and times, what changed on disk counts, else the record. Throws ImageError UNREADABLE.
  */
 export async function gatherEntries(directory: string, base: GatherBase): Promise<GatheredEntry[]> {
-  const found = await walk(directory);
-  const files = new Map<ArchivePath, Stats | MtreeEntry>(found);
+  const found = new Map<ArchivePath, WalkedFile>();
+  for await (const file of walkDirectory(directory)) found.set(file.path, file);
+  const files = new Map<ArchivePath, WalkedFile | MtreeEntry>(found);
   for (const [path, entry] of base.record?.entries ?? [])
     if (!found.has(path) && standsOnlyInRecord(entry, base)) files.set(path, entry);
   if (!base.placed.has(ROOT)) files.delete(ROOT);
@@ -49,13 +56,7 @@ export async function gatherEntries(directory: string, base: GatherBase): Promis
   const order = [...inOrder].filter((path) => files.has(path));
   const known = new Set(order);
   order.push(...[...files.keys()].filter((path) => !known.has(path)).sort());
-  const numbers = new Numbers(order, found, base.placed);
-  const entries: GatheredEntry[] = [];
-  for (const path of order) {
-    const file = files.get(path);
-    if (file !== undefined) entries.push(await gather(directory, path, file, base, numbers.of(path)));
-  }
-  return entries;
+  return new Gathering(base, found, order).run(files);
 }
 
 /** Sockets are never on disk, devices not without root. */
@@ -64,165 +65,135 @@ function standsOnlyInRecord({ type }: MtreeEntry, { record }: GatherBase): boole
   return record?.origin.owners === 'record' && (type === S_IFCHR || type === S_IFBLK);
 }
 
-async function walk(directory: string): Promise<Map<ArchivePath, Stats>> {
-  const found = new Map<ArchivePath, Stats>();
-  const visit = async (path: ArchivePath): Promise<void> => {
-    const place = onDisk(directory, path);
-    try {
-      const info = await lstat(place);
-      found.set(path, info);
-      if (!info.isDirectory()) return;
-      const names = await readdir(place, { encoding: 'latin1' });
-      for (const name of names.sort()) await visit((path === ROOT ? name : `${path}/${name}`) as ArchivePath);
-    } catch (error) {
-      throw error instanceof Error && 'syscall' in error ? unreadable(place, error) : error;
-    }
-  };
-  await visit(ROOT);
-  return found;
-}
+class Gathering {
+  readonly #base: GatherBase;
+  readonly #found: ReadonlyMap<ArchivePath, WalkedFile>;
+  readonly #order: readonly ArchivePath[];
+  readonly #numbers: Numbers;
+  readonly #targets = new Map<ArchivePath, string>(); // of symbolic links on disk, latin-1
+  readonly #prefix: string;
+  readonly #magic: CpioMagic;
 
-/** What links an entry to others of its file. */
-interface Numbering {
-  readonly ino: number;
-  readonly nlink: number;
-  readonly holdsData: boolean;
-}
-
-/** Inode numbers: those of the base where its files have the same names still, new ones for all others. */
-class Numbers {
-  readonly #placed: ReadonlyMap<ArchivePath, PlacedEntry>;
-  readonly #groups = new Map<ArchivePath, readonly ArchivePath[]>(); // names of one file on disk, in order
-  readonly #baseGroups = new Map<string, ArchivePath[]>();
-  readonly #given = new Map<readonly ArchivePath[], number>();
-  readonly #used = new Set<number>();
-  #next = 1;
-
-  constructor(
-    order: readonly ArchivePath[],
-    found: ReadonlyMap<ArchivePath, Stats>,
-    placed: ReadonlyMap<ArchivePath, PlacedEntry>,
-  ) {
-    this.#placed = placed;
-    const byInode = new Map<string, ArchivePath[]>();
-    for (const path of order) {
-      const info = found.get(path);
-      const key = info?.isFile() === true && info.nlink > 1 ? `${info.dev}:${info.ino}` : path;
-      const group = byInode.get(key) ?? [];
-      byInode.set(key, group);
-      group.push(path);
-      this.#groups.set(path, group);
-    }
-    for (const [path, entry] of placed) {
-      this.#used.add(entry.header.ino);
-      this.#next = Math.max(this.#next, entry.header.ino + 1);
-      const inode = inodeOf(entry);
-      if (inode === undefined || !isRegular(entry.header.mode)) continue;
-      const group = this.#baseGroups.get(inode) ?? [];
-      this.#baseGroups.set(inode, group);
-      group.push(path);
-    }
+  constructor(base: GatherBase, found: ReadonlyMap<ArchivePath, WalkedFile>, order: readonly ArchivePath[]) {
+    this.#base = base;
+    this.#found = found;
+    this.#order = order;
+    this.#numbers = new Numbers(order, found, base.placed);
+    const placed = [...base.placed.values()];
+    this.#prefix = prefixOf(placed);
+    this.#magic = placed.at(-1)?.header.magic ?? '070701';
   }
 
-  of(path: ArchivePath): Numbering {
-    const group = this.#groups.get(path) ?? [path];
-    const base = this.#placed.get(path);
-    if (base !== undefined && this.#isAsBefore(group, base)) {
-      const { ino, nlink, size } = base.header;
-      const anyHeld = group.some((name) => (this.#placed.get(name)?.header.size ?? 0) > 0);
-      return { ino, nlink, holdsData: anyHeld ? size > 0 : group.at(-1) === path };
+  async run(files: ReadonlyMap<ArchivePath, WalkedFile | MtreeEntry>): Promise<GatheredEntry[]> {
+    for (const { path, place, info } of this.#found.values()) {
+      if (isSymlink(Number(info.mode)))
+        this.#targets.set(path, (await readlink(place, { encoding: 'buffer' })).toString('latin1'));
     }
-    let ino = this.#given.get(group);
-    if (ino === undefined) {
-      ino = this.#take();
-      this.#given.set(group, ino);
+    const entries: GatheredEntry[] = [];
+    for (const path of this.#order) {
+      const file = files.get(path);
+      if (file !== undefined) entries.push(await this.#gather(path, file));
     }
-    return { ino, nlink: group.length, holdsData: group.at(-1) === path };
+    return entries;
   }
 
-  #isAsBefore(group: readonly ArchivePath[], base: PlacedEntry): boolean {
-    const inode = isRegular(base.header.mode) ? inodeOf(base) : undefined;
-    const before = inode === undefined ? undefined : this.#baseGroups.get(inode);
-    if (before === undefined) return group.length === 1;
-    return before.length === group.length && before.every((path) => group.includes(path));
+  async #gather(path: ArchivePath, file: WalkedFile | MtreeEntry): Promise<GatheredEntry> {
+    const { record: aside, placed } = this.#base;
+    const before = placed.get(path);
+    const record = aside?.origin.owners === 'record' ? aside.entries.get(path) : undefined;
+    const numbers = this.#numbers.of(path);
+    const target = this.#targets.get(path);
+    const stands = 'info' in file ? onDiskAs(file, before, record) : inRecordAs(file);
+    const owner = 'info' in file && aside?.origin.owners === 'record' ? (record ?? ROOTS) : stands;
+    const content = 'info' in file ? contentOfFile(file, target, numbers) : contentOf(Buffer.alloc(0));
+    const { mode, mtime, rdev } = stands;
+    const device = (mode & S_IFMT) === S_IFCHR || (mode & S_IFMT) === S_IFBLK;
+    const header: Omit<CpioHeader, 'nameSize'> = {
+      magic: before?.header.magic ?? this.#magic,
+      ino: numbers.ino,
+      mode,
+      uid: owner.uid ?? 0,
+      gid: owner.gid ?? 0,
+      nlink: before === undefined && isDirectory(mode) ? 2 : numbers.nlink,
+      mtime,
+      size: content.size,
+      devMajor: before?.header.devMajor ?? 0,
+      devMinor: before?.header.devMinor ?? 0,
+      rdevMajor: device ? (rdev?.major ?? 0) : (before?.header.rdevMajor ?? 0),
+      rdevMinor: device ? (rdev?.minor ?? 0) : (before?.header.rdevMinor ?? 0),
+      check: before?.header.check ?? 0,
+    };
+    const summed = header.magic === '070702' && isRegular(mode) && content.size > 0;
+    return {
+      path,
+      rawName: before !== undefined && this.#leadsTo(before, path) ? before.rawName : this.#nameOf(path),
+      header: summed ? { ...header, check: await sumOf(content.read()) } : header,
+      content,
+      ...(target === undefined ? {} : { target }),
+    };
   }
 
-  #take(): number {
-    if (this.#next > 0xffff_ffff) this.#next = 1;
-    while (this.#used.has(this.#next)) this.#next++;
-    this.#used.add(this.#next);
-    return this.#next++;
+  #nameOf(path: ArchivePath): string {
+    return path === ROOT ? '.' : this.#prefix + path;
+  }
+
+  /** Whether the name that an entry had still leads to `path`: a link that it went through may be gone. */
+  #leadsTo(before: PlacedEntry, path: ArchivePath): boolean {
+    if (before.path === path) return true;
+    return followLinks(before.path, { targetOf: (at) => this.#targets.get(at), last: false }) === path;
   }
 }
 
-async function gather(
-  directory: string,
-  path: ArchivePath,
-  file: Stats | MtreeEntry,
-  base: GatherBase,
-  numbers: Numbering,
-): Promise<GatheredEntry> {
-  const before = base.placed.get(path);
-  const record = base.record?.origin.owners === 'record' ? base.record.entries.get(path) : undefined;
-  const place = onDisk(directory, path);
-  const onlyRecord = !('ino' in file);
-  const mode = onlyRecord ? (file.type ?? 0) | (file.mode ?? 0o600) : modeOf(file, before, record);
-  const target = isSymlink(mode) ? await readlink(place, { encoding: 'latin1' }) : undefined;
-  const content = onlyRecord ? contentOf(Buffer.alloc(0)) : contentOfFile(place, file, target, numbers);
-  const keptAside = base.record?.origin.owners === 'record' && !onlyRecord;
-  const ownedBy = keptAside ? (record ?? { uid: 0, gid: 0 }) : file;
-  const rdev = onlyRecord ? file.rdev : splitDevice(BigInt(file.rdev));
-  const device = (mode & S_IFMT) === S_IFCHR || (mode & S_IFMT) === S_IFBLK;
-  const header: Omit<CpioHeader, 'nameSize'> = {
-    magic: before?.header.magic ?? magicOf(base),
-    ino: numbers.ino,
-    mode,
-    uid: ownedBy.uid ?? 0,
-    gid: ownedBy.gid ?? 0,
-    nlink: before === undefined && isDirectory(mode) ? 2 : numbers.nlink,
-    mtime: onlyRecord ? (file.mtime ?? 0) >>> 0 : timeOf(file, before, record),
-    size: content.size,
-    devMajor: before?.header.devMajor ?? 0,
-    devMinor: before?.header.devMinor ?? 0,
-    rdevMajor: device ? (rdev?.major ?? 0) : (before?.header.rdevMajor ?? 0),
-    rdevMinor: device ? (rdev?.minor ?? 0) : (before?.header.rdevMinor ?? 0),
-    check: before?.header.check ?? 0,
-  };
-  const summed = header.magic === '070702' && isRegular(mode) && content.size > 0;
+/** What a file is, by what is on disk or in the record. */
+interface Standing {
+  readonly mode: number; // st_mode
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mtime: number; // seconds
+  readonly rdev?: { readonly major: number; readonly minor: number };
+}
+
+const ROOTS = { uid: 0, gid: 0 };
+
+function inRecordAs({ type = 0, mode = 0o600, mtime = 0, uid = 0, gid = 0, rdev }: MtreeEntry): Standing {
+  return { mode: type | mode, mtime, uid, gid, ...(rdev === undefined ? {} : { rdev }) };
+}
+
+function onDiskAs(
+  { info }: WalkedFile,
+  before: PlacedEntry | undefined,
+  record: MtreeEntry | undefined,
+): Standing {
   return {
-    rawName: before?.rawName ?? prefixOf(base) + path,
-    header: summed ? { ...header, check: await sumOf(content.read()) } : header,
-    content,
-    ...(target === undefined ? {} : { target }),
+    mode: modeOf(Number(info.mode), before, record),
+    mtime: timeOf(info, before, record),
+    uid: Number(info.uid),
+    gid: Number(info.gid),
+    rdev: splitDevice(info.rdev),
   };
 }
 
-function contentOfFile(place: Buffer, file: Stats, target: string | undefined, numbers: Numbering): Content {
+function contentOfFile({ place, info }: WalkedFile, target: string | undefined, numbers: Numbering): Content {
   if (target !== undefined) return contentOf(Buffer.from(target, 'latin1'));
-  if (!file.isFile() || !numbers.holdsData || file.size === 0) return contentOf(Buffer.alloc(0));
-  return { size: file.size, read: () => readLocalFile(place) };
+  if (!info.isFile() || !numbers.holdsData || info.size === 0n) return contentOf(Buffer.alloc(0));
+  return { size: Number(info.size), read: () => readLocalFile(place) };
 }
 
-function modeOf(file: Stats, before: PlacedEntry | undefined, record: MtreeEntry | undefined): number {
-  const type = file.mode & S_IFMT;
+function modeOf(mode: number, before: PlacedEntry | undefined, record: MtreeEntry | undefined): number {
+  const type = mode & S_IFMT;
   const same =
     before !== undefined && (before.header.mode & S_IFMT) === type ? before.header.mode : undefined;
-  if (isSymlink(file.mode)) return same ?? file.mode;
-  if (record?.mode === undefined) return file.mode;
+  if (isSymlink(mode)) return same ?? mode;
+  if (record?.mode === undefined) return mode;
   const unpackedAs = ownModeOf(same ?? type | record.mode);
-  return (file.mode & 0o7777) === unpackedAs ? type | record.mode : file.mode;
+  return (mode & 0o7777) === unpackedAs ? type | record.mode : mode;
 }
 
-function timeOf(file: Stats, before: PlacedEntry | undefined, record: MtreeEntry | undefined): number {
-  const time = Math.floor(file.mtimeMs / 1000) >>> 0;
-  return record?.mtime !== undefined && time === (before?.header.mtime ?? record.mtime)
-    ? record.mtime >>> 0
-    : time;
-}
-
-const magicOf = ({ placed }: GatherBase): CpioMagic => [...placed.values()].at(-1)?.header.magic ?? '070701';
-
-function prefixOf({ placed }: GatherBase): '' | './' {
-  const dotted = [...placed.values()].filter(({ rawName }) => rawName.startsWith('./')).length;
-  return dotted * 2 > placed.size ? './' : '';
+/** The time on disk; the record's where it was not touched since. */
+function timeOf(info: BigIntStats, before: PlacedEntry | undefined, record: MtreeEntry | undefined): number {
+  const time = wholeSeconds(info.mtimeNs);
+  if (record?.mtime === undefined) return time;
+  const then = before?.header.mtime ?? record.mtime;
+  const same = before?.tar === undefined ? newcTime(time) === newcTime(then) : time === then;
+  return same ? record.mtime : time;
 }

@@ -6,7 +6,6 @@ import { codecOf } from '../codec.js';
 import { CutPlanner } from '../cuts.js';
 import { EntryWriter } from '../entry-writer.js';
 import { combineCrc32 } from '../gzip/crc32.js';
-import { ImageError } from '../errors.js';
 import { PLAIN_HEADER } from '../gzip/member.js';
 import { KnownSegments } from '../known-segments.js';
 import { tailOfPart } from '../parts.js';
@@ -14,7 +13,7 @@ import { Segmenter } from '../segmenter.js';
 import { SegmentWriter } from '../segment-writer.js';
 import { tailAt } from '../tail.js';
 import type { WholeCodec } from '../whole/codecs.js';
-import { withWhole, type WholeTools } from '../whole/compress.js';
+import { compressAgain, withWhole, type WholeTools } from '../whole/compress.js';
 import type { GatheredEntry } from './gather.js';
 
 /** Which archive of a file is written anew, and how it is compressed. */
@@ -24,7 +23,7 @@ export interface PackTarget {
 }
 
 /**
- * The archive file `base` with one of its archives made of `entries`. Segments that come out as some of `base` did are
+ * The archive file `base` with one of its cpio archives made of `entries`. Segments that come out as some of `base` did are
  * taken from there; a part that gets another compression becomes a stream of its own. When nothing changes, that is
  * `base` itself. Throws ImageError NO_SUCH_PART,
  * TRUNCATED, NAME_TOO_LONG, FILE_TOO_LARGE, and what compressing throws.
@@ -38,12 +37,6 @@ export async function packPart(
   const place = tailOfPart(base, part);
   const frame = base.frames[place.frame];
   if (frame === undefined) throw new RangeError(`no frame ${place.frame}`);
-  if (frame.format === 'tar') {
-    throw new ImageError(
-      'UNKNOWN_CODEC',
-      'a directory is packed as cpio, and this image is a tar archive; change it with image put, delete and edit, or import it again',
-    );
-  }
   const first = firstSegment(frame, place.segment);
   const own = compress === undefined ? frame : { codec: 'gzip' as const, prologue: PLAIN_HEADER };
   const before = frame.segments.slice(0, first);
@@ -56,7 +49,7 @@ export async function packPart(
   }
   const frames =
     compress === undefined
-      ? [await again({ ...frame, segments: [...before, ...segments, ...after] }, tools)]
+      ? [await compressAgain({ ...frame, segments: [...before, ...segments, ...after] }, tools)]
       : [
           ...(await remainder(frame, before, tools)),
           await withWhole({ ...own, segments }, compress, tools),
@@ -116,11 +109,8 @@ async function haveSamePlain(a: Frame, b: Frame, { blobs, writer }: WholeTools):
 const crcOf = (segments: readonly Segment[]): number =>
   segments.reduce((crc, { check, plain }) => combineCrc32(crc, check, plain), 0);
 
-const again = (frame: Frame, tools: WholeTools): Promise<Frame> =>
-  frame.whole === undefined ? Promise.resolve(frame) : withWhole(frame, frame.whole.codec, tools);
-
 /** What is left of a frame when a part of it gets a stream of its own; zeros alone are left out. */
 async function remainder(frame: Frame, segments: readonly Segment[], tools: WholeTools): Promise<Frame[]> {
   if (segments.every(({ kind }) => kind === 'zeros')) return [];
-  return [await again({ ...frame, segments }, tools)];
+  return [await compressAgain({ ...frame, segments }, tools)];
 }

@@ -1,10 +1,8 @@
 import type { PlacedEntry } from '../archive-index.js';
 import { isDirectory, isSymlink } from '../cpio/header.js';
-import { isSafe, joinPath, parentOf, pathToText, ROOT, type ArchivePath } from '../cpio/path.js';
+import { isSafe, parentOf, pathToText, ROOT, type ArchivePath } from '../cpio/path.js';
 import { ImageError } from '../errors.js';
-
-/** Symbolic links followed before a path counts as a loop (path_resolution(7): 40). */
-const MAX_LINKS = 40;
+import { followLinks } from '../follow-links.js';
 
 /**
  * Where each entry lies once all are unpacked one after another, as the kernel would: below the image's root, with the
@@ -39,28 +37,13 @@ function placeOf(entry: PlacedEntry, placed: ReadonlyMap<ArchivePath, PlacedEntr
     );
   }
   if (entry.path === ROOT) return ROOT;
-  const name = entry.path.slice(entry.path.lastIndexOf('/') + 1);
-  let done: ArchivePath = ROOT;
-  const parent = parentOf(entry.path);
-  const ahead = parent === ROOT ? [] : parent.split('/').reverse();
-  for (let links = 0; ahead.length > 0;) {
-    const step = ahead.pop() ?? '';
-    const next = step === '..' ? parentOf(done) : joinPath(done, step);
-    const target = placed.get(next);
-    if (target === undefined || !isSymlink(target.header.mode) || target.target === undefined) {
-      done = next;
-      continue;
-    }
-    if (++links > MAX_LINKS) throw failed(entry, 'lies behind a loop of symbolic links');
-    if (target.target.startsWith('/')) done = ROOT;
-    ahead.push(
-      ...target.target
-        .split('/')
-        .filter((part) => part !== '' && part !== '.')
-        .reverse(),
-    );
-  }
-  return joinPath(done, name);
+  const targetOf = (path: ArchivePath): string | undefined => {
+    const standing = placed.get(path);
+    return standing !== undefined && isSymlink(standing.header.mode) ? standing.target : undefined;
+  };
+  const place = followLinks(entry.path, { targetOf, last: false });
+  if (place === undefined) throw failed(entry, 'lies behind a loop of symbolic links');
+  return place;
 }
 
 const failed = (entry: PlacedEntry, what: string): ImageError =>

@@ -1,9 +1,20 @@
-import { chmod, lchown, link, lutimes, mkdir, open, readdir, symlink } from 'node:fs/promises';
+import {
+  chmod,
+  lchown,
+  link,
+  lutimes,
+  mkdir,
+  open,
+  readdir,
+  symlink,
+  type FileHandle,
+} from 'node:fs/promises';
 import { codeOf, messageOf } from '../../errors.js';
 import { inodeOf, type PlacedEntry } from '../archive-index.js';
 import { isDirectory, isRegular, isSymlink, S_IFMT, S_IFSOCK } from '../cpio/header.js';
 import { parentOf, pathToText, ROOT, type ArchivePath } from '../cpio/path.js';
 import { ImageError } from '../errors.js';
+import { isHole } from '../entry-data.js';
 import { makeNodes } from './special-files.js';
 
 /** What unpackInto works with. */
@@ -62,6 +73,20 @@ export function onDisk(directory: string, path: ArchivePath): Buffer {
 /** The permissions that a file unpacked without root has on disk. */
 export function ownModeOf(mode: number): number {
   return (mode & 0o777) | (isDirectory(mode) ? 0o700 : 0o600);
+}
+
+/** What can be done about what the system said. */
+const MENDS: Readonly<Record<string, string>> = {
+  ENOSPC: 'free some space or choose another directory',
+  ENAMETOOLONG:
+    'its path is longer than this system takes: choose a directory with a shorter path, or take it out of the image with rackboot image delete',
+};
+
+async function writeAt(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
 }
 
 class Unpacking {
@@ -146,11 +171,13 @@ class Unpacking {
   async #write(place: Buffer, entry: PlacedEntry): Promise<number> {
     const file = await open(place, 'wx', 0o600);
     try {
+      const isSparse = entry.tar?.sparse !== undefined;
       let written = 0;
       for await (const chunk of this.#tools.read(entry)) {
-        await file.writeFile(chunk);
+        if (!isSparse || !isHole(chunk)) await writeAt(file, chunk, written);
         written += chunk.length;
       }
+      if (isSparse) await file.truncate(written);
       return written;
     } finally {
       await file.close();
@@ -173,10 +200,7 @@ class Unpacking {
       return await action(onDisk(this.#directory, path));
     } catch (error) {
       if (codeOf(error) === undefined || error instanceof ImageError) throw error;
-      const mend =
-        codeOf(error) === 'ENOSPC'
-          ? 'free some space or choose another directory'
-          : 'choose another directory';
+      const mend = MENDS[codeOf(error) ?? ''] ?? 'choose another directory';
       throw new ImageError(
         'EXTRACT_FAILED',
         `${pathToText(path)} cannot be written (${codeOf(error) ?? ''}); ${mend}`,

@@ -21,7 +21,7 @@ export async function withWhole(frame: Frame, codec: Whole['codec'], tools: Whol
   const { blobs, writer, counts, earlier } = tools;
   const known = earlier
     .flatMap(({ frames }) => frames)
-    .find((other) => other.whole?.codec === codec && haveSameBytes(other, frame));
+    .find((other) => other.whole?.codec === codec && haveSameSegments(other, frame));
   if (known?.whole !== undefined) return { ...frame, whole: known.whole };
   await writer.seal();
   const plain = frame.segments.reduce((sum, segment) => sum + segment.plain, 0);
@@ -35,7 +35,11 @@ export async function withWhole(frame: Frame, codec: Whole['codec'], tools: Whol
   return { ...frame, whole: head === undefined ? whole : { ...whole, head } };
 }
 
-function haveSameBytes(a: Frame, b: Frame): boolean {
+/** `frame`, compressed whole again if that is what it is served as. */
+export const compressAgain = (frame: Frame, tools: WholeTools): Promise<Frame> =>
+  frame.whole === undefined ? Promise.resolve(frame) : withWhole(frame, frame.whole.codec, tools);
+
+function haveSameSegments(a: Frame, b: Frame): boolean {
   return (
     a.codec === b.codec &&
     a.segments.length === b.segments.length &&

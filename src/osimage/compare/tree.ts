@@ -4,8 +4,8 @@ import { isRegular, isSymlink, S_IFBLK, S_IFCHR, S_IFMT } from '../../image/cpio
 import { ROOT, type ArchivePath } from '../../image/cpio/path.js';
 import { splitDevice } from '../../image/device-number.js';
 import { readLocalFile } from '../../image/local-file.js';
+import { walkDirectory } from '../../image/walk-directory.js';
 import type { OpenArchive } from '../contents.js';
-import { walkDirectory } from './walk.js';
 
 /** A file as a comparison sees it, wherever it lies. */
 export interface ComparedFile {
@@ -64,10 +64,10 @@ export async function treeOfDirectory(directory: string): Promise<ComparedTree> 
   return tree;
 }
 
-export const isDevice = (mode: number): boolean => [S_IFCHR, S_IFBLK].includes(mode & S_IFMT);
+const isDevice = (mode: number): boolean => [S_IFCHR, S_IFBLK].includes(mode & S_IFMT);
 
 /** `major:minor` of a device number as Linux composes it (makedev(3)). */
-export function deviceText(rdev: bigint): string {
+function deviceText(rdev: bigint): string {
   const { major, minor } = splitDevice(rdev);
   return `${major}:${minor}`;
 }

@@ -3,7 +3,7 @@ import { lstat, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ArchivePath } from '../../image/cpio/path.js';
-import { walkDirectory } from '../compare/walk.js';
+import { walkDirectory } from '../../image/walk-directory.js';
 
 /** What stood in a directory, and when it was looked at. */
 export interface Baseline {

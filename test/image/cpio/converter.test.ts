@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { mkdir, writeFile, link, symlink } from 'node:fs/promises';
 import { CpioConverter } from '../../../src/image/cpio/converter.js';
 import { OLD_LAYOUTS, oldFormatOf, type OldFormat } from '../../../src/image/cpio/old-header.js';
+import { canonicalPath, isSafe, ROOT } from '../../../src/image/cpio/path.js';
 import { ImageError } from '../../../src/image/errors.js';
 import { archiveMap } from '../../../src/image/archive.js';
 import { readArchive } from '../../../src/image/read-archive.js';
@@ -26,6 +27,9 @@ interface OldItem {
   readonly size?: number; // when it is to differ from data's
   readonly data?: Buffer;
 }
+
+/** Whether something can be unpacked under a name. */
+const isPlain = (name: string): boolean => isSafe(canonicalPath(name)) && canonicalPath(name) !== ROOT;
 
 const even = (bytes: Buffer): Buffer => Buffer.concat([bytes, Buffer.alloc(bytes.length % 2)]);
 
@@ -95,7 +99,7 @@ for (const format of FORMATS) {
           maxLength: 40,
           unit: fc.integer({ min: 1, max: 255 }).map((n) => String.fromCharCode(n)),
         })
-        .filter((name) => name !== 'TRAILER!!!'),
+        .filter((name) => name !== 'TRAILER!!!' && isPlain(name)),
       dev: field,
       ino: field,
       mode: field,

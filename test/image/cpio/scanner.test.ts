@@ -150,11 +150,11 @@ test('a size that lies runs into the end or into another header, and is an error
   }
 });
 
-test('a link to more than a path is an entry without a target', (t) => {
-  const link = item({ name: 'l', mode: 0o120777, data: Buffer.alloc(5000, 0x61) });
-  t.is(scan(archiveBytes([link]), [33]).entries[0]!.target, undefined);
-  const longest = { ...link, data: Buffer.alloc(4096, 0x61) };
-  t.is(scan(archiveBytes([longest]), [33]).entries[0]!.target, 'a'.repeat(4096));
+test('a link has a target of up to 4095 bytes', (t) => {
+  const link = item({ name: 'l', mode: 0o120777, data: Buffer.alloc(4096, 0x61) });
+  t.throws(() => scan(archiveBytes([link]), [33]), { code: 'NAME_TOO_LONG' });
+  const longest = { ...link, data: Buffer.alloc(4095, 0x61) };
+  t.is(scan(archiveBytes([longest]), [33]).entries[0]!.target, 'a'.repeat(4095));
 });
 
 test('a file of 2^32-1 bytes is passed over without being kept', (t) => {

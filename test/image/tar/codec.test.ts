@@ -9,6 +9,7 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from '../../../src/image/cpio/header.js';
+import { canonicalPath, isSafe, ROOT } from '../../../src/image/cpio/path.js';
 import type { ScannedEntry } from '../../../src/image/cpio/scanner.js';
 import { ImageError } from '../../../src/image/errors.js';
 import { encodeTarHead, type TarWritten } from '../../../src/image/tar/encode.js';
@@ -45,7 +46,7 @@ const name = fc
     minLength: 1,
     maxLength: 300,
   })
-  .filter((text) => !text.endsWith('/'));
+  .filter((text) => !text.endsWith('/') && isSafe(canonicalPath(text)) && canonicalPath(text) !== ROOT);
 const number = fc.oneof(fc.integer({ min: 0, max: 2 ** 21 }), fc.integer({ min: 0, max: 2 ** 32 - 1 }));
 const written = fc
   .record({
@@ -163,11 +164,13 @@ const HOSTILE: readonly (readonly [string, Buffer, ImageError['code']])[] = [
   ],
   ['a NUL in a name', archive(extended(encodePax(new Map([['path', 'a\0b']]))), block({})), 'BAD_HEADER'],
   ['a hard link to nothing', archive(block({ type: '1', linkName: 'none' })), 'BAD_HEADER'],
-  ['a sparse file, GNU', archive(block({ type: 'S' })), 'UNKNOWN_CODEC'],
+  ['a name that climbs', archive(block({ name: '../x' })), 'UNSAFE_PATH'],
+  ['a file for the root', archive(block({ name: './', type: '2', linkName: 'x' })), 'BAD_HEADER'],
+  ['a name of 4096 bytes', archive(extended(Buffer.alloc(4096, 'n'), 'L'), block({})), 'NAME_TOO_LONG'],
   [
-    'a sparse file, pax',
-    archive(extended(encodePax(new Map([['GNU.sparse.major', '1']]))), block({})),
-    'UNKNOWN_CODEC',
+    'a target of 4096 bytes',
+    archive(extended(Buffer.alloc(4096, 'n'), 'K'), block({ type: '2' })),
+    'NAME_TOO_LONG',
   ],
   [
     'defaults for all entries',

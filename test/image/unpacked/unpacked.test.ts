@@ -16,6 +16,7 @@ import {
 } from 'node:fs/promises';
 import { FrameReader, loadEntries } from '../../../src/image/archive-index.js';
 import type { ArchiveDescriptor } from '../../../src/image/archive.js';
+import type { ArchivePath } from '../../../src/image/cpio/path.js';
 import { ImageError, type ImageErrorCode } from '../../../src/image/errors.js';
 import { readArchive } from '../../../src/image/read-archive.js';
 import { zeroCounts, type SegmentCounts } from '../../../src/image/segment-writer.js';
@@ -300,18 +301,6 @@ const hostile: readonly {
   readonly message: RegExp;
 }[] = [
   {
-    what: '..',
-    items: [item({ name: '../outside', data: Buffer.from('x') })],
-    code: 'UNSAFE_PATH',
-    message: /\/\.\.\/outside at offset 0 /,
-  },
-  {
-    what: '.. in the middle',
-    items: [item({ name: 'a/../../outside' })],
-    code: 'UNSAFE_PATH',
-    message: /outside at offset 0/,
-  },
-  {
     what: 'a file as a directory',
     items: [item({ name: 'a' }), item({ name: 'a/b' })],
     code: 'EXTRACT_FAILED',
@@ -350,6 +339,15 @@ for (const { what, items, code, message } of hostile) {
     });
   });
 }
+
+test('hostile: a name with .., as an earlier release may have stored it, has no place', async (t) => {
+  const { descriptor, blobs } = await image(archiveBytes([item({ name: 'a' })]));
+  const entries = await loadEntries(descriptor, blobs);
+  for (const path of ['../outside', 'a/../../outside']) {
+    const stored = entries.map((entry) => ({ ...entry, path: path as ArchivePath }));
+    t.throws(() => placeEntries(stored), { instanceOf: ImageError, code: 'UNSAFE_PATH' });
+  }
+});
 
 test('hostile: links that lead out of the image are followed inside it, and absolute names lie in it', async (t) => {
   await inDirectory(async (dir) => {

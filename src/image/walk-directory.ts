@@ -1,11 +1,11 @@
 import type { BigIntStats } from 'node:fs';
 import { chmod, lstat, readdir } from 'node:fs/promises';
-import { codeOf } from '../../errors.js';
-import { isDirectory } from '../../image/cpio/header.js';
-import { joinPath, ROOT, type ArchivePath } from '../../image/cpio/path.js';
-import { unreadable } from '../../image/local-file.js';
+import { codeOf } from '../errors.js';
+import { isDirectory } from './cpio/header.js';
+import { joinPath, ROOT, type ArchivePath } from './cpio/path.js';
+import { unreadable } from './local-file.js';
 
-/** Something that stands in a local directory. */
+/** Something that stands in a local directory; `info` is not a symbolic link's target's. */
 export interface FoundFile {
   readonly path: ArchivePath; // below the directory, which is ROOT
   readonly place: Buffer; // on disk, byte for byte
@@ -13,7 +13,7 @@ export interface FoundFile {
 }
 
 /** What is special about a walk. */
-export interface WalkOptions {
+interface WalkOptions {
   /** Opens directories that this user owns and may not list, after what they were was read. */
   readonly unlock?: boolean;
   /** Leaves out what stands at a path, with all below it. */
