@@ -11,12 +11,10 @@ import type { Site } from '../site/site.js';
 
 /** The signer that a site’s rackboot.yaml names, or undefined. Throws RepoError NO_KEY, NO_ACCESS. */
 export async function siteSigner({ dir, config }: Site): Promise<Signer | undefined> {
-  const { signing } = config;
-  if (signing === undefined) return undefined;
-  const name = signing.name ?? config.name;
-  const { gnupg, script, service } = signing;
-  if (script !== undefined) return scriptSigner(path.resolve(dir, script));
-  if (service !== undefined) {
+  const { by, gnupg, script, service, name = config.name } = config.signing;
+  if (by === 'nobody') return undefined;
+  if (by === 'script' && script !== undefined) return scriptSigner(path.resolve(dir, script));
+  if (by === 'service' && service !== undefined) {
     return serviceSigner({
       url: service.url,
       publicKey: await readText(path.resolve(dir, service.key)),

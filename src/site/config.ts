@@ -340,12 +340,7 @@ export const siteConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe('What the nodes of an xCAT site expect'),
-  signing: signing
-    .optional()
-    .describe(
-      'Who signs package repositories: one of gnupg, script and service. Without it they stay unsigned',
-    )
-    .meta({ examples: [{ gnupg: { key: 'site@rack.example', home: 'gnupg' } }] }),
+  signing: signing.prefault({}).describe('Who signs the package repositories of this site'),
   mirror: mirror.prefault({}).describe('What repo mirror knows by name and leaves out'),
   serve: z
     .strictObject({

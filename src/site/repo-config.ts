@@ -13,11 +13,16 @@ function isPattern(text: string): boolean {
 /** `signing`: who signs the package repositories of this site. */
 export const signing = z
   .strictObject({
+    by: z
+      .enum(['nobody', 'gnupg', 'script', 'service'])
+      .default('nobody')
+      .describe('What signs: gnupg, script or service; nobody: repositories that change are unsigned'),
     name: z
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be letters, digits, dots, dashes and underscores')
       .optional()
-      .describe('The public key is exported as RPM-GPG-KEY-name; without it the name of the site'),
+      .describe('The public key is exported as RPM-GPG-KEY-name; without it the name of the site')
+      .meta({ examples: ['rack7'] }),
     gnupg: z
       .strictObject({
         key: z
@@ -30,12 +35,14 @@ export const signing = z
           .describe('GnuPG’s home; below the site unless absolute; without it GnuPG’s own choice'),
       })
       .optional()
-      .describe('Sign with a key on this machine'),
+      .describe('The key on this machine that gnupg signs with: key, home')
+      .meta({ examples: [{ key: 'site@rack.example', home: 'gnupg' }] }),
     script: file
       .optional()
       .describe(
-        'Sign with a program that gets the tree’s directory as its argument, as create-iso’s --sign-script; below the site unless absolute',
-      ),
+        'The program that signs: it gets the tree’s directory as its argument, as create-iso’s --sign-script; below the site unless absolute',
+      )
+      .meta({ examples: ['sign.sh'] }),
     service: z
       .strictObject({
         url: z
@@ -50,13 +57,19 @@ export const signing = z
           .describe('File of the authority of its certificate, PEM; without it the system’s'),
       })
       .optional()
-      .describe('Sign with a service over HTTPS; its one-time code is $RACKBOOT_SIGNING_CODE, or asked for'),
+      .describe(
+        'The service that signs over HTTPS: url, key, ca. Its one-time code is $RACKBOOT_SIGNING_CODE, or asked for',
+      )
+      .meta({ examples: [{ url: 'https://sign.rack.example/', key: 'service.asc', ca: 'ca.pem' }] }),
   })
-  .refine(
-    ({ gnupg, script, service }) =>
-      [gnupg, script, service].filter((each) => each !== undefined).length === 1,
-    { error: 'must have exactly one of gnupg, script and service' },
-  );
+  .refine(({ by, script }) => by !== 'script' || script !== undefined, {
+    error: 'must be set when signing.by is script',
+    path: ['script'],
+  })
+  .refine(({ by, service }) => by !== 'service' || service !== undefined, {
+    error: 'must be set when signing.by is service',
+    path: ['service'],
+  });
 
 /** `mirror`: what `repo mirror` knows by name and leaves out. */
 export const mirror = z.strictObject({

@@ -18,6 +18,12 @@ const defaults = {
   tftp: { listen: 'off', ports: 'any', limits: {}, clients: [] },
   dhcp: { interfaces: {}, subnets: [], unknown: 'refuse' },
   install: { done: 'report', tokenTtl: 3600 },
+  signing: { by: 'nobody' },
+  mirror: {
+    versions: { '8.2': 'https://updates.xcp-ng.org/8/8.2', '8.3': 'https://updates.xcp-ng.org/8/8.3' },
+    exclude: ['/Source/', '-debuginfo-', '-debug-', '-devel[-_]', '/xs-opam-repo', '/ocaml', '/golang'],
+    jobs: 8,
+  },
   serve: { holdGenerations: 86400 },
 };
 
@@ -94,7 +100,10 @@ for (const [text, message] of [
   ['# a\nname: x\nhtpp:\n  listen: 3\n', "line 3: unknown key 'htpp'; did you mean 'http'?"],
   ['http:\n  url: http://a\n  lisen: x\n', "line 3: unknown key 'lisen' in 'http'; did you mean 'listen'?"],
   ['Name: x', "line 1: unknown key 'Name'; did you mean 'name'?"],
-  ['wibble: 1', "unknown key 'wibble'; known ones: name, database, http, tftp, dhcp, install, serve"],
+  [
+    'wibble: 1',
+    "unknown key 'wibble'; known ones: name, database, http, tftp, dhcp, install, signing, mirror, serve",
+  ],
   ['serve: {}\nempty:\n', "line 2: unknown key 'empty'"],
   [
     `${subnet}network: 10.0.0.0/24\n    server: 10.0.0.1\n    leaze: 3`,
@@ -155,7 +164,10 @@ for (const [text, message] of [
     `${subnet}{network: 10.0.0.0/24, server: 10.0.0.1, pools: [10.0.0.9-10.0.1.8]}`,
     'dhcp.subnets.0.pools must lie inside the network',
   ],
-  ['dhcp: { loaders: { bios: ../etc/passwd } }', 'dhcp.loaders.bios must be ipxe, pxelinux, grub, shim or a plain file name'],
+  [
+    'dhcp: { loaders: { bios: ../etc/passwd } }',
+    'dhcp.loaders.bios must be ipxe, pxelinux, grub, shim or a plain file name',
+  ],
   ['a: [', 'line 1: Flow sequence'],
   ['name: a\nname: b\n', 'line 2: Map keys must be unique'],
   ['name: a\n---\nname: b\n', 'line 2: a second document begins; keep one'],

@@ -82,7 +82,7 @@ async function signerFor(context: Context, options: SignOptions): Promise<Signer
   const site = await siteOrDefault(context);
   if (byKey) {
     return gnupgSigner({
-      name: name ?? site.config.signing?.name ?? site.config.name,
+      name: name ?? site.config.signing.name ?? site.config.name,
       ...(key === undefined ? {} : { key }),
       ...(gnupgHome === undefined ? {} : { home: path.resolve(gnupgHome) }),
     });
