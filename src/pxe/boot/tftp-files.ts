@@ -1,6 +1,7 @@
 import type { NodeRecord } from '../../store/records.js';
 import { openDiskFile } from '../tftp/disk-file.js';
 import type { TftpClient, TftpFile, TftpFiles } from '../tftp/files.js';
+import { openXcatFile } from '../xcat-layout/files.js';
 import { stageOf } from './artifact-stage.js';
 import { bootScript } from './decide-boot.js';
 import { loaderSource } from './loader-files.js';
@@ -21,7 +22,7 @@ export function bootTftpFiles(service: BootService): TftpFiles {
       if (loader !== undefined) return fileOf((await service.loaders.open(name))?.bytes);
       const [, image, file] = /^images\/([^/]+)\/files\/(.+)$/.exec(path) ?? [];
       if (image !== undefined && file !== undefined) return openArtifact(service, image, file);
-      return openConfig(service, path, client);
+      return (await openConfig(service, path, client)) ?? openXcat(service, path, client);
     },
   };
 }
@@ -39,6 +40,18 @@ export async function tftpStage(
   return generation === undefined
     ? undefined
     : { stage: stageOf(generation.manifest, file), generation: generation.id };
+}
+
+async function openXcat(
+  service: BootService,
+  path: string,
+  client: TftpClient,
+): Promise<TftpFile | undefined> {
+  const below = path.replace(/^tftpboot\//, '');
+  const file = await openXcatFile(service, below, { address: client.address, transport: 'tftp' });
+  if (file === undefined) return undefined;
+  if (file.kind === 'artifact') return openArtifact(service, `${file.osimage}@${file.id}`, file.path);
+  return fileOf(file.kind === 'text' ? Buffer.from(file.text) : file.bytes);
 }
 
 async function openArtifact(

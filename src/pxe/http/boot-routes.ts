@@ -6,6 +6,7 @@ import { imageRoutes } from './image-routes.js';
 import { isoRoutes } from './iso-routes.js';
 import { loaderRoutes } from './loader-routes.js';
 import { nodeIsoRoutes } from './node-iso-routes.js';
+import { xcatLayoutRoutes } from '../xcat-layout/routes.js';
 import { reportRoutes } from './report-routes.js';
 import type { Route } from './route.js';
 
@@ -20,5 +21,6 @@ export function bootRoutes(service: BootService): Route[] {
     ...isoRoutes(service),
     ...nodeIsoRoutes(service),
     ...loaderRoutes(service),
+    ...xcatLayoutRoutes(service),
   ];
 }
