@@ -12,7 +12,7 @@ import { recogniseMedia } from './families.js';
 import type { MediaHints, MediaLayout, PlacedFile } from './family/layout.js';
 import { checkName } from './find.js';
 import { ENGINE, generationId, mediaDigest } from './generation-id.js';
-import { openLocalFile, openSource } from './source/open-source.js';
+import { nameOf, openLocalFile, openSource } from './source/open-source.js';
 import type { Source, SourceFile } from './source/source.js';
 import type { Artifact, Family, GenerationInputs, GenerationManifest, MediaDisc } from './types.js';
 
@@ -89,7 +89,7 @@ async function importSource(
         family: layout.family,
         id: generationId(layout.family, inputs),
         parent: null,
-        note: `import ${request.source}`,
+        note: `import ${nameOf(request.source)}`,
         manifest: JSON.stringify(manifest),
         blobs: imported.blobs,
       },

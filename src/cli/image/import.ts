@@ -31,11 +31,11 @@ export function registerImport(image: Command, context: Context): void {
     .command('import')
     .summary('make an osimage of an installer')
     .description(
-      'Reads an installer’s directory or ISO, or a single archive, once and publishes it, unchanged inside, as the first generation of a new osimage.',
+      'Reads an installer’s directory or ISO, or a single archive, once and publishes it, unchanged inside, as the first generation of a new osimage. Of XCP-ng’s and Anaconda’s media it takes every entry of the boot menus, the packages, and the loaders for image iso. A tree on a web server is read by the names in its menus, its .treeinfo and its repositories.',
     )
     .argument(
       '<source>',
-      'directory or ISO with the installer’s files, or an archive (initrd, root image); also as a file:// URL',
+      'directory or ISO with the installer’s files, or an archive (initrd, root image), also as a file:// URL; an http:// or https:// URL of a tree or of an ISO',
     )
     .requiredOption('--name <name>', 'what the osimage is to be called')
     .addOption(
@@ -62,6 +62,8 @@ export function registerImport(image: Command, context: Context): void {
       `
 Examples:
   rackboot image import /usr/lib/debian-installer/images/12/amd64/text --name d12
+  rackboot image import xcp-ng-8.3.0.iso --name xcp83
+  rackboot image import https://example.com/netinstall/8.3/ --name xcp83
   rackboot image import mini.iso --name mini --kernel linux --initrd initrd.gz
   rackboot image import rootimg.gz --name compute --kernel /boot/vmlinuz`,
     )

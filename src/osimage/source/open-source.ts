@@ -2,26 +2,26 @@ import { open, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { codeOf } from '../../errors.js';
-import { ImageError } from '../../image/errors.js';
-import { openIso, readNode, type IsoImage } from '../../image/iso/reader.js';
 import { fileSource } from '../../image/iso/source.js';
-import { SECTOR } from '../../image/iso/volume.js';
 import { unreadable } from '../../image/local-file.js';
 import { OsimageError } from '../errors.js';
 import { listDirectory, localFile } from './directory.js';
+import { openDisc } from './iso.js';
 import type { Source, SourceFile } from './source.js';
+import { openWeb, shownUrl } from './web.js';
+
+const WEB = /^https?:\/\//i;
 
 /** Where the identifier of the first volume descriptor stands (ECMA-119, 6.2.1 and 8.1.2). */
 const ISO_IDENTIFIER = { offset: 16 * 2048 + 1, text: 'CD001' };
 
-/** What isohybrid puts first into an image: code of this many bytes, then where ISOLINUX lies (isohybrid.c). */
-const BOOT_CODE = 432;
-
 /**
- * Opens what is imported: a directory, an ISO image, or a lone archive file, each also as a file:// URL. What a file is
- * is found out from its bytes. Throws OsimageError BAD_SOURCE and, for a damaged ISO, ImageError naming it.
+ * Opens what is imported: a directory, an ISO image, or a lone archive file, each also as a file:// URL; or an
+ * installer on a web server (openWeb). What a local file is is found out from its bytes. Throws OsimageError BAD_SOURCE
+ * and, for a damaged ISO, ImageError naming it.
  */
 export async function openSource(source: string): Promise<Source> {
+  if (WEB.test(source)) return openWeb(checkedUrl(source));
   const local = localPath(source);
   const info = await stat(local).catch((error: unknown) => {
     throw new OsimageError(
@@ -46,6 +46,11 @@ export async function openSource(source: string): Promise<Source> {
   return openFile(local, info.size);
 }
 
+/** What histories call `source`: a URL without the credentials in it. */
+export function nameOf(source: string): string {
+  return WEB.test(source) ? shownUrl(source) : source;
+}
+
 /** A regular file given by name beside the source, as `--kernel` is. Throws OsimageError BAD_SOURCE. */
 export async function openLocalFile(name: string): Promise<SourceFile> {
   const info = await stat(name).catch((error: unknown) => {
@@ -60,14 +65,8 @@ async function openFile(local: string, size: number): Promise<Source> {
   const file = await open(local).catch((error: unknown) => {
     throw unreadable(local, error);
   });
-  try {
-    if (await isIso(file)) return await isoSource(local, file, size);
-  } catch (error) {
-    await file.close();
-    if (error instanceof ImageError)
-      throw new ImageError(error.code, `${local}: ${error.message}`, { cause: error });
-    throw error;
-  }
+  if (await isIso(file))
+    return openDisc({ where: local, bytes: fileSource(file, size), close: () => file.close() });
   await file.close();
   return {
     kind: 'archive',
@@ -82,56 +81,12 @@ async function isIso(file: FileHandle): Promise<boolean> {
   return buffer.toString('latin1', 0, bytesRead) === ISO_IDENTIFIER.text;
 }
 
-async function isoSource(local: string, file: FileHandle, size: number): Promise<Source> {
-  const image = await openIso(fileSource(file, size));
-  const places = new Map<SourceFile, number | undefined>();
-  for (const node of image.nodes) {
-    if (node.kind !== 'file') continue;
-    const source: SourceFile = {
-      path: node.path,
-      size: node.size,
-      where: `${local}:/${node.path}`,
-      read: () => readNode(image, node),
-    };
-    places.set(source, node.extents[0]?.offset);
-  }
-  const files = [...places.keys()];
-  const fileAt = (sector: number): SourceFile | undefined =>
-    files.find((candidate) => places.get(candidate) === sector * SECTOR);
-  const bootCode = await isolinuxBootCode(image);
-  return {
-    kind: 'iso',
-    files,
-    disc: {
-      volumeId: image.volumes[0].volumeId,
-      boot: image.boot.flatMap(({ platform, sector }) => {
-        const found = fileAt(sector);
-        const kind = platform === 'bios' || platform === 'uefi' ? platform : 'other';
-        return found === undefined ? [] : [{ platform: kind, file: found }];
-      }),
-      ...(bootCode === undefined ? {} : { bootCode }),
-    },
-    notes: [],
-    close: () => file.close(),
-  };
-}
-
-/** The code that starts ISOLINUX where the image is a disk, if that is what its MBR holds. */
-async function isolinuxBootCode({ source, boot }: IsoImage): Promise<Buffer | undefined> {
-  if (source.size < BOOT_CODE + 4) return undefined;
-  const area = await source.read(0, BOOT_CODE + 4);
-  const starts = area.readUInt32LE(BOOT_CODE);
-  const isIt = boot.some(({ platform, sector }) => platform === 'bios' && sector * (SECTOR / 512) === starts);
-  return isIt ? area.subarray(0, BOOT_CODE) : undefined;
+function checkedUrl(source: string): string {
+  if (URL.canParse(source)) return source;
+  throw new OsimageError('BAD_SOURCE', `${source}: no URL; write it as http://HOST/PATH`);
 }
 
 function localPath(source: string): string {
-  if (/^https?:\/\//i.test(source)) {
-    throw new OsimageError(
-      'BAD_SOURCE',
-      `${source}: importing over HTTP is not in this release; download it and import the copy`,
-    );
-  }
   if (!source.startsWith('file://')) return source;
   try {
     return fileURLToPath(source);
