@@ -2,7 +2,7 @@ import { sha256, type Digest } from './digest.js';
 import { StoreError } from './errors.js';
 import { partLength, partsOf } from './extent-window.js';
 import type { ExtentMap, Part } from './extents.js';
-import type { BlobPlace, BlobReader } from './types.js';
+import type { BlobPlace, BlobReader, Ownership } from './types.js';
 
 const bufferSize = 1024 * 1024;
 const partsPerQuery = 1000;
@@ -13,7 +13,8 @@ type Run =
   | Exclude<Part, { kind: 'blob' }>;
 
 /**
- * Bytes [start, end) of the artifact, in buffers of at most 1 MiB. Throws RangeError outside [0, size], at once.
+ * Bytes [start, end) of the artifact, in buffers of at most 1 MiB; `lent` ones hold their bytes only until the next is
+ * asked for. Throws RangeError outside [0, size], at once.
  * Reads nothing it does not yield, stops when the consumer does, and reads on where a pack was rewritten meanwhile.
  */
 export function readRange(
@@ -21,8 +22,9 @@ export function readRange(
   blobs: BlobReader,
   start: number,
   end: number,
+  ownership: Ownership = 'given',
 ): AsyncIterable<Buffer> {
-  return readParts(partsOf(map, start, end), blobs);
+  return readParts(partsOf(map, start, end), blobs, ownership);
 }
 
 /** The whole of one blob. Meant for small ones: it is held in memory. Throws StoreError PACK_DAMAGED when it has changed. */
@@ -48,13 +50,17 @@ export function requireDigest(bytes: Buffer, blob: Digest, path: string): Buffer
   );
 }
 
-async function* readParts(parts: readonly Part[], blobs: BlobReader): AsyncGenerator<Buffer> {
+async function* readParts(
+  parts: readonly Part[],
+  blobs: BlobReader,
+  ownership: Ownership,
+): AsyncGenerator<Buffer> {
   for (let from = 0; from < parts.length; from += partsPerQuery) {
     let batch = parts.slice(from, from + partsPerQuery);
     for (let attempt = 1; batch.length > 0; attempt++) {
       let yielded = 0;
       try {
-        for await (const buffer of readRuns(await planRuns(batch, blobs), blobs)) {
+        for await (const buffer of readRuns(await planRuns(batch, blobs), blobs, ownership)) {
           yielded += buffer.length;
           yield buffer;
         }
@@ -116,10 +122,14 @@ function fileRun(part: Extract<Part, { kind: 'blob' }>, place: BlobPlace): Run {
   return { kind: 'file', path: place.path, offset: place.offset + part.offset, length: part.length };
 }
 
-async function* readRuns(runs: readonly Run[], blobs: BlobReader): AsyncGenerator<Buffer> {
+async function* readRuns(
+  runs: readonly Run[],
+  blobs: BlobReader,
+  ownership: Ownership,
+): AsyncGenerator<Buffer> {
   for (const run of runs) {
     if (run.kind === 'file') {
-      yield* blobs.readFile(run.path, run.offset, run.length);
+      yield* blobs.readFile(run.path, run.offset, run.length, ownership);
     } else if (run.kind === 'inline') {
       for (let at = 0; at < run.bytes.length; at += bufferSize) yield run.bytes.subarray(at, at + bufferSize);
     } else {

@@ -1,11 +1,17 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { codeOf } from '../errors.js';
+import { BufferPool } from './buffer-pool.js';
 import { fileError, StoreError } from './errors.js';
+import type { Ownership } from './types.js';
 
-/** The largest buffer a file is read into, and the smallest; what all readers together hold before they get the smallest. */
-const bufferSize = 256 * 1024;
+/**
+ * The largest buffer a file is read into, and the smallest; what all readers together hold before they get the smallest,
+ * and the part of what is left of it that the next one gets.
+ */
+const largestBuffer = 512 * 1024;
 const smallestBuffer = 16 * 1024;
-const budget = 64 * 1024 * 1024;
+const budget = 24 * 1024 * 1024;
+const part = 1 / 24;
 const keptIdle = 128;
 const idleMs = 30_000;
 
@@ -22,6 +28,7 @@ interface OpenFile {
 export class OpenFiles {
   readonly #files = new Map<string, OpenFile>();
   readonly #sweeper: NodeJS.Timeout;
+  readonly #pool = new BufferPool(budget);
   #held = 0;
   #closed = false;
 
@@ -31,21 +38,29 @@ export class OpenFiles {
   }
 
   /**
-   * Bytes [offset, offset+length) of the file at `path`, in buffers of at most 256 KiB. Each reader holds one until it
+   * Bytes [offset, offset+length) of the file at `path`, in buffers of at most 512 KiB. Each reader holds one until it
    * asks for the next; the more are held, the smaller they get, down to 16 KiB, so that a thousand slow readers hold
-   * what a hundred do. Throws StoreError PACK_GONE when
-   * there is no such file, PACK_DAMAGED when it ends early, CLOSED after close().
+   * what a hundred do. Throws StoreError PACK_GONE when there is no such file, PACK_DAMAGED when it ends early, CLOSED
+   * after close().
    */
-  async *read(path: string, offset: number, length: number): AsyncGenerator<Buffer> {
+  async *read(
+    path: string,
+    offset: number,
+    length: number,
+    ownership: Ownership = 'given',
+  ): AsyncGenerator<Buffer> {
     const file = this.#acquire(path);
     try {
       const handle = await this.#opened(path, file);
       for (let done = 0; done < length;) {
-        const size = Math.min(this.#share(), length - done);
-        this.#held += size;
+        const isLent = ownership === 'lent';
+        const buffer = isLent
+          ? this.#pool.take(this.#share())
+          : Buffer.allocUnsafe(Math.min(this.#share(), length - done));
+        this.#held += buffer.length;
         try {
-          const buffer = Buffer.allocUnsafe(size);
-          const { bytesRead } = await handle.read(buffer, 0, size, offset + done);
+          const wanted = Math.min(buffer.length, length - done);
+          const { bytesRead } = await handle.read(buffer, 0, wanted, offset + done);
           if (bytesRead === 0) {
             throw new StoreError(
               'PACK_DAMAGED',
@@ -53,9 +68,10 @@ export class OpenFiles {
             );
           }
           done += bytesRead;
-          yield bytesRead === size ? buffer : buffer.subarray(0, bytesRead);
+          yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
         } finally {
-          this.#held -= size;
+          this.#held -= buffer.length;
+          if (isLent) this.#pool.give(buffer);
         }
       }
     } catch (error) {
@@ -72,9 +88,10 @@ export class OpenFiles {
     await this.#closeIdle(0);
   }
 
-  /** The size of the next buffer, in bytes: a part of what is left of the budget. */
+  /** The size of the next buffer, in bytes: a part of what is left of the budget, a power of two. */
   #share(): number {
-    return Math.max(smallestBuffer, Math.min(bufferSize, Math.floor((budget - this.#held) / 32)));
+    const share = Math.max(smallestBuffer, Math.min(largestBuffer, (budget - this.#held) * part));
+    return 2 ** Math.floor(Math.log2(share));
   }
 
   #acquire(path: string): OpenFile {

@@ -6,7 +6,7 @@ import type { StoreLayout } from './layout.js';
 import type { OpenFiles } from './open-files.js';
 import { decodePackFooter, decodePackIndex, entryBytes, footerBytes, type PackEntry } from './pack-format.js';
 import type { BlobIndex } from './state/blob-index.js';
-import type { BlobPlace, BlobReader } from './types.js';
+import type { BlobPlace, BlobReader, Ownership } from './types.js';
 
 /** Reads blobs out of the packs they lie in. */
 export class PackReader implements BlobReader {
@@ -39,8 +39,8 @@ export class PackReader implements BlobReader {
     return places;
   }
 
-  readFile(path: string, offset: number, length: number): AsyncIterable<Buffer> {
-    return this.#files.read(path, offset, length);
+  readFile(path: string, offset: number, length: number, ownership?: Ownership): AsyncIterable<Buffer> {
+    return this.#files.read(path, offset, length, ownership);
   }
 }
 

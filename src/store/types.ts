@@ -7,12 +7,21 @@ export interface BlobPlace {
   readonly size: number;
 }
 
+/**
+ * Whose the buffers of a reading are: `given` ones are the reader's to keep, a `lent` one is written over once the next
+ * is asked for, or the reading ends.
+ */
+export type Ownership = 'given' | 'lent';
+
 /** Read access to blobs. Safe to share between any number of readers. */
 export interface BlobReader {
   /** The places of `blobs`, in one query. Throws StoreError MISSING_BLOB when one is not in the store. */
   locate(blobs: Iterable<Digest>): Promise<ReadonlyMap<Digest, BlobPlace>>;
-  /** Bytes [offset, offset+length) of the file at `path`, in buffers of at most 1 MiB. Throws StoreError when it ends early. */
-  readFile(path: string, offset: number, length: number): AsyncIterable<Buffer>;
+  /**
+   * Bytes [offset, offset+length) of the file at `path`, in buffers of at most 1 MiB, `given` unless told otherwise.
+   * Throws StoreError when it ends early.
+   */
+  readFile(path: string, offset: number, length: number, ownership?: Ownership): AsyncIterable<Buffer>;
 }
 
 /** A place to put blobs. What is put is durable and visible to others only once `seal` returns. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -81,8 +82,49 @@ test('what slow readers hold is bounded, however many they are', async (t) => {
       const { value } = (await reader.next()) as { value: Buffer };
       held += value.length;
     }
-    t.true(held <= 64 * mebibyte + count * 16 * 1024, `${count} readers hold ${held} bytes`);
+    t.true(held <= 24 * mebibyte + count * 16 * 1024, `${count} readers hold ${held} bytes`);
   }
   await Promise.all(readers.map((reader) => reader.return(undefined)));
   t.is((await collect(files.read(path, 0, mebibyte))).length, mebibyte);
+});
+
+test('lent buffers are used again, by one reader and by others, and hold what was read', async (t) => {
+  const files = new OpenFiles();
+  t.teardown(() => files.close());
+  const path = join(await temporaryDirectory(t), 'pack');
+  const bytes = randomBytes(3 * mebibyte + 5);
+  await writeFile(path, bytes);
+  const buffers = new Set<ArrayBufferLike>();
+  const readWhole = async (): Promise<void> => {
+    let at = 0;
+    for await (const buffer of files.read(path, 0, bytes.length, 'lent')) {
+      t.true(buffer.equals(bytes.subarray(at, at + buffer.length)));
+      at += buffer.length;
+      buffers.add(buffer.buffer);
+    }
+    t.is(at, bytes.length);
+  };
+  for (let turn = 0; turn < 3; turn++) await readWhole();
+  t.is(buffers.size, 1);
+  await Promise.all(Array.from({ length: 20 }, readWhole));
+  t.true(buffers.size <= 20);
+});
+
+test('lent buffers take no more memory however sizes change', async (t) => {
+  const files = new OpenFiles();
+  t.teardown(() => files.close());
+  const path = join(await temporaryDirectory(t), 'pack');
+  await writeFile(path, Buffer.alloc(mebibyte, 7));
+  const buffers = new Set<ArrayBufferLike>();
+  let bytes = 0;
+  for (const count of [1, 100, 7, 200, 30, 100]) {
+    const readers = Array.from({ length: count }, () => files.read(path, 0, mebibyte, 'lent'));
+    for (const reader of readers) {
+      const { value } = (await reader.next()) as { value: Buffer };
+      if (!buffers.has(value.buffer)) bytes += value.buffer.byteLength;
+      buffers.add(value.buffer);
+    }
+    await Promise.all(readers.map((reader) => reader.return(undefined)));
+  }
+  t.true(bytes <= 24 * mebibyte + 200 * 16 * 1024, `${bytes} bytes in all`);
 });

@@ -83,7 +83,7 @@ export async function sendIso(
         cacheControl: how.cacheControl,
         read: async (start, end) => {
           await how.onRead?.(start);
-          return readRange(map, service.store.blobs, start, end);
+          return readRange(map, service.store.blobs, start, end, 'lent');
         },
       },
       (bytes) => transfer.sent(bytes),

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { answerBytes, type ByteRange } from './conditional.js';
 import type { RouteRequest } from './route.js';
@@ -10,7 +9,7 @@ export interface ImmutableBytes {
   readonly sha256: string; // hexadecimal, of the bytes or of what they follow from; the strong ETag
   readonly contentType: string;
   readonly cacheControl: string;
-  /** Bytes [start, end); asked for once for each range. */
+  /** Bytes [start, end); asked for once for each range. A buffer's bytes are used before the next one is asked for. */
   read(start: number, end: number): Promise<AsyncIterable<Buffer>>;
 }
 
@@ -57,9 +56,9 @@ export async function sendBytes(
     res.end();
     return { status: answer.status, bytes: 0, isComplete: true, isWhole: false };
   }
-  const bytes = await pour(parts === undefined ? first : parts.body(first), res, onBytes);
+  const { bytes, isFinished } = await pour(parts === undefined ? first : parts.body(first), res, onBytes);
   const wanted = [range, ...others].reduce((sum, { start, end }) => sum + end - start, 0);
-  const isComplete = bytes === wanted && !res.destroyed;
+  const isComplete = bytes === wanted && isFinished;
   return { status: answer.status, bytes, isComplete, isWhole: isComplete && bytes === content.size };
 }
 
@@ -101,32 +100,36 @@ function multipart(
   };
 }
 
-/** Writes `source` to `res` and ends it; the number of the file's bytes written. */
+/**
+ * Writes `source` to `res` and ends it. A buffer is in the kernel's hands before the next one is asked for: each client
+ * holds one at a time, and it may be written over then.
+ */
 async function pour(
   source: AsyncIterable<Buffer | Framing>,
   res: ServerResponse,
   onBytes: (bytes: number) => void,
-): Promise<number> {
-  const gone = new AbortController();
-  const onClose = (): void => gone.abort();
+): Promise<{ readonly bytes: number; readonly isFinished: boolean }> {
+  let bytes = 0; // of the file
+  let settle: (isDone: boolean) => void = () => undefined;
+  const step = (begin: (done: (error?: Error | null) => void) => void): Promise<boolean> =>
+    new Promise((resolve) => {
+      settle = resolve;
+      if (res.destroyed) resolve(false);
+      else begin((error) => resolve(error === undefined || error === null));
+    });
+  const onClose = (): void => settle(false);
   res.once('close', onClose);
-  let sent = 0;
   try {
     for await (const chunk of source) {
-      if (res.destroyed) return sent;
-      const hasRoom = res.write('framing' in chunk ? chunk.framing : chunk);
-      if (!('framing' in chunk)) {
-        sent += chunk.length;
-        onBytes(chunk.length);
-      }
-      if (!hasRoom) await once(res, 'drain', { signal: gone.signal });
+      const isFile = Buffer.isBuffer(chunk);
+      if (!(await step((done) => res.write(isFile ? chunk : chunk.framing, done))))
+        return { bytes, isFinished: false };
+      if (!isFile) continue;
+      bytes += chunk.length;
+      onBytes(chunk.length);
     }
-    res.end();
-    if (!res.writableFinished) await once(res, 'finish', { signal: gone.signal });
-  } catch (error) {
-    if (!gone.signal.aborted) throw error;
+    return { bytes, isFinished: await step((done) => res.end(done)) };
   } finally {
     res.off('close', onClose);
   }
-  return sent;
 }

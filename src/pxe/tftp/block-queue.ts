@@ -3,21 +3,25 @@ import type { TftpFile } from './files.js';
 import { toNetascii } from './netascii.js';
 import { DATA_HEADER, type TftpMode, writeDataHeader } from './packet.js';
 
-/** The bytes of `file` as they travel, in pieces of about `piece` bytes. Throws PxeError SHORT_FILE when it ends early. */
+/**
+ * The bytes of `file` as they travel, in pieces of at most `piece` bytes (netascii: before conversion), each valid until
+ * the next is asked for. Throws PxeError SHORT_FILE when it ends early.
+ */
 export async function* readPieces(
   file: TftpFile,
   mode: TftpMode,
   piece: number,
 ): AsyncGenerator<Buffer, void, void> {
-  let at = 0;
-  while (at < file.size) {
-    const end = Math.min(at + piece, file.size);
-    for await (const bytes of file.read(at, end)) {
-      at += bytes.length;
-      yield mode === 'netascii' ? toNetascii(bytes) : bytes;
+  let read = 0;
+  for await (const bytes of file.read(0, file.size)) {
+    for (let at = 0; at < bytes.length; at += piece) {
+      const part = bytes.subarray(at, at + piece);
+      yield mode === 'netascii' ? toNetascii(part) : part;
     }
-    if (at !== end) throw new PxeError('SHORT_FILE', `the file gave ${at} bytes where ${end} were expected.`);
+    read += bytes.length;
   }
+  if (read !== file.size)
+    throw new PxeError('SHORT_FILE', `the file gave ${read} bytes where ${file.size} were expected.`);
 }
 
 /** The DATA packets of one transfer, made from pieces as they come. Blocks are numbered 1, 2, 3 … without wrapping. */
@@ -61,14 +65,20 @@ export class BlockQueue {
     const next = await this.#pieces.next();
     this.#compact();
     if (next.done === true) {
-      this.#cut(this.#rest, 1);
+      this.#cut(Buffer.alloc(0), 1);
       this.#ended = true;
       return;
     }
-    const bytes = this.#rest.length === 0 ? next.value : Buffer.concat([this.#rest, next.value]);
-    const blocks = Math.floor(bytes.length / this.#blksize);
+    const bytes = next.value;
+    const whole = this.#rest.length + bytes.length;
+    const blocks = Math.floor(whole / this.#blksize);
+    if (blocks === 0) {
+      this.#rest = Buffer.concat([this.#rest, bytes]);
+      return;
+    }
     this.#cut(bytes, blocks);
-    this.#rest = bytes.subarray(blocks * this.#blksize);
+    // A copy: the piece is not ours to keep.
+    this.#rest = Buffer.from(bytes.subarray(bytes.length - (whole - blocks * this.#blksize)));
   }
 
   /** Lets go of the source. */
@@ -76,16 +86,20 @@ export class BlockQueue {
     await this.#pieces.return?.();
   }
 
-  /** Appends `count` packets from the start of `bytes`, the last one perhaps short. They share one allocation. */
+  /** Appends `count` packets of what was left and `bytes`, the last one perhaps short. They share one allocation. */
   #cut(bytes: Buffer, count: number): void {
-    const slab = Buffer.allocUnsafeSlow(count * DATA_HEADER + Math.min(bytes.length, count * this.#blksize));
+    const rest = this.#rest;
+    const blksize = this.#blksize;
+    const length = Math.min(rest.length + bytes.length, count * blksize);
+    const slab = Buffer.allocUnsafeSlow(count * DATA_HEADER + length);
     let at = 0;
     for (let index = 0; index < count; index += 1) {
-      const from = index * this.#blksize;
       writeDataHeader(slab, at, this.last + 1);
-      const length = bytes.copy(slab, at + DATA_HEADER, from, from + this.#blksize);
-      this.#packets.push(slab.subarray(at, at + DATA_HEADER + length));
-      at += DATA_HEADER + length;
+      const left = index === 0 ? rest.copy(slab, at + DATA_HEADER) : 0;
+      const from = index === 0 ? 0 : index * blksize - rest.length;
+      const taken = left + bytes.copy(slab, at + DATA_HEADER + left, from, from + blksize - left);
+      this.#packets.push(slab.subarray(at, at + DATA_HEADER + taken));
+      at += DATA_HEADER + taken;
     }
   }
 

@@ -3,6 +3,9 @@ import { open } from 'node:fs/promises';
 import { codeOf } from '../../errors.js';
 import type { TftpFile } from './files.js';
 
+/** How much of a file is read at a time, in bytes. */
+const READ_SIZE = 64 * 1024;
+
 /**
  * The regular file at `path` on disk, opened; undefined when there is none. Whoever calls this has decided that the
  * path may be published: symbolic links are followed.
@@ -21,9 +24,9 @@ export async function openDiskFile(path: string): Promise<TftpFile | undefined> 
   return {
     size: stats.size,
     async *read(start, end) {
-      let at = start;
-      while (at < end) {
-        const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(end - at), 0, end - at, at);
+      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, end - start));
+      for (let at = start; at < end;) {
+        const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - at), at);
         if (bytesRead === 0) return; // shorter than it was: the transfer notices
         yield buffer.subarray(0, bytesRead);
         at += bytesRead;

@@ -14,8 +14,8 @@ export interface TftpFiles {
 export interface TftpFile {
   readonly size: number; // bytes
   /**
-   * Bytes [start, end), with 0 ≤ start ≤ end ≤ size. Called once for each read-ahead of 64 to 512 KiB, in order; what
-   * costs more than a read (a lookup, an open) belongs into TftpFiles.open.
+   * Bytes [start, end), with 0 ≤ start ≤ end ≤ size. Called once, for the whole. A buffer may be written over once the
+   * next one is asked for; it is held until the client has taken most of it.
    */
   read(start: number, end: number): AsyncIterable<Buffer>;
   /** Called exactly once, when the transfer has ended and no read is running. */
