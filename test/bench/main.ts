@@ -3,11 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { benchImage } from './image/suite.js';
+import { benchNet } from './net/suite.js';
 import { machineLine, ratioTable, type Row } from './ratio-table.js';
 
 type Suite = (directory: string, say: (line: string) => void) => Promise<Row[]>;
 
-const SUITES: Readonly<Record<string, Suite>> = { image: benchImage };
+const SUITES: Readonly<Record<string, Suite>> = { image: benchImage, net: benchNet };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(SUITES);
 const unknown = names.filter((name) => SUITES[name] === undefined);

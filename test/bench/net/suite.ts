@@ -1,0 +1,68 @@
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Row } from '../ratio-table.js';
+import { benchHttp } from './http.js';
+import { unpackPeers } from './debian-peers.js';
+import { openLab, type Lab } from './lab.js';
+import { TFTP_PACKAGES, tftpPeers } from './peers.js';
+import { NetSite, RACKBOOT_URL, type BenchImage } from './site.js';
+import { benchTftp } from './tftp.js';
+
+const MB = 1e6;
+const GIB = 2 ** 30;
+
+/** Measures the boot servers: TFTP, HTTP, nodeset, and a thousand nodes that boot at once. */
+export async function benchNet(directory: string, say: (line: string) => void): Promise<Row[]> {
+  const scratch = await mkdtemp('/dev/shm/rackboot-bench-');
+  const lab = await openLab();
+  try {
+    const peers = tftpPeers(await unpackPeers(directory, TFTP_PACKAGES));
+    say('publishing boot files');
+    const site = await NetSite.make(directory);
+    const small = await site.publish('small', 4 * MB, 4 * MB);
+    const rack = await site.publish('rack', 8 * MB, 100 * MB);
+    const large = await site.publish('large', 1 * MB, GIB);
+    const root = await copyForPeers(lab, site, directory, [small, rack, large]);
+    const fixture = async (image: BenchImage) => ({
+      bytes: await readFile(path.join(root, image.name)),
+      ofPeers: image.name,
+      ofOurs: image.initrd.slice(1),
+      root,
+      scratch,
+    });
+    const serve = () => site.serve(lab);
+    const tftp = await benchTftp(lab, peers, await fixture(rack), await fixture(small), serve, say);
+    const size = GIB;
+    const http = await benchHttp(
+      lab,
+      site,
+      { ofOurs: large.initrd, ofPeers: large.name, size, root },
+      serve,
+      directory,
+      say,
+    );
+    return [...tftp, ...http];
+  } finally {
+    await lab.close();
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** What we serve, as plain files for servers of directories. */
+async function copyForPeers(
+  lab: Lab,
+  site: NetSite,
+  directory: string,
+  images: readonly BenchImage[],
+): Promise<string> {
+  const root = path.join(directory, 'published');
+  await mkdir(root, { recursive: true });
+  const server = await site.serve(lab);
+  try {
+    for (const { name, initrd } of images)
+      await lab.client.must(['curl', '-sf', '-o', path.join(root, name), `${RACKBOOT_URL}${initrd}`]);
+  } finally {
+    await server.stop();
+  }
+  return root;
+}

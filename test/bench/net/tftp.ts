@@ -1,0 +1,176 @@
+import { readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Row } from '../ratio-table.js';
+import { SERVER, type Lab, type Running } from './lab.js';
+import type { TftpPeer } from './peers.js';
+import { TFTP_PORT } from './site.js';
+
+const DELAY_RELAY = fileURLToPath(new URL('delay-relay.js', import.meta.url));
+const RELAY_PORT = 6999;
+const BLKSIZE = 1468;
+const MB = 1e6;
+
+/** A TFTP server to be measured, running, and the name of the file to fetch. */
+interface Subject {
+  readonly name: string;
+  readonly port: number;
+  readonly file: string;
+}
+
+/** The published file: as it is, how peers call it, how we do. */
+export interface TftpFixture {
+  readonly bytes: Buffer;
+  readonly ofPeers: string;
+  readonly ofOurs: string;
+  readonly root: string; // the directory that peers serve
+  readonly scratch: string; // a directory in memory for what is fetched
+}
+
+const OURS = 'rackboot';
+
+/** What fetching took: MB/s, or 0 when the transfer was aborted or changed. */
+type Rates = ReadonlyMap<string, number>;
+
+/** Fetches a large file block by block and by windows, on a wire without and with loss, and over a distance. */
+export async function benchTftp(
+  lab: Lab,
+  others: readonly TftpPeer[],
+  large: TftpFixture,
+  small: TftpFixture,
+  ourServer: () => Promise<Running>,
+  say: (line: string) => void,
+): Promise<Row[]> {
+  const clean = new Map<number, Rates>();
+  for (const window of [1, 16]) {
+    say(`TFTP: ${large.bytes.length / MB} MB, windowsize ${window}`);
+    clean.set(window, await measure(lab, others, large, ourServer, say, { window, times: 5 }));
+  }
+  say('TFTP: 5 ms away');
+  const delayed = await measure(lab, others, small, ourServer, say, { window: 64, times: 1, delay: 5 });
+  say('TFTP: one packet in a hundred lost');
+  await lab.lose(100);
+  const lossy = await measure(lab, others, small, ourServer, say, { window: 64, times: 1 }).finally(() =>
+    lab.lose(0),
+  );
+  const size = `${Math.round(small.bytes.length / MB)} MB`;
+  return [
+    ...rows('TFTP, windowsize 1', clean.get(1)!, fastest(clean.get(1)!), 1),
+    ...rows('TFTP, windowsize 16', clean.get(16)!, ['atftpd'], 1.1),
+    ...rows(`TFTP, 5 ms away, ${size}`, delayed, peers(delayed), 8),
+    ...rows(`TFTP, 1 % loss, ${size}`, lossy, peers(lossy), 8),
+  ];
+}
+
+function rows(work: string, rates: Rates, against: readonly string[], least: number): Row[] {
+  return against.map((peer) => ({
+    work,
+    peer,
+    ours: rates.get(OURS)!,
+    theirs: rates.get(peer)!,
+    unit: 'MB/s',
+    goal: { least },
+    ...(rates.get(peer) === 0 ? { note: 'aborted' } : {}),
+  }));
+}
+
+function peers(rates: Rates): string[] {
+  return [...rates.keys()].filter((name) => name !== OURS);
+}
+
+/** The peers, the fastest one first. */
+function fastest(rates: Rates): string[] {
+  return peers(rates).sort((a, b) => rates.get(b)! - rates.get(a)!);
+}
+
+interface How {
+  readonly window: number;
+  readonly times: number; // fetched from each server; the median counts
+  readonly delay?: number; // ms, from the server to the client
+}
+
+/** Fetches from every server with the same client. Each is started and stopped by itself. */
+async function measure(
+  lab: Lab,
+  others: readonly TftpPeer[],
+  fixture: TftpFixture,
+  ourServer: () => Promise<Running>,
+  say: (line: string) => void,
+  how: How,
+): Promise<Rates> {
+  const rates = new Map<string, number>();
+  const ours = { name: OURS, port: TFTP_PORT, file: fixture.ofOurs, start: ourServer };
+  const theirs = others.map((peer) => ({
+    name: peer.name,
+    port: peer.port,
+    file: fixture.ofPeers,
+    start: () => peer.start(lab, fixture.root),
+  }));
+  for (const subject of [ours, ...theirs]) {
+    const server = await subject.start();
+    try {
+      const rate = await fetchOften(lab, fixture, subject, how);
+      rates.set(subject.name, rate);
+      say(`TFTP: ${subject.name} ${rate === 0 ? 'aborted' : `${rate.toFixed(2)} MB/s`}`);
+    } finally {
+      await server.stop();
+    }
+  }
+  return rates;
+}
+
+async function fetchOften(lab: Lab, fixture: TftpFixture, subject: Subject, how: How): Promise<number> {
+  if (how.delay === undefined) return medianRate(lab, fixture, subject, subject.port, how);
+  const relay = await lab.server.start(
+    [
+      process.execPath,
+      DELAY_RELAY,
+      SERVER.address,
+      String(RELAY_PORT),
+      String(subject.port),
+      String(how.delay),
+    ],
+    async () => (await lab.server.run(['ss', '-Hlun', `sport = :${RELAY_PORT}`])).output.includes(':'),
+  );
+  try {
+    return await medianRate(lab, fixture, subject, RELAY_PORT, how);
+  } finally {
+    await relay.stop();
+  }
+}
+
+async function medianRate(
+  lab: Lab,
+  fixture: TftpFixture,
+  { file }: Subject,
+  port: number,
+  { window, times }: How,
+): Promise<number> {
+  const rates: number[] = [];
+  for (let index = 0; index < times; index++) rates.push(await rateOf(lab, fixture, file, port, window));
+  return rates.sort((a, b) => a - b)[Math.floor(times / 2)]!;
+}
+
+/** One fetch with atftp, which asks for a window when there is to be one, and repeats what is unanswered for a second. */
+async function rateOf(
+  lab: Lab,
+  fixture: TftpFixture,
+  file: string,
+  port: number,
+  window: number,
+): Promise<number> {
+  const out = path.join(fixture.scratch, 'fetched');
+  const options = [`blksize ${BLKSIZE}`, 'timeout 1', ...(window === 1 ? [] : [`windowsize ${window}`])];
+  const command = [
+    'atftp',
+    ...options.flatMap((option) => ['--option', option]),
+    ...['-g', '-r', file, '-l', out, SERVER.address, String(port)],
+  ];
+  try {
+    const { code, seconds } = await lab.client.run(command, 120);
+    const isSame = code === 0 && (await readFile(out)).equals(fixture.bytes);
+    return isSame ? fixture.bytes.length / MB / seconds : 0;
+  } finally {
+    await rm(out, { force: true });
+  }
+}
