@@ -90,9 +90,15 @@ export async function haveSameBytes(
   }
 }
 
+/** The bytes of `chunks` in one buffer: the chunk itself when there is one. */
+export function join(chunks: readonly Buffer[]): Buffer {
+  const [first] = chunks;
+  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+}
+
 /** Everything of a stream, in one buffer: for what is known to be small. */
 export async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of source) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  return join(chunks);
 }

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { bzip2 } from './bzip2/codec.js';
-import { BZIP2_MAGIC } from './bzip2/stream.js';
+import { STREAM_MAGIC as BZIP2_MAGIC } from './bzip2/magic.js';
 import { OLD_LAYOUTS } from './cpio/old-header.js';
 import { DEFAULT_SIZES, type CutSizes } from './cuts.js';
 import { combineCrc32 } from './gzip/crc32.js';

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -93,14 +92,20 @@ export async function firstInstalled(
 }
 
 /** Gives `filter` bytes, and waits while it has enough to do. Says whether it still takes any. */
-export async function writeTo({ input }: Filter, bytes: Buffer): Promise<boolean> {
+export async function writeTo({ input }: Filter, ...pieces: readonly Buffer[]): Promise<boolean> {
   if (!input.writable) return false;
-  if (!input.write(bytes)) {
-    const waiting = new AbortController();
-    const { signal } = waiting;
-    const heard = (event: string): Promise<unknown> => once(input, event, { signal }).catch(() => undefined);
-    if (!input.destroyed) await Promise.race([heard('drain'), heard('close')]);
-    waiting.abort();
+  input.cork();
+  for (const bytes of pieces) input.write(bytes);
+  input.uncork();
+  if (input.writableNeedDrain) {
+    await new Promise<void>((resolve) => {
+      const heard = (): void => {
+        input.off('drain', heard).off('close', heard);
+        resolve();
+      };
+      input.on('drain', heard).on('close', heard);
+      if (input.destroyed) heard();
+    });
   }
   return input.writable;
 }

@@ -1,4 +1,5 @@
 import type { IndexedEntry, Segment } from './archive.js';
+import { join } from './chunks.js';
 import type { PackedSegment } from './codec.js';
 import type { SegmentSink, SegmentWriter } from './segment-writer.js';
 
@@ -48,7 +49,7 @@ export class PackedRuns implements SegmentSink {
     }
     if (reached !== end) return undefined;
     return {
-      stored: Buffer.concat(inside.map(({ packed }) => packed.stored)),
+      stored: join(inside.map(({ packed }) => packed.stored)),
       blocks: inside.flatMap(({ packed }) => packed.blocks ?? []),
     };
   }

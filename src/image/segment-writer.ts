@@ -2,6 +2,7 @@ import zlib from 'node:zlib';
 import { sha256 } from '../store/digest.js';
 import type { BlobWriter } from '../store/types.js';
 import { encodeIndex, type IndexedEntry, type Segment, type Whole } from './archive.js';
+import { join } from './chunks.js';
 import type { PackedSegment, SegmentCodec } from './codec.js';
 import type { KnownSegments } from './known-segments.js';
 
@@ -77,7 +78,7 @@ export class SegmentWriter implements SegmentSink {
       const plain = chunks.reduce((sum, { length }) => sum + length, 0);
       return { kind, index, plain, check, ...(await this.#put(packed)) };
     }
-    const plain = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+    const plain = join(chunks);
     const check = zlib.crc32(plain);
     const source = this.#known === undefined ? undefined : sha256(plain);
     const place = { kind, index, ...(source === undefined ? {} : { source }) };

@@ -15,23 +15,35 @@ export function bitsAt(bytes: Buffer, at: number, count: number): number {
 
 /** Bits [from, to) of `source` and zeros after them, moved to begin at bit `lead` (0 to 7) of the first byte. */
 export function sliceBits(source: Buffer, from: number, to: number, lead = 0): Buffer {
-  const target = Buffer.alloc((lead + to - from + 7) >>> 3);
-  const before = from - lead; // the source bit that meets bit 0 of the target
+  const target = Buffer.allocUnsafe((lead + to - from + 7) >>> 3);
+  copyBits(source, from, to, target, lead);
+  return target;
+}
+
+/**
+ * Moves bits [from, to) of `source` to bit `at` of `target`. What else the first and the last byte they touch held
+ * becomes zeros.
+ */
+export function copyBits(source: Buffer, from: number, to: number, target: Buffer, at: number): void {
+  const first = at >>> 3;
+  const lead = at & 7;
+  const count = (lead + to - from + 7) >>> 3;
+  const before = from - lead; // the source bit that meets bit 0 of the first byte
   const shift = before & 7;
   let read = before >> 3;
   if (shift === 0) {
-    source.copy(target, 0, read, read + target.length);
+    source.copy(target, first, read, read + count);
   } else {
     let high = source[read] ?? 0;
-    for (let write = 0; write < target.length; write++) {
+    for (let write = first; write < first + count; write++) {
       const low = source[++read] ?? 0;
       target[write] = (high << shift) | (low >> (8 - shift));
       high = low;
     }
   }
-  target[0] = (target[0] ?? 0) & (0xff >> lead);
-  target[target.length - 1] = (target.at(-1) ?? 0) & (0xff << (target.length * 8 - lead - (to - from)));
-  return target;
+  const last = first + count - 1;
+  target[first] = (target[first] ?? 0) & (0xff >> lead);
+  target[last] = (target[last] ?? 0) & (0xff << (count * 8 - lead - (to - from)));
 }
 
 /** Writes the `count` bits (at most 24) of `value` into `bytes` at bit `at`. */

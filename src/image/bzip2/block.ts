@@ -1,4 +1,5 @@
-import { bitsAt, sliceBits, writeBits } from './bits.js';
+import { bitsAt, copyBits, sliceBits, writeBits } from './bits.js';
+import { BLOCK_MAGIC, findMagic, hasMagic, STREAM_MAGIC } from './magic.js';
 
 /** A bzip2 block in a buffer, from its magic number to the end of its data. Positions count bits. */
 export interface Block {
@@ -17,10 +18,6 @@ export type BlockFinding =
   | { readonly kind: 'short' } // the buffer ends before the block does
   | { readonly kind: 'damaged'; readonly why: string };
 
-/** The magic number of a block, in two halves: the digits of π. */
-const BLOCK_MAGIC = [0x314159, 0x265359] as const;
-/** The magic number after the last block of a stream: the digits of √π. */
-export const END_MAGIC = [0x177245, 0x385090] as const;
 /** The longest block that the format can express: 32767 groups of 50 codes of 20 bits, and what goes before them. */
 export const MAX_BLOCK = 4_200_000; // bytes
 /** Zero bytes that must follow in the buffer after what is to be looked at. */
@@ -36,11 +33,6 @@ const GROUP = 50; // symbols coded with one table
 /** Codes of at most this many bits are found in one look. */
 const SHORT_CODE = 11;
 const END_OF_BLOCK = 0x100;
-
-/** Whether the two halves of `magic` stand at bit `at`. */
-export function hasMagic(bytes: Buffer, at: number, magic: readonly [number, number]): boolean {
-  return bitsAt(bytes, at, 24) === magic[0] && bitsAt(bytes, at + 24, 24) === magic[1];
-}
 
 /** A Huffman table of a block, made for finding out how long each code is and which one ends the block. */
 class CodeTable {
@@ -88,15 +80,39 @@ const tables = Array.from({ length: MAX_TABLES }, () => new CodeTable());
 const selectors = new Uint8Array(1 << SELECTOR_BITS);
 const lengths = new Uint8Array(MAX_SYMBOLS);
 
-const SHORT: BlockFinding = { kind: 'short' };
-const damaged = (why: string): BlockFinding => ({ kind: 'damaged', why });
+const SHORT = { kind: 'short' } as const;
+const damaged = (why: string) => ({ kind: 'damaged', why }) as const;
 
 /**
- * The block that begins at bit `start` and ends at bit `limit` at the latest. Its end is found by going through its
- * codes, not by looking for the next magic number, so data that looks like one is no trap. What the codes mean is not
- * looked at. SLACK zero bytes must follow after `limit`.
+ * The block that begins at bit `start` and ends at bit `limit` at the latest: before the next magic number that has
+ * behind it what belongs there, a block's tables or another stream's beginning. Data that only looks like a magic
+ * number is no trap: where it decides, and at the end of a stream, the codes are gone through, which takes ten times as
+ * long. What they mean is not looked at. SLACK zero bytes must follow after `limit`.
  */
 export function findBlock(bytes: Buffer, start: number, limit: number): BlockFinding {
+  const head = readHead(bytes, start, limit);
+  if (head.kind !== 'head') return head;
+  const { crc, randomised, selectorCount, selectorCountAt, selectorsEnd, codesAt } = head;
+  let end: number | BlockFinding | undefined = findMagic(bytes, codesAt, limit);
+  if (end === undefined || !endsBlock(bytes, end, limit)) {
+    readHead(bytes, start, limit); // its tables again
+    end = findEnd(bytes, codesAt, limit, selectorCount);
+  }
+  if (typeof end !== 'number') return end;
+  return {
+    kind: 'block',
+    block: { start, end, crc, randomised, selectorCount, selectorCountAt, selectorsEnd },
+  };
+}
+
+/** A block's fields, and where its codes begin. Its selectors and code tables are in `selectors` and `tables`. */
+type Head = Omit<Block, 'start' | 'end'> & { readonly kind: 'head'; readonly codesAt: number };
+
+function readHead(
+  bytes: Buffer,
+  start: number,
+  limit: number,
+): Head | Exclude<BlockFinding, { kind: 'block' }> {
   if (start + 48 > limit) return SHORT;
   if (!hasMagic(bytes, start, BLOCK_MAGIC)) return damaged('no block begins there');
   let at = start + 48;
@@ -144,12 +160,18 @@ export function findBlock(bytes: Buffer, start: number, limit: number): BlockFin
     table.build(lengths, symbols.count + 2);
   }
 
-  const end = findEnd(bytes, at, limit, selectorCount);
-  if (typeof end !== 'number') return end;
-  return {
-    kind: 'block',
-    block: { start, end, crc, randomised, selectorCount, selectorCountAt, selectorsEnd },
-  };
+  return { kind: 'head', crc, randomised, selectorCount, selectorCountAt, selectorsEnd, codesAt: at };
+}
+
+/** Whether what stands at bit `at`, a magic number, has behind it what belongs there. */
+function endsBlock(bytes: Buffer, at: number, limit: number): boolean {
+  if (hasMagic(bytes, at, BLOCK_MAGIC)) return readHead(bytes, at, limit).kind === 'head';
+  const next = (at + 48 + 32 + 7) & ~7; // after the sum of the stream
+  return (
+    next + 80 <= limit &&
+    bytes.subarray(next >>> 3, (next >>> 3) + 3).equals(STREAM_MAGIC) &&
+    hasMagic(bytes, next + 32, BLOCK_MAGIC)
+  );
 }
 
 /** How many bytes values a block's two-level map at bit `at` marks as used, and the bit after the map. */
@@ -200,8 +222,8 @@ export function alignBlock(bytes: Buffer, block: Block): Buffer {
   const missing = -(end - start) & 7;
   if (missing === 0) return sliceBits(bytes, start, end);
   const split = selectorsEnd - start + missing; // where the code tables are to begin
-  const aligned = Buffer.alloc((end - start + missing) >>> 3);
-  sliceBits(bytes, selectorsEnd, end, split & 7).copy(aligned, split >>> 3);
+  const aligned = Buffer.allocUnsafe((end - start + missing) >>> 3).fill(0, 0, split >>> 3);
+  copyBits(bytes, selectorsEnd, end, aligned, split);
   const head = sliceBits(bytes, start, selectorsEnd);
   for (let at = 0; at < head.length; at++) aligned[at] = (aligned[at] ?? 0) | (head[at] ?? 0);
   writeBits(aligned, selectorCountAt - start, SELECTOR_BITS, selectorCount + missing);

@@ -80,18 +80,15 @@ async function feed(
   try {
     for await (const part of parts) {
       waiting.push(part);
-      let bytes: Buffer;
+      let pieces: readonly Buffer[];
       if (part.kind === 'stream') {
-        bytes = Buffer.concat([
-          sum === undefined ? Buffer.alloc(0) : encodeEnd(sum),
-          encodeHeader(part.level),
-        ]);
+        pieces = [...(sum === undefined ? [] : [encodeEnd(sum)]), encodeHeader(part.level)];
         sum = 0;
       } else {
-        bytes = Buffer.concat([part.bytes, marker.stored]);
+        pieces = [part.bytes, marker.stored];
         sum = combineBlocks([part.crc, ...(marker.blocks ?? [])], sum);
       }
-      if (!(await writeTo(decoder, bytes))) return undefined;
+      if (!(await writeTo(decoder, ...pieces))) return undefined;
     }
     decoder.input.end(encodeEnd(sum ?? 0));
     return undefined;

@@ -1,4 +1,4 @@
-import { ChunkReader } from '../chunks.js';
+import { ChunkReader, join } from '../chunks.js';
 import type { PackedSegment } from '../codec.js';
 import { ImageError } from '../errors.js';
 import { filterBytes } from '../filter.js';
@@ -18,7 +18,7 @@ export async function blocksOf(file: Buffer): Promise<AlignedBlock[]> {
 
 /** Blocks one after another, as a segment. */
 export function packBlocks(blocks: readonly AlignedBlock[]): PackedSegment {
-  return { stored: Buffer.concat(blocks.map(({ bytes }) => bytes)), blocks: blocks.map(({ crc }) => crc) };
+  return { stored: join(blocks.map(({ bytes }) => bytes)), blocks: blocks.map(({ crc }) => crc) };
 }
 
 /** `plain` as aligned blocks of up to `level` times 100,000 bytes. */

@@ -1,11 +1,9 @@
 import type { ChunkReader } from '../chunks.js';
 import { ImageError } from '../errors.js';
 import { bitsAt } from './bits.js';
-import { alignBlock, END_MAGIC, findBlock, hasMagic, MAX_BLOCK, SLACK } from './block.js';
+import { alignBlock, findBlock, MAX_BLOCK, SLACK } from './block.js';
 import { combineBlocks } from './crc.js';
-
-/** What bzip2 files begin with, before the digit that says how large blocks are. */
-export const BZIP2_MAGIC = Buffer.from('BZh');
+import { END_MAGIC, hasMagic, STREAM_MAGIC } from './magic.js';
 
 /** A block of a stream, as bytes. */
 export interface AlignedBlock {
@@ -27,7 +25,7 @@ const CRC = 32; // bits
 
 /** The header of a stream whose blocks hold up to `level` times 100,000 bytes. */
 export function encodeHeader(level: number): Buffer {
-  return Buffer.concat([BZIP2_MAGIC, Buffer.from(String(level))]);
+  return Buffer.concat([STREAM_MAGIC, Buffer.from(String(level))]);
 }
 
 /** The bytes that end a stream of aligned blocks whose CRCs combine to `sum`. */
@@ -42,7 +40,7 @@ export function encodeEnd(sum: number): Buffer {
 /** The level that a stream's header names, or undefined when `header` is none. */
 export function levelOf(header: Buffer): number | undefined {
   const level = (header[3] ?? 0) - 0x30;
-  return header.subarray(0, 3).equals(BZIP2_MAGIC) && level >= 1 && level <= 9 ? level : undefined;
+  return header.subarray(0, 3).equals(STREAM_MAGIC) && level >= 1 && level <= 9 ? level : undefined;
 }
 
 /**

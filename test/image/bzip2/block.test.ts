@@ -68,6 +68,24 @@ test('a magic number in the middle of a block is no block', async (t) => {
   }
 });
 
+test('a magic number among the codes of a block does not end it, unless a block follows', async (t) => {
+  const file = await bzip2(prose(60_000, 4));
+  const end = blocksIn(file).blocks[0]?.end ?? 0;
+  const found: (number | undefined)[] = [];
+  for (const magic of [0x314159265359, 0x177245385090]) {
+    for (let at = 20_001; at < end - 200; at += 1777) {
+      const changed = Buffer.from(file);
+      writeBits(changed, at, 24, Math.floor(magic / 2 ** 24));
+      writeBits(changed, at + 24, 24, magic % 2 ** 24);
+      const [block] = blocksIn(changed).blocks;
+      found.push(block?.end);
+      t.not(block?.end, at);
+    }
+  }
+  // Codes that are changed in the middle are mostly in step again at the end.
+  t.true(found.filter((at) => at === end).length > found.length / 2);
+});
+
 test('a block that is cut short anywhere is short', async (t) => {
   const file = await bzip2(prose(3000, 5));
   const { bytes, blocks } = blocksIn(file);
