@@ -65,6 +65,7 @@ export async function runSite(
     tftp: { ...defaults.tftp, ...change.tftp },
     install: { ...defaults.install, ...change.install },
     dhcp: { ...defaults.dhcp, ...change.dhcp },
+    xcat: { ...defaults.xcat, ...change.xcat },
   };
   const site = siteAt(dir, config);
   const clock = { now: Date.now() };
