@@ -19,20 +19,22 @@ export function dhcpDirectory(nodes: NodeState, serverUrl: () => string): DhcpDi
     const loader = attributes[LOADER_ATTRIBUTE];
     return { name, ip, intent, ...(loader === undefined ? {} : { loader }) };
   };
+  const other = async (query: DhcpQuery): Promise<KnownNode | undefined> => {
+    const node = await otherwise(nodes, query);
+    if (node === undefined) return undefined;
+    const assignment = await nodes.assignment(node.name);
+    return known({ ...node, state: assignment?.state ?? null });
+  };
   return {
     async find(queries) {
       const macs = [...new Set(queries.map(({ mac }) => mac))];
       const byMac = new Map((await nodes.atMacs(macs)).map((node) => [node.mac, known(node)]));
-      return Promise.all(
-        queries.map(async (query) => {
-          const found = byMac.get(query.mac);
-          if (found !== undefined) return found;
-          const node = await otherwise(nodes, query);
-          if (node === undefined) return undefined;
-          const assignment = await nodes.assignment(node.name);
-          return known({ ...node, state: assignment?.state ?? null });
-        }),
-      );
+      const found: (KnownNode | undefined)[] = [];
+      for (const query of queries) {
+        const node = byMac.get(query.mac);
+        found.push(node ?? (await other(query)));
+      }
+      return found;
     },
   };
 }

@@ -31,8 +31,16 @@ export type Client =
   | { readonly kind: 'http-boot'; readonly arch: number }
   | { readonly kind: 'other' };
 
+const classified = new WeakMap<DhcpPacket, Client>();
+
 /** Who sent `packet`, from its vendor class (60), user class (77), architecture (93) and iPXE (175) options. */
 export function classifyClient(packet: DhcpPacket): Client {
+  const client = classified.get(packet) ?? classify(packet);
+  classified.set(packet, client);
+  return client;
+}
+
+function classify(packet: DhcpPacket): Client {
   const vendorClass = readText(packet, OPTION.vendorClass) ?? '';
   const arch = readArchitectures(packet)[0] ?? archOf(vendorClass);
   const ipxe = findOption(packet, OPTION.ipxe);

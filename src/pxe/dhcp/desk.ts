@@ -158,8 +158,7 @@ export class Desk {
     const decided = await pools.answer(
       mine.map(({ question: { packet, mac, subnets }, node }) => ({ packet, mac, subnets, node })),
       now,
-      (packet, { node, subnet }) =>
-        decide(packet, { ...this.#options.boot, node, subnets: [subnet], heldUntil: undefined }, now),
+      (packet, { node, subnet }) => decide(packet, this.#factsFor(node, [subnet]), now),
       ({ address, mac }) => this.#probes === undefined || this.#probes.isFree(address, mac, now),
     );
     decided.forEach((answer, index) => {
@@ -208,7 +207,12 @@ export class Desk {
   #decideHere({ packet, node, subnets }: Question, now: number): readonly Decision[] {
     if (subnets.length === 0) return [];
     const heldUntil = node?.ip == null ? undefined : this.#held.heldUntil(node.ip, now);
-    return [decide(packet, { ...this.#options.boot, subnets, node, heldUntil }, now)];
+    return [decide(packet, this.#factsFor(node, subnets, heldUntil), now)];
+  }
+
+  #factsFor(node: KnownNode | undefined, subnets: DhcpFacts['subnets'], heldUntil?: number): DhcpFacts {
+    const { tftpServer, httpUrl, loaders } = this.#options.boot;
+    return { subnets, node, heldUntil, tftpServer, httpUrl, loaders };
   }
 
   /** Decides for each proxy: which wire a broadcast is from is not known, and its client hears only its own. */

@@ -23,17 +23,22 @@ export function eventOf(
   node: string | null,
   at: number,
 ): DhcpEvent {
-  const base = { at, mac, node, client: describeClient(classifyClient(packet)), detail: decision.detail };
+  const { detail } = decision;
+  const client = describeClient(classifyClient(packet));
+  const event = (
+    kind: DhcpEvent['kind'],
+    address: string | null,
+    reason: IgnoreReason | null,
+    bootFile: string | null,
+  ): DhcpEvent => ({ at, kind, reason, mac, node, address, client, bootFile, detail });
   switch (decision.kind) {
-    case 'reply': {
-      const { address, bootFile, isProxy, type } = decision;
-      return { ...base, kind: isProxy ? 'proxy' : type, reason: null, address, bootFile };
-    }
+    case 'reply':
+      return event(decision.isProxy ? 'proxy' : decision.type, decision.address, null, decision.bootFile);
     case 'decline':
-      return { ...base, kind: 'declined', reason: null, address: decision.address, bootFile: null };
+      return event('declined', decision.address, null, null);
     case 'release':
-      return { ...base, kind: 'released', reason: null, address: decision.address, bootFile: null };
+      return event('released', decision.address, null, null);
     case 'ignore':
-      return { ...base, kind: 'ignored', reason: decision.reason, address: null, bootFile: null };
+      return event('ignored', null, decision.reason, null);
   }
 }

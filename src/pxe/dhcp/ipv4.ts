@@ -12,19 +12,35 @@ export interface Network {
   readonly mask: number;
 }
 
+const ZERO = '0'.charCodeAt(0);
+const DOT = '.'.charCodeAt(0) - ZERO;
+
 /** A dotted IPv4 address as an unsigned 32-bit number. Throws DhcpError BAD_ADDRESS. */
 export function ipv4ToNumber(text: string): number {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  const parts = match?.slice(1).map(Number) ?? [];
-  if (parts.length !== 4 || parts.some((part) => part > 255)) {
-    throw new DhcpError('BAD_ADDRESS', `${text}: not an IPv4 address; write it as 10.77.0.1.`);
+  let [value, part, digits, dots] = [0, 0, 0, 0];
+  for (let at = 0; at <= text.length; at += 1) {
+    const digit = at < text.length ? text.charCodeAt(at) - ZERO : DOT;
+    if (digit >= 0 && digit <= 9) {
+      part = part * 10 + digit;
+      digits += 1;
+    } else {
+      if (digit !== DOT || digits === 0 || digits > 3 || part > 255 || dots === 4) throw noAddress(text);
+      value = value * 256 + part;
+      [part, digits] = [0, 0];
+      dots += 1;
+    }
   }
-  return parts.reduce((sum, part) => sum * 256 + part, 0);
+  if (dots !== 4) throw noAddress(text);
+  return value;
+}
+
+function noAddress(text: string): DhcpError {
+  return new DhcpError('BAD_ADDRESS', `${text}: not an IPv4 address; write it as 10.77.0.1.`);
 }
 
 /** An unsigned 32-bit number as a dotted IPv4 address. */
 export function numberToIpv4(value: number): string {
-  return [24, 16, 8, 0].map((shift) => (value >>> shift) & 0xff).join('.');
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
 }
 
 /** `10.77.0.0/24` taken apart; host bits are cleared. Throws DhcpError BAD_ADDRESS. */

@@ -39,7 +39,8 @@ export type MessageType = (typeof MESSAGE_TYPES)[number] | 'other';
 
 /** The bytes of option `code`, or undefined. */
 export function findOption(packet: Pick<DhcpPacket, 'options'>, code: number): Buffer | undefined {
-  return packet.options.find((option) => option.code === code)?.data;
+  for (const option of packet.options) if (option.code === code) return option.data;
+  return undefined;
 }
 
 /** What the message is; undefined without option 53 (BOOTP). Throws DhcpError BAD_OPTION when it is not one byte. */
@@ -71,9 +72,9 @@ export function readText(packet: DhcpPacket, code: number): string | undefined {
 }
 
 /** The option codes the client asks for (option 55), in its order; undefined when it names none. */
-export function readParameterRequestList(packet: DhcpPacket): readonly number[] | undefined {
+export function readParameterRequestList(packet: DhcpPacket): Uint8Array | undefined {
   const data = findOption(packet, OPTION.parameterRequestList);
-  return data === undefined || data.length === 0 ? undefined : [...data];
+  return data === undefined || data.length === 0 ? undefined : data;
 }
 
 /**
@@ -149,7 +150,7 @@ export function messageTypeOption(type: Exclude<MessageType, 'other'>): DhcpOpti
 
 /** An option of one or more addresses. */
 export function addressOption(code: number, addresses: readonly string[]): DhcpOption {
-  const data = Buffer.alloc(addresses.length * 4);
+  const data = Buffer.allocUnsafe(addresses.length * 4);
   addresses.forEach((address, index) => data.writeUInt32BE(ipv4ToNumber(address), index * 4));
   return { code, data };
 }
@@ -161,7 +162,7 @@ export function textOption(code: number, text: string): DhcpOption {
 
 /** An option of seconds as an unsigned 32-bit number; more than that is written as for ever (RFC 2131 §3.3). */
 export function secondsOption(code: number, seconds: number): DhcpOption {
-  const data = Buffer.alloc(4);
+  const data = Buffer.allocUnsafe(4);
   data.writeUInt32BE(Math.min(Math.max(0, Math.floor(seconds)), 0xffffffff));
   return { code, data };
 }

@@ -66,7 +66,7 @@ export interface DhcpPacket {
   readonly options: readonly DhcpOption[]; // in order; after decoding each code occurs once
 }
 
-/** The message in `bytes`. Throws DhcpError. Bytes after the end option are not looked at. */
+/** The message in `bytes`, parts of which it holds on to. Throws DhcpError. Bytes after the end option are not looked at. */
 export function decodeDhcp(bytes: Buffer): DhcpPacket {
   if (bytes.length > MAX_MESSAGE)
     throw new DhcpError('TOO_LONG', `${bytes.length} bytes; at most ${MAX_MESSAGE} are read.`);
@@ -87,14 +87,14 @@ export function decodeDhcp(bytes: Buffer): DhcpPacket {
 
   const sname = bytes.subarray(AT.sname, AT.file);
   const file = bytes.subarray(AT.file, AT.cookie);
-  const main = readOptions(bytes.subarray(AT.options));
-  const overload = readOverload(main);
-  // RFC 3396 §5: an option split over several fields is put together from options, then file, then sname.
-  const all = [
-    ...main,
-    ...(overload & 1 ? readOptions(file) : []),
-    ...(overload & 2 ? readOptions(sname) : []),
-  ].filter((option) => option.code !== OVERLOAD);
+  let options = readOptions(bytes.subarray(AT.options));
+  const overload = readOverload(options);
+  if (overload !== 0) {
+    // RFC 3396 §5: an option split over several fields is put together from options, then file, then sname.
+    if (overload & 1) options.push(...readOptions(file));
+    if (overload & 2) options.push(...readOptions(sname));
+    options = options.filter((option) => option.code !== OVERLOAD);
+  }
 
   return {
     op,
@@ -107,10 +107,10 @@ export function decodeDhcp(bytes: Buffer): DhcpPacket {
     yiaddr: numberToIpv4(bytes.readUInt32BE(AT.yiaddr)),
     siaddr: numberToIpv4(bytes.readUInt32BE(AT.siaddr)),
     giaddr: numberToIpv4(bytes.readUInt32BE(AT.giaddr)),
-    chaddr: Buffer.from(bytes.subarray(AT.chaddr, AT.chaddr + hlen)),
+    chaddr: bytes.subarray(AT.chaddr, AT.chaddr + hlen),
     sname: overload & 2 ? '' : readText(sname),
     file: overload & 1 ? '' : readText(file),
-    options: joinOptions(all),
+    options: joinOptions(options),
   };
 }
 
@@ -197,7 +197,7 @@ function readOptions(field: Buffer): DhcpOption[] {
         `option ${code} runs ${end - field.length} bytes past the end of its field.`,
       );
     }
-    options.push({ code, data: Buffer.from(field.subarray(at + 2, end)) });
+    options.push({ code, data: field.subarray(at + 2, end) });
     at = end;
   }
   return options;
@@ -214,7 +214,8 @@ function readOverload(options: readonly DhcpOption[]): number {
 }
 
 /** Options of the same code put together, at the place of the first (RFC 3396 §7). */
-function joinOptions(options: readonly DhcpOption[]): DhcpOption[] {
+function joinOptions(options: readonly DhcpOption[]): readonly DhcpOption[] {
+  if (new Set(options.map(({ code }) => code)).size === options.length) return options;
   const joined = new Map<number, Buffer[]>();
   for (const { code, data } of options) {
     const pieces = joined.get(code);
@@ -240,11 +241,13 @@ function writeOptions(bytes: Buffer, start: number, options: readonly DhcpOption
 }
 
 function readText(field: Buffer): string {
+  if (field[0] === 0) return '';
   const end = field.indexOf(0);
   return field.toString('latin1', 0, end === -1 ? field.length : end);
 }
 
 function writeText(field: Buffer, text: string, name: string): void {
+  if (text === '') return;
   if (text.length > field.length || /[^\x01-\xff]/.test(text)) {
     throw new DhcpError(
       'BAD_OPTION',

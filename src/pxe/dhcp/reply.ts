@@ -53,29 +53,20 @@ export function leaseReply(
   boot: BootAnswer,
 ): DhcpPacket {
   const wanted = readParameterRequestList(request);
-  const asked = (option: DhcpOption): readonly DhcpOption[] =>
-    wanted === undefined || wanted.includes(option.code) ? [option] : [];
+  const isAsked = ({ code }: DhcpOption): boolean => wanted === undefined || wanted.includes(code);
+  const told = subnetOptionsOf(subnet);
   // Most important first: a reply that does not fit, in overloaded fields either, loses options from the end.
-  const options = [
-    messageTypeOption(type),
-    addressOption(OPTION.serverIdentifier, [subnet.server]),
-    ...(address === null ? [] : [secondsOption(OPTION.leaseTime, subnet.lease)]),
-    addressOption(OPTION.subnetMask, [numberToIpv4(subnet.network.mask)]),
-    ...boot.options,
-    ...(subnet.routers.length > 0 ? [addressOption(OPTION.routers, subnet.routers)] : []),
-    ...(subnet.nameServers.length > 0 ? [addressOption(OPTION.nameServers, subnet.nameServers)] : []),
-    ...asked(textOption(OPTION.hostName, node.name.split('.', 1)[0] ?? node.name)),
-    ...(subnet.domain === undefined ? [] : asked(textOption(OPTION.domainName, subnet.domain))),
-    ...asked(addressOption(OPTION.broadcastAddress, [broadcastOf(subnet.network)])),
-    ...(address === null
-      ? []
-      : [
-          ...asked(secondsOption(OPTION.renewalTime, subnet.lease / 2)),
-          ...asked(secondsOption(OPTION.rebindingTime, (subnet.lease * 7) / 8)),
-        ]),
+  const options: DhcpOption[] = [messageTypeOption(type), told.server];
+  if (address !== null) options.push(told.lease);
+  options.push(told.mask, ...boot.options, ...told.always);
+  const name = textOption(OPTION.hostName, node.name.split('.', 1)[0] ?? node.name);
+  if (isAsked(name)) options.push(name);
+  for (const option of told.asked) if (isAsked(option)) options.push(option);
+  if (address !== null) for (const option of told.times) if (isAsked(option)) options.push(option);
+  options.push(
     ...echoOption(request, OPTION.clientIdentifier), // RFC 6842 §3
     ...echoOption(request, OPTION.relayAgentInformation), // RFC 3046 §2.2: last
-  ];
+  );
   const reply = {
     ...replyHeader(request),
     ciaddr: type === 'ack' ? request.ciaddr : UNSPECIFIED,
@@ -85,6 +76,43 @@ export function leaseReply(
     options,
   };
   return fitted(reply, maxReplySize(request));
+}
+
+/** The options that say the same to every node of a subnet. */
+interface SubnetOptions {
+  readonly server: DhcpOption;
+  readonly lease: DhcpOption;
+  readonly mask: DhcpOption;
+  readonly always: readonly DhcpOption[];
+  readonly asked: readonly DhcpOption[]; // for clients that ask for them
+  readonly times: readonly DhcpOption[]; // with a lease, for clients that ask for them
+}
+
+const subnetOptions = new WeakMap<Subnet, SubnetOptions>();
+
+function subnetOptionsOf(subnet: Subnet): SubnetOptions {
+  const made = subnetOptions.get(subnet);
+  if (made !== undefined) return made;
+  const { domain, lease, nameServers, network, routers, server } = subnet;
+  const options = {
+    server: addressOption(OPTION.serverIdentifier, [server]),
+    lease: secondsOption(OPTION.leaseTime, lease),
+    mask: addressOption(OPTION.subnetMask, [numberToIpv4(network.mask)]),
+    always: [
+      ...(routers.length > 0 ? [addressOption(OPTION.routers, routers)] : []),
+      ...(nameServers.length > 0 ? [addressOption(OPTION.nameServers, nameServers)] : []),
+    ],
+    asked: [
+      ...(domain === undefined ? [] : [textOption(OPTION.domainName, domain)]),
+      addressOption(OPTION.broadcastAddress, [broadcastOf(network)]),
+    ],
+    times: [
+      secondsOption(OPTION.renewalTime, lease / 2),
+      secondsOption(OPTION.rebindingTime, (lease * 7) / 8),
+    ],
+  };
+  subnetOptions.set(subnet, options);
+  return options;
 }
 
 /** A proxy's offer or acknowledgement: what to boot, from `server`, and no address. */
@@ -152,6 +180,7 @@ export function maxReplySize(request: DhcpPacket): number {
 
 /** `reply` without as many of its last options as it takes to fit `maxSize` bytes of message; essential ones stay. */
 function fitted(reply: DhcpPacket, maxSize: number): DhcpPacket {
+  if (fitsDhcp(reply, maxSize)) return reply;
   const options = [...reply.options];
   const shortened = { ...reply, options };
   for (let last = options.length - 1; last >= 0 && !fitsDhcp(shortened, maxSize); last -= 1) {

@@ -1,9 +1,9 @@
-import { sql, type Transaction } from 'kysely';
+import type { Transaction } from 'kysely';
 import type { AddressBook, AddressClaim, AddressLease, AddressRange, Timestamp } from '../records.js';
 import { type AddressRow, addressText, isInRanges, leaseOf, numberOf } from './address-rows.js';
 import type { DatabaseKind } from './migrations.js';
-import { isAmong, jsonRows } from './rows.js';
-import type { Queries, Tables } from './tables.js';
+import { ListStatement } from './rows.js';
+import type { NodeTable, Queries, Row, Tables } from './tables.js';
 
 /** Candidates looked at before a pool counts as full: as many of its addresses may be reserved for nodes. */
 const MOST_CANDIDATES = 4096;
@@ -20,6 +20,23 @@ interface Stretch {
   readonly end: number; // behind the last
   readonly reserved: ReadonlySet<number>;
 }
+
+const rowsOfMacs = new ListStatement<AddressRow>(
+  ({ texts }) => `select address, mac, node, state, expires_at from dhcp_address where mac in ${texts}`,
+);
+
+const putRows = new ListStatement<never>(
+  ({ rows }) => `
+    insert into dhcp_address (address, mac, node, state, expires_at)
+    select cast(value->>0 as bigint), value->>1, value->>2, value->>3, cast(value->>4 as bigint)
+    from ${rows} where true
+    on conflict (address) do update set mac = excluded.mac, node = excluded.node, state = excluded.state,
+      expires_at = excluded.expires_at`,
+);
+
+const reservations = new ListStatement<Pick<Row<NodeTable>, 'ip'>>(
+  ({ texts }) => `select ip from node where ip in ${texts}`,
+);
 
 /**
  * The rows of some interfaces, in memory for as long as a transaction lasts: many claims cost a few statements. What
@@ -56,12 +73,7 @@ export class BookInHand implements AddressBook {
     macs: readonly string[],
     now: Timestamp,
   ): Promise<BookInHand> {
-    const rows = await trx
-      .selectFrom('dhcp_address')
-      .selectAll()
-      .where(isAmong(kind, 'mac', [...new Set(macs)]))
-      .orderBy('expires_at', 'desc')
-      .execute();
+    const rows = await rowsOfMacs.run(trx, kind, [...new Set(macs)]);
     return new BookInHand(
       trx,
       kind,
@@ -80,15 +92,13 @@ export class BookInHand implements AddressBook {
       ({ state, address }) =>
         state !== 'declined' && isInRanges(claim.ranges, address) && !this.#reserved.has(address),
     );
+    const { mac, node, until } = claim;
     if (own !== undefined) {
       const isBound = own.state === 'bound' && own.expires_at > this.#now;
-      return this.#put({
-        ...own,
-        node: claim.node,
-        ...(isBound ? {} : { state: 'offered' as const, expires_at: claim.until }),
-      });
+      if (isBound && own.node === node) return leaseOf(own)[0];
+      if (isBound) return this.#put({ ...own, node });
+      return this.#put({ address: own.address, mac, node, state: 'offered', expires_at: until });
     }
-    const { mac, node, until } = claim;
     for (let tried = 0; tried < MOST_CANDIDATES; tried += 1) {
       const address = await this.#freeAddress(claim, tried === 0);
       if (address === undefined) return undefined;
@@ -133,12 +143,7 @@ export class BookInHand implements AddressBook {
       state,
       expires_at,
     ]);
-    await sql`
-      insert into dhcp_address (address, mac, node, state, expires_at)
-      select cast(value->>0 as bigint), value->>1, value->>2, value->>3, cast(value->>4 as bigint)
-      from ${jsonRows(this.#kind, values)} where true
-      on conflict (address) do update set mac = excluded.mac, node = excluded.node, state = excluded.state,
-        expires_at = excluded.expires_at`.execute(this.#trx);
+    await putRows.run(this.#trx, this.#kind, values);
     this.#changed.clear();
   }
 
@@ -313,10 +318,6 @@ async function reservedAmong(
   addresses: readonly number[],
 ): Promise<Set<number>> {
   if (addresses.length === 0) return new Set();
-  const rows = await trx
-    .selectFrom('node')
-    .select('ip')
-    .where(isAmong(kind, 'ip', addresses.map(addressText)))
-    .execute();
+  const rows = await reservations.run(trx, kind, addresses.map(addressText));
   return new Set(rows.flatMap(({ ip }) => (ip === null ? [] : [numberOf(ip)])));
 }

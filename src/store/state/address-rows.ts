@@ -4,14 +4,23 @@ import type { DhcpAddressTable, Row } from './tables.js';
 /** A row of `dhcp_address`. Addresses are numbers in the database, in their order. */
 export type AddressRow = Row<DhcpAddressTable>;
 
+const ZERO = '0'.charCodeAt(0);
+const DOT = '.'.charCodeAt(0);
+
 /** A dotted address that was validated before, as the database keeps it. */
 export function numberOf(address: string): number {
-  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  let [value, part] = [0, 0];
+  for (let at = 0; at < address.length; at += 1) {
+    const code = address.charCodeAt(at);
+    if (code === DOT) [value, part] = [value * 256 + part, 0];
+    else part = part * 10 + code - ZERO;
+  }
+  return value * 256 + part;
 }
 
 /** An address of the database, dotted. */
 export function addressText(address: number): string {
-  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
+  return `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`;
 }
 
 /** Whether one of `ranges` holds `address`. */

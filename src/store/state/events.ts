@@ -1,8 +1,15 @@
-import { sql } from 'kysely';
 import type { EventRecord, EventState, NewEvent } from '../records.js';
 import type { StateDatabase } from './database.js';
-import { jsonRows } from './rows.js';
+import { ListStatement } from './rows.js';
 import type { Queries } from './tables.js';
+
+const insertAll = new ListStatement<never>(
+  ({ rows }) => `
+    insert into event (at, node, stage, detail, bytes, ms, generation, client)
+    select cast(value->>0 as bigint), value->>1, value->>2, value->>3, cast(value->>4 as bigint),
+      cast(value->>5 as double precision), value->>6, value->>7
+    from ${rows} where true`,
+);
 
 /** What happened to nodes, in the database. The last events may be lost in a power cut, never in a crash. */
 export class EventRows implements EventState {
@@ -21,15 +28,7 @@ export class EventRows implements EventState {
     const values = events.map(({ at, node, stage, detail, bytes, ms, generation, client }) => [
       ...[at, node, stage, detail, bytes, ms, generation, client],
     ]);
-    await this.#database.write(
-      (trx) =>
-        sql`
-          insert into event (at, node, stage, detail, bytes, ms, generation, client)
-          select cast(value->>0 as bigint), value->>1, value->>2, value->>3, cast(value->>4 as bigint),
-            cast(value->>5 as double precision), value->>6, value->>7
-          from ${jsonRows(this.#database.kind, values)} where true`.execute(trx),
-      { durable: false },
-    );
+    await this.#database.write((trx) => insertAll.run(trx, this.#database.kind, values), { durable: false });
   }
 
   async since(after: number, limit: number): Promise<EventRecord[]> {

@@ -2,8 +2,17 @@ import { StoreError } from '../errors.js';
 import type { GroupRecord, NodeAtMac, NodeRecord, NodeState } from '../records.js';
 import type { StateDatabase } from './database.js';
 import { AssignmentRows, stateOf } from './assignments.js';
-import { groupsOf, isAmong } from './rows.js';
+import { groupsOf, ListStatement } from './rows.js';
 import type { NodeMacTable, NodeTable, Queries, Row } from './tables.js';
+
+const selectAtMacs = new ListStatement<
+  Pick<Row<NodeTable>, 'name' | 'ip' | 'attributes'> & { readonly mac: string; readonly state: string | null }
+>(
+  ({ texts }) => `
+    select node_mac.mac, node.name, node.ip, node.attributes, assignment.state
+    from node_mac join node on node.name = node_mac.node left join assignment on assignment.node = node.name
+    where node_mac.mac in ${texts}`,
+);
 
 /** Nodes and what they are set to, in the database. A UUID or serial that several nodes share finds none of them. */
 export class NodeRows extends AssignmentRows implements NodeState {
@@ -51,13 +60,7 @@ export class NodeRows extends AssignmentRows implements NodeState {
 
   async atMacs(macs: readonly string[]): Promise<readonly NodeAtMac[]> {
     return this.database.read(async (db) => {
-      const rows = await db
-        .selectFrom('node_mac')
-        .innerJoin('node', 'node.name', 'node_mac.node')
-        .leftJoin('assignment', 'assignment.node', 'node.name')
-        .select(['node_mac.mac', 'node.name', 'node.ip', 'node.attributes', 'assignment.state'])
-        .where(isAmong(this.database.kind, 'node_mac.mac', macs))
-        .execute();
+      const rows = await selectAtMacs.run(db, this.database.kind, macs);
       return rows.map(({ mac, name, ip, attributes, state }) => ({
         mac,
         name,

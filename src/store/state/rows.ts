@@ -1,7 +1,8 @@
-import { sql, type RawBuilder, type SqlBool } from 'kysely';
+import { CompiledQuery, sql, type RawBuilder } from 'kysely';
 import { asDigest, type Digest } from '../digest.js';
 import { StoreError } from '../errors.js';
 import type { DatabaseKind } from './migrations.js';
+import type { Queries } from './tables.js';
 
 /** How many values one IN list or one insert carries. */
 const groupSize = 1000;
@@ -43,17 +44,30 @@ export function isOneOf(kind: DatabaseKind, digests: readonly Buffer[]): RawBuil
   return sql<boolean>`blob.digest in (select unhex(value) from json_each(${hex}))`;
 }
 
-/** The condition that the text `column` is one of `texts`. They are one parameter, so that the statement stays the same. */
-export function isAmong(kind: DatabaseKind, column: string, texts: readonly string[]): RawBuilder<SqlBool> {
-  const name = sql.ref(column);
-  if (kind === 'postgres') return sql<SqlBool>`${name} = any(${texts}::text[])`;
-  return sql<SqlBool>`${name} in (select value from json_each(${JSON.stringify(texts)}))`;
+/** Where the one parameter of a ListStatement goes: `texts`, a set of texts; `rows`, a table whose column `value` is JSON. */
+export interface ListPlace {
+  readonly texts: string;
+  readonly rows: string;
 }
 
-/** `rows` as one parameter: a table whose column `value` is each of them as a JSON array. */
-export function jsonRows(kind: DatabaseKind, rows: readonly (readonly unknown[])[]): RawBuilder<unknown> {
-  const json = JSON.stringify(rows);
-  return kind === 'postgres'
-    ? sql`jsonb_array_elements(${json}::jsonb) as entry(value)`
-    : sql`json_each(${json})`;
+/**
+ * A statement about many things at once, which are one parameter, so that it stays the same; it is compiled when it is
+ * declared, because boot servers run it for every few messages.
+ */
+export class ListStatement<Row> {
+  readonly #text: Readonly<Record<DatabaseKind, string>>;
+
+  constructor(text: (place: ListPlace) => string) {
+    this.#text = {
+      sqlite: text({ texts: '(select value from json_each(?))', rows: 'json_each(?)' }),
+      postgres: text({
+        texts: '(select jsonb_array_elements_text($1::jsonb))',
+        rows: 'jsonb_array_elements($1::jsonb) as entry(value)',
+      }),
+    };
+  }
+
+  async run(db: Queries, kind: DatabaseKind, list: readonly unknown[]): Promise<readonly Row[]> {
+    return (await db.executeQuery<Row>(CompiledQuery.raw(this.#text[kind], [JSON.stringify(list)]))).rows;
+  }
 }
