@@ -5,7 +5,7 @@ import { readArchive } from '../image/read-archive.js';
 import { zeroCounts } from '../image/segment-writer.js';
 import type { Store } from '../store/records.js';
 import { ScratchBlobs } from '../store/scratch-blobs.js';
-import { compareTrees, type PathChange } from './compare/compare.js';
+import { compareTrees, type CompareOptions, type PathChange } from './compare/compare.js';
 import { treeOfArchive, treeOfDirectory, type ComparedTree } from './compare/tree.js';
 import { openArchive, openDescriptor } from './contents.js';
 import type { Artifact, GenerationManifest } from './types.js';
@@ -30,17 +30,12 @@ export interface GenerationDiff {
   }[];
 }
 
-/** How a comparison is done: with `text`, text files line by line. */
-export interface DiffOptions {
-  readonly text: boolean;
-}
-
 /** Compares what two generations hold and how they boot. */
 export async function diffGenerations(
   store: Store,
   before: GenerationManifest,
   after: GenerationManifest,
-  options: DiffOptions = { text: false },
+  options: CompareOptions = { text: false, times: true },
 ): Promise<GenerationDiff> {
   const paths: ArchiveChange[] = [];
   for (const archive of new Set([...Object.keys(before.archives), ...Object.keys(after.archives)])) {
@@ -112,7 +107,7 @@ export async function diffWithPath(
   store: Store,
   { manifest, archive, part }: DiffSubject,
   path: string,
-  options: DiffOptions,
+  options: CompareOptions,
 ): Promise<PathChange[]> {
   const before = withoutRoot(treeOfArchive(await openArchive(store, manifest, archive, part)));
   const info = await stat(path).catch((error: unknown) => {

@@ -103,6 +103,56 @@ test('diff --with compares an image with a directory: nothing, then every kind o
   t.regex(text, /~ \/etc\/link {2}target motd → binary/);
 });
 
+test('times and hard links are told where the content is the same', async (t) => {
+  const one = { ino: 77, nlink: 2, mtime: 1_500_000_000 };
+  const { work, rackboot, json } = await imageSite(t, [
+    directory('d'),
+    item({ name: 'd/one', ...one }),
+    item({ name: 'd/two', ...one, data: Buffer.from('linked\n') }),
+    item({ name: 'd/old', mtime: 1_500_000_000, data: Buffer.from('old\n') }),
+    item({ name: 'd/new', mtime: 1_600_000_000, data: Buffer.from('new\n') }),
+  ]);
+  await writeFile(join(work, 'two'), 'linked\n', { mode: 0o644 });
+  await writeFile(join(work, 'old'), 'old\n', { mode: 0o644 });
+  const put = await rackboot(
+    'image',
+    'put',
+    'x',
+    `${join(work, 'two')}:/d/two`,
+    `${join(work, 'old')}:/d/old`,
+  );
+  t.is(put.status, 0, put.err);
+  const told = async (...words: string[]): Promise<unknown> =>
+    (await json<Diff>('image', 'diff', 'x', ...words)).paths.map(({ path, what, before, after }) => [
+      path,
+      ...what,
+      before?.['names'],
+      after?.['names'],
+    ]);
+  t.deepEqual(await told(), [
+    ['/d/old', 'time', undefined, undefined],
+    ['/d/one', 'link', ['/d/two'], undefined],
+    ['/d/two', 'time', 'link', ['/d/one'], undefined],
+  ]);
+  const { out } = await rackboot('image', 'diff', 'x');
+  t.regex(out, /~ \/d\/old {2}time 2017-07-14T02:40:00Z → 2020-09-13T12:26:40Z$/m);
+  t.regex(out, /~ \/d\/one {2}other names \/d\/two → \(none\)$/m);
+
+  const image = join(work, 'x.img');
+  t.deepEqual(await told('--with', image), [
+    ['/d/one', 'link', undefined, ['/d/two']],
+    ['/d/two', 'link', undefined, ['/d/one']],
+  ]);
+  t.deepEqual(await told('--with', image, '--times'), [
+    ['/d/old', 'time', undefined, undefined],
+    ['/d/one', 'link', undefined, ['/d/two']],
+    ['/d/two', 'time', 'link', undefined, ['/d/one']],
+  ]);
+  const wrong = await rackboot('image', 'diff', 'x', '--times');
+  t.is(wrong.status, 2);
+  t.regex(wrong.err, /--times goes with --with/);
+});
+
 test('diff --with reads an archive file, leaves nothing behind, and says what it cannot read', async (t) => {
   const { dir, work, rackboot, json } = await imageSite(t, items);
   const image = join(work, 'x.img');

@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
-import type { PathChange, Side } from '../../osimage/compare/compare.js';
+import type { CompareOptions, PathChange, Side } from '../../osimage/compare/compare.js';
 import {
   diffGenerations,
   diffWithPath,
   type ArchiveChange,
-  type DiffOptions,
   type GenerationDiff,
 } from '../../osimage/diff.js';
 import { findOsimage, parentGeneration, pickGeneration } from '../../osimage/find.js';
@@ -16,6 +15,7 @@ import { addArchiveOptions, archiveOf, type ArchiveOptions } from './archive-opt
 
 interface Options extends ArchiveOptions {
   readonly text?: true;
+  readonly times?: true;
   readonly with?: string;
 }
 
@@ -24,7 +24,7 @@ export function registerDiff(image: Command, context: Context): void {
   addArchiveOptions(image.command('diff'))
     .summary('compare two generations')
     .description(
-      'Says what differs between two generations: paths in the archives, boot arguments, answer file, files. With one generation, the current one is compared with it; with none, with the one it was made from. Times are not compared.',
+      'Says what differs between two generations: paths in the archives, boot arguments, answer file, files. With one generation, the current one is compared with it; with none, with the one it was made from. Of a file with the same content, its time and its hard links are compared too.',
     )
     .argument('<osimage>', 'the osimage')
     .argument('[before]', 'a generation, by number or id')
@@ -34,6 +34,7 @@ export function registerDiff(image: Command, context: Context): void {
       '--with <path>',
       'compare an archive of the generation with a directory or an archive file instead',
     )
+    .option('--times', 'with --with, compare times too')
     .addHelpText(
       'after',
       `
@@ -48,14 +49,19 @@ Examples:
       const { store } = await context.openStore('read');
       const { current } = await findOsimage(store, name);
       const history = await store.osimages.history(name);
-      const how = { text: options.text === true };
+      const text = options.text === true;
       if (options.with !== undefined) {
         if (after !== undefined)
           throw new UsageError('--with stands for the second generation; name one generation at most');
         const from = pickGeneration(name, history, before ?? current);
-        await printWith(context, store, from, options.with, options, how);
+        await printWith(context, store, from, options.with, options, {
+          text,
+          times: options.times === true,
+        });
         return;
       }
+      if (options.times === true)
+        throw new UsageError('--times goes with --with; between generations times are always compared');
       if (options.archive !== undefined || options.part !== undefined)
         throw new UsageError('--archive and --part go with --with; between generations all is compared');
       const right = pickGeneration(name, history, after ?? current);
@@ -64,7 +70,7 @@ Examples:
           ? parentGeneration(right, history, `rackboot image diff ${name} <before>`)
           : pickGeneration(name, history, before);
       const diff = await store.read('image diff', [from, right], () =>
-        diffGenerations(store, manifestOf(from), manifestOf(right), how),
+        diffGenerations(store, manifestOf(from), manifestOf(right), { text, times: true }),
       );
       const title = `${name}: generation ${nameOf(from)} → ${nameOf(right)}`;
       print(context, { before: from.id, after: right.id }, title, diff);
@@ -77,7 +83,7 @@ async function printWith(
   from: GenerationRecord,
   path: string,
   options: ArchiveOptions,
-  how: DiffOptions,
+  how: CompareOptions,
 ): Promise<void> {
   const manifest = manifestOf(from);
   const subject = archiveOf(manifest, options);
@@ -144,7 +150,25 @@ function describeChange({ what, before, after }: PathChange): string {
         return `target ${from(({ target }) => target ?? '(none)')}`;
       case 'device':
         return `device ${from(({ device }) => device ?? '(none)')}`;
+      case 'time':
+        return `time ${from(({ mtime }) => formatTime(mtime))}`;
+      case 'link':
+        return `other names ${from(({ names = [] }) => someOf(names))}`;
     }
   });
   return `  ${parts.join(', ')}`;
+}
+
+/** Names that are shown of a file with many. */
+const SHOWN_NAMES = 3;
+
+const someOf = (names: readonly string[]): string =>
+  names.length === 0
+    ? '(none)'
+    : `${names.slice(0, SHOWN_NAMES).join(' ')}${names.length > SHOWN_NAMES ? ` and ${names.length - SHOWN_NAMES} more` : ''}`;
+
+/** A time in seconds; where no calendar reaches it, as it is. */
+function formatTime(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? `@${seconds}` : date.toISOString().replace('.000', '');
 }

@@ -15,7 +15,7 @@ export function registerEdit(image: Command, context: Context): void {
   addArchiveOptions(image.command('edit'))
     .summary('run a command in the image and keep what it changes')
     .description(
-      'Unpacks the image, runs a command with it as the root directory, and publishes what the command changed as the current generation: contents, permissions, owners, links, devices, deletions. A command that fails or changes nothing makes no generation.',
+      'Unpacks the image, runs a command with it as the root directory, and publishes what the command changed as the current generation: contents, permissions, owners, links, devices, deletions, times that it set. A command that fails or changes nothing makes no generation.',
     )
     .argument('<osimage>', 'the osimage')
     .argument('[command...]', 'after --: a program of the image and its arguments')
@@ -26,7 +26,8 @@ export function registerEdit(image: Command, context: Context): void {
       `
 As root the command runs as root. Any other user needs user namespaces: the command is root in one, files of
 other owners keep them as long as it leaves them alone, and it can neither give files away nor make devices.
-What it does below /dev and /proc is not kept; times that it does not set itself are those of new entries.
+What it does below /dev and /proc is not kept; of what it writes the time is that of new entries,
+unless it sets another: one before it started, or one to come.
 
 Examples:
   rackboot image edit d12 -- sh -c 'echo hi > /etc/motd'

@@ -82,6 +82,12 @@ const MENDS: Readonly<Record<string, string>> = {
     'its path is longer than this system takes: choose a directory with a shorter path, or take it out of the image with rackboot image delete',
 };
 
+/** The last second that a Date reaches, either side of 1970. */
+const FARTHEST = 8.64e12;
+
+/** A time for the file system: of numbers below 0, Node.js makes the time that it is. */
+const timeOf = (seconds: number): Date => new Date(Math.min(Math.max(seconds, -FARTHEST), FARTHEST) * 1000);
+
 async function writeAt(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
   for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
@@ -191,7 +197,7 @@ class Unpacking {
     await this.#at(path, async (place) => {
       if (privileged) await lchown(place, uid, gid);
       if (!isSymlink(mode)) await chmod(place, privileged ? mode & 0o7777 : ownModeOf(mode));
-      await lutimes(place, mtime, mtime);
+      await lutimes(place, timeOf(mtime), timeOf(mtime));
     });
   }
 

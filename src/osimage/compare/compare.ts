@@ -5,7 +5,7 @@ import { textDiff } from './text-diff.js';
 import type { ComparedFile, ComparedTree } from './tree.js';
 
 /** What can differ between two files of one path. */
-export type Difference = 'content' | 'mode' | 'owner' | 'type' | 'target' | 'device';
+export type Difference = 'content' | 'mode' | 'owner' | 'type' | 'target' | 'device' | 'time' | 'link';
 
 /** How a path differs between two trees. */
 export interface PathChange {
@@ -25,23 +25,75 @@ export interface Side {
   readonly size: number;
   readonly target?: string; // of a symbolic link
   readonly device?: string; // `major:minor`
+  readonly mtime: number; // seconds
+  readonly names?: readonly string[]; // other names of the same file
   readonly sha256?: string; // of content that differs
 }
 
-/** What differs between two trees, in order of their paths' bytes; with `text`, text files line by line. */
+/** How trees are compared. */
+export interface CompareOptions {
+  readonly text: boolean; // text files line by line
+  readonly times: boolean;
+}
+
+/**
+ * What differs between two trees, in order of their paths' bytes. Times count, and which paths are names of one file, only
+ * where nothing differs that brings another time or another file with it.
+ */
 export async function compareTrees(
   before: ComparedTree,
   after: ComparedTree,
-  options: { readonly text: boolean },
+  options: CompareOptions,
 ): Promise<PathChange[]> {
+  const names = { before: new FileNames(before), after: new FileNames(after) };
+  const isCommon = (path: ArchivePath): boolean => before.has(path) && after.has(path);
   const changes: PathChange[] = [];
   for (const path of [...new Set([...before.keys(), ...after.keys()])].sort()) {
-    const change = await compareFiles(before.get(path), after.get(path));
+    const [left, right] = [before.get(path), after.get(path)];
+    const [was, now] = [names.before.of(path), names.after.of(path)];
+    const linked = was.filter(isCommon).join('\0') !== now.filter(isCommon).join('\0');
+    const change = await compareFiles(left, right, { linked, times: options.times });
     if (change === undefined) continue;
-    const text = options.text ? await textOf(path, before.get(path), after.get(path), change) : undefined;
-    changes.push({ path: pathToText(path), ...change, ...(text === undefined ? {} : { text }) });
+    const text = options.text ? await textOf(path, left, right, change) : undefined;
+    const { what } = change;
+    changes.push({
+      path: pathToText(path),
+      change: change.change,
+      what,
+      ...(change.before === undefined ? {} : { before: { ...change.before, ...otherNames(path, was) } }),
+      ...(change.after === undefined ? {} : { after: { ...change.after, ...otherNames(path, now) } }),
+      ...(text === undefined ? {} : { text }),
+    });
   }
   return changes;
+}
+
+/** The names of each file of a tree that has several. */
+class FileNames {
+  readonly #tree: ComparedTree;
+  readonly #names = new Map<string, ArchivePath[]>();
+
+  constructor(tree: ComparedTree) {
+    this.#tree = tree;
+    for (const [path, { inode }] of tree) {
+      if (inode === undefined) continue;
+      const known = this.#names.get(inode);
+      if (known === undefined) this.#names.set(inode, [path]);
+      else known.push(path);
+    }
+    for (const names of this.#names.values()) names.sort();
+  }
+
+  /** All names of the file at `path`; none where it has but that one. */
+  of(path: ArchivePath): readonly ArchivePath[] {
+    const inode = this.#tree.get(path)?.inode;
+    const names = inode === undefined ? undefined : this.#names.get(inode);
+    return names === undefined || names.length < 2 ? [] : names;
+  }
+}
+
+function otherNames(path: ArchivePath, names: readonly ArchivePath[]): { readonly names?: string[] } {
+  return names.length === 0 ? {} : { names: names.filter((name) => name !== path).map(pathToText) };
 }
 
 type Change = Omit<PathChange, 'path' | 'text'>;
@@ -49,19 +101,27 @@ type Change = Omit<PathChange, 'path' | 'text'>;
 async function compareFiles(
   before: ComparedFile | undefined,
   after: ComparedFile | undefined,
+  { linked, times }: { readonly linked: boolean; readonly times: boolean },
 ): Promise<Change | undefined> {
   if (before === undefined) {
     return after === undefined ? undefined : { change: 'added', what: [], after: side(after) };
   }
   if (after === undefined) return { change: 'removed', what: [], before: side(before) };
+  const digests = await compareContent(before, after);
+  const isOther =
+    (before.mode & S_IFMT) !== (after.mode & S_IFMT) ||
+    before.target !== after.target ||
+    before.device !== after.device ||
+    digests !== undefined;
   const what: Difference[] = [];
   if ((before.mode & S_IFMT) !== (after.mode & S_IFMT)) what.push('type');
   if ((before.mode & 0o7777) !== (after.mode & 0o7777)) what.push('mode');
   if (before.uid !== after.uid || before.gid !== after.gid) what.push('owner');
   if (before.target !== after.target) what.push('target');
   if (before.device !== after.device) what.push('device');
-  const digests = await compareContent(before, after);
   if (digests !== undefined) what.push('content');
+  if (!isOther && times && before.mtime !== after.mtime) what.push('time');
+  if (!isOther && linked) what.push('link');
   if (what.length === 0) return undefined;
   return {
     change: 'changed',
@@ -71,11 +131,12 @@ async function compareFiles(
   };
 }
 
-function side({ mode, uid, gid, size, target, device }: ComparedFile): Side {
+function side({ mode, uid, gid, mtime, size, target, device }: ComparedFile): Side {
   return {
     mode,
     uid,
     gid,
+    mtime,
     size,
     ...(target === undefined ? {} : { target: Buffer.from(target, 'latin1').toString('utf8') }),
     ...(device === undefined ? {} : { device }),
@@ -83,7 +144,7 @@ function side({ mode, uid, gid, size, target, device }: ComparedFile): Side {
 }
 
 /** The digests of two regular files whose bytes differ. */
-export async function compareContent(
+async function compareContent(
   before: ComparedFile,
   after: ComparedFile,
 ): Promise<{ readonly before: string; readonly after: string } | undefined> {

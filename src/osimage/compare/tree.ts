@@ -1,9 +1,9 @@
 import { readlink } from 'node:fs/promises';
-import type { PlacedEntry } from '../../image/archive-index.js';
+import { inodeOf, type PlacedEntry } from '../../image/archive-index.js';
 import { isRegular, isSymlink, S_IFBLK, S_IFCHR, S_IFMT } from '../../image/cpio/header.js';
 import { ROOT, type ArchivePath } from '../../image/cpio/path.js';
 import { splitDevice } from '../../image/device-number.js';
-import { readLocalFile } from '../../image/local-file.js';
+import { readLocalFile, wholeSeconds } from '../../image/local-file.js';
 import { walkDirectory } from '../../image/walk-directory.js';
 import type { OpenArchive } from '../contents.js';
 
@@ -15,6 +15,8 @@ export interface ComparedFile {
   readonly size: number; // bytes of a regular file
   readonly target?: string; // of a symbolic link, latin-1
   readonly device?: string; // of a device, `major:minor`
+  readonly mtime: number; // seconds
+  readonly inode?: string; // what its names have in common, where it can have several
   /** Names the bytes without reading them: files with equal marks have equal data. */
   readonly mark?: string;
   /** The bytes of a regular file. */
@@ -30,11 +32,14 @@ export function treeOfArchive(archive: OpenArchive): ComparedTree {
 }
 
 function fileOfEntry(archive: OpenArchive, entry: PlacedEntry): ComparedFile {
-  const { mode, uid, gid, rdevMajor, rdevMinor } = entry.header;
+  const { mode, uid, gid, mtime, rdevMajor, rdevMinor } = entry.header;
+  const inode = inodeOf(entry);
   return {
     mode,
     uid,
     gid,
+    mtime,
+    ...(inode === undefined ? {} : { inode }),
     size: isRegular(mode) ? archive.tree.dataOf(entry).header.size : 0,
     ...(entry.target === undefined ? {} : { target: entry.target }),
     ...(isDevice(mode) ? { device: `${rdevMajor}:${rdevMinor}` } : {}),
@@ -53,6 +58,8 @@ export async function treeOfDirectory(directory: string): Promise<ComparedTree> 
       mode,
       uid: Number(info.uid),
       gid: Number(info.gid),
+      mtime: wholeSeconds(info.mtimeNs),
+      ...(info.nlink > 1n && !info.isDirectory() ? { inode: `${info.dev}:${info.ino}` } : {}),
       size: isRegular(mode) ? Number(info.size) : 0,
       ...(isSymlink(mode)
         ? { target: (await readlink(place, { encoding: 'buffer' })).toString('latin1') }

@@ -33,13 +33,19 @@ export async function takeBaseline(root: string, beside: string): Promise<Baseli
   const files = await statsOf(root);
   let latest = 0n;
   for (const { ctimeNs } of files.values()) if (ctimeNs > latest) latest = ctimeNs;
-  const probe = join(beside, 'clock');
-  let at = 0n;
-  for (let tick = 0; at <= latest && tick < MAX_TICKS; tick++) {
-    if (tick > 0) await sleep(2);
-    await writeFile(probe, '');
-    at = (await lstat(probe, { bigint: true })).ctimeNs;
-    await rm(probe);
+  let at = await fileClock(beside);
+  for (let tick = 1; at <= latest && tick < MAX_TICKS; tick++) {
+    await sleep(2);
+    at = await fileClock(beside);
   }
   return { files, at };
+}
+
+/** The time on the clock of the file system that the directory `beside` is on: nanoseconds since the epoch. */
+export async function fileClock(beside: string): Promise<bigint> {
+  const probe = join(beside, 'clock');
+  await writeFile(probe, '');
+  const { ctimeNs } = await lstat(probe, { bigint: true });
+  await rm(probe);
+  return ctimeNs;
 }

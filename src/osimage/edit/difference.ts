@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { chmod, readlink } from 'node:fs/promises';
 import type { PlacedEntry } from '../../image/archive-index.js';
+import { haveSameBytes } from '../../image/chunks.js';
 import {
   isDirectory,
   isRegular,
@@ -16,11 +17,10 @@ import {
 import { canonicalPath, parentOf, pathToText, ROOT, type ArchivePath } from '../../image/cpio/path.js';
 import { splitDevice } from '../../image/device-number.js';
 import type { LayerFile, LayerSnapshot } from '../../image/layer.js';
-import { readLocalFile } from '../../image/local-file.js';
+import { readLocalFile, wholeSeconds } from '../../image/local-file.js';
 import type { MtreeEntry } from '../../image/mtree.js';
 import { onDisk } from '../../image/unpacked/unpack.js';
 import type { BlobWriter } from '../../store/types.js';
-import { compareContent } from '../compare/compare.js';
 import { statsOf, type Baseline } from './baseline.js';
 
 /** An archive that was unpacked into a directory. */
@@ -31,6 +31,7 @@ export interface UnpackedTree {
   /** The data of an entry; of a hard link, that of the inode. */
   read(entry: PlacedEntry): AsyncIterable<Buffer>;
   readonly baseline: Baseline;
+  readonly ended: bigint; // when the command had ended: nanoseconds, by the file system's clock
   /** Who unpacked it without the right to give files away: on disk, its files are root's in the image. */
   readonly owner?: { readonly uid: number; readonly gid: number };
 }
@@ -52,7 +53,7 @@ export function isEmpty({ removals, files, mtree }: TreeDifference): boolean {
 
 /**
  * What is different in an unpacked archive from what was unpacked: contents, types, permissions, owners, links, devices,
- * deletions. Files whose change time is the old one are not read. Throws ImageError UNREADABLE.
+ * deletions, and times that lie before or after all that was done, which somebody must have set. Files whose change time is the old one are not read. Throws ImageError UNREADABLE.
  */
 export async function findDifference(tree: UnpackedTree): Promise<TreeDifference> {
   return new Comparison(tree, await statsOf(tree.root)).run();
@@ -155,6 +156,7 @@ class Comparison {
         mode: permissionsOf(info),
         ...this.#ownerOf(info),
         ...(type === S_IFIFO ? {} : { rdev: splitDevice(info.rdev) }),
+        ...this.#chosenTime(info),
       });
       return;
     }
@@ -225,21 +227,17 @@ class Comparison {
     if (entry === undefined) return false;
     const place = onDisk(this.#tree.root, path);
     if ((permissionsOf(after) & 0o400) === 0 && this.#tree.owner !== undefined) await chmod(place, 0o600);
-    const side = { mode: S_IFREG, uid: 0, gid: 0, size: Number(after.size) };
-    const differs = await compareContent(
-      { ...side, read: () => this.#tree.read(entry) },
-      { ...side, read: () => readLocalFile(place) },
-    );
-    return differs === undefined;
+    return haveSameBytes(this.#tree.read(entry), readLocalFile(place));
   }
 
-  /** Says which permissions and owner a file has now, if they are others than those it was unpacked with. */
+  /** Says which permissions, owner and time a file has now, if they are others than those it was unpacked with. */
   #compareFields(path: ArchivePath, before: BigIntStats, after: BigIntStats): void {
     const isLink = isSymlink(modeOf(after));
     const mode =
       !isLink && permissionsOf(before) !== permissionsOf(after) ? { mode: permissionsOf(after) } : {};
     const owner = before.uid !== after.uid || before.gid !== after.gid ? this.#ownerOf(after) : {};
-    const fields = { ...mode, ...owner };
+    const time = wholeSeconds(before.mtimeNs) === wholeSeconds(after.mtimeNs) ? {} : this.#chosenTime(after);
+    const fields = { ...mode, ...owner, ...time };
     if (Object.keys(fields).length > 0) this.#mtree.push({ path, ...fields });
   }
 
@@ -248,12 +246,14 @@ class Comparison {
     const entry = this.#tree.placed.get(path);
     const stays = before !== undefined && before.uid === after.uid && before.gid === after.gid;
     const { uid, gid } = stays && entry !== undefined ? entry.header : this.#ownerOf(after);
-    const chosen = after.mtimeNs < this.#tree.baseline.at && after.mtimeNs !== before?.mtimeNs;
-    const fields = {
-      ...(uid === 0 && gid === 0 ? {} : { uid, gid }),
-      ...(chosen && !isDirectory(modeOf(after)) ? { mtime: Number(after.mtimeNs / 1_000_000_000n) } : {}),
-    };
+    const fields = { ...(uid === 0 && gid === 0 ? {} : { uid, gid }), ...this.#chosenTime(after) };
     if (Object.keys(fields).length > 0) this.#mtree.push({ path, ...fields });
+  }
+
+  /** The time of a file if somebody set it: what is merely written to has one between the start and the end of the command. */
+  #chosenTime({ mtimeNs }: BigIntStats): { readonly mtime?: number } {
+    const { baseline, ended } = this.#tree;
+    return mtimeNs >= baseline.at && mtimeNs <= ended ? {} : { mtime: wholeSeconds(mtimeNs) };
   }
 
   #ownerOf({ uid, gid }: BigIntStats): { readonly uid: number; readonly gid: number } {

@@ -15,7 +15,7 @@ import { OsimageError } from '../errors.js';
 import { findGeneration } from '../find.js';
 import { manifestOf } from '../manifest.js';
 import type { GenerationInputs, GenerationManifest } from '../types.js';
-import { takeBaseline } from './baseline.js';
+import { fileClock, takeBaseline } from './baseline.js';
 import { commandText } from './command-text.js';
 import {
   findDifference,
@@ -99,7 +99,7 @@ async function changesOf(
   });
   requireSuccess(end, command, request.argv === 'shell');
   return findDifference({
-    ...{ root, placed, read, baseline },
+    ...{ root, placed, read, baseline, ended: await fileClock(scratch) },
     ...(privileged ? {} : { owner: request.user }),
   });
 }

@@ -3,6 +3,7 @@ import {
   chmod,
   link,
   lstat,
+  lutimes,
   mkdir,
   mkdtemp,
   readdir,
@@ -23,7 +24,7 @@ import { unpackInto } from '../../../src/image/unpacked/unpack.js';
 import { compareTrees } from '../../../src/osimage/compare/compare.js';
 import { treeOfArchive, treeOfDirectory } from '../../../src/osimage/compare/tree.js';
 import { openDescriptor } from '../../../src/osimage/contents.js';
-import { takeBaseline } from '../../../src/osimage/edit/baseline.js';
+import { fileClock, takeBaseline } from '../../../src/osimage/edit/baseline.js';
 import { findDifference, isEmpty, storeDifference } from '../../../src/osimage/edit/difference.js';
 import { MemoryBlobs } from '../../image/memory-blobs.js';
 import { archiveBytes, item, type Item } from '../../image/newc.js';
@@ -132,12 +133,14 @@ async function unlikeAfter(
     await unpackInto(root, placed, { read: (entry) => opened.read(entry), privileged });
     const baseline = await takeBaseline(root, scratch);
     for (const [, run] of acts) await run(root).catch(() => undefined);
+    const ended = await fileClock(scratch);
     const links = await linksIn(root);
     const tree = {
       root,
       placed,
       read: (entry: Parameters<typeof opened.read>[0]) => opened.read(entry),
       baseline,
+      ended,
     };
     const difference = await findDifference(privileged ? tree : { ...tree, owner });
     const after = await splice(
@@ -151,7 +154,13 @@ async function unlikeAfter(
       read: (entry) => result.read(entry),
       privileged,
     });
-    const unlike = await compareTrees(treeOfArchive(result), await treeOfDirectory(root), { text: false });
+    const options = { text: false, times: true };
+    const unlike: unknown[] = [];
+    for (const change of await compareTrees(treeOfArchive(result), await treeOfDirectory(root), options)) {
+      const { mtimeNs } = await lstat(join(root, change.path), { bigint: true });
+      const wasWritten = mtimeNs >= baseline.at && mtimeNs <= ended; // in the archive it has the time of new entries
+      if (!wasWritten || change.what.some((one) => one !== 'time')) unlike.push(change);
+    }
     return {
       unlike: [
         ...unlike,
@@ -162,11 +171,42 @@ async function unlikeAfter(
   });
 }
 
-test('nothing done is no difference, and neither are new times', async (t) => {
+test('nothing done is no difference, and neither is the time of a moment ago', async (t) => {
   t.deepEqual(await unlikeAfter([]), { unlike: [], empty: true });
-  const touched = await unlikeAfter([['touch', (root) => utimes(join(root, 'a/one'), 5, 5)]]);
-  t.deepEqual(touched, { unlike: [], empty: true });
+  const now: Act = async (root) => {
+    await utimes(join(root, 'a/one'), 5, 5);
+    const probe = join(root, 'probe');
+    await writeFile(probe, '');
+    const { mtime } = await lstat(probe);
+    await rm(probe);
+    for (const at of ['a/one', 'a']) await utimes(join(root, at), mtime, mtime);
+  };
+  t.deepEqual(await unlikeAfter([['touch', now]]), { unlike: [], empty: true });
 });
+
+for (const [name, time] of [
+  ['old', 5],
+  ['before 1970', -7],
+  ['in the future', 4_200_000_000],
+] as const) {
+  test(`a time that was set stays: ${name}`, async (t) => {
+    const when = new Date(time * 1000); // a number below 0 would mean now
+    const set: Act = async (root) => {
+      for (const at of ['a/one', 'b/y', 'b']) await utimes(join(root, at), when, when);
+      await lutimes(join(root, 'l'), when, when);
+      await writeFile(join(root, 'a/new'), 'new');
+      await utimes(join(root, 'a/new'), when, when);
+    };
+    const { unlike, empty } = await unlikeAfter([['touch', set]]);
+    t.false(empty);
+    if (time >= 0) t.deepEqual(unlike, []);
+    else
+      t.deepEqual(
+        (unlike as { after: { mtime: number } }[]).map(({ after }) => after.mtime),
+        Array<number>(7).fill(time),
+      );
+  });
+}
 
 test('the same bytes written again are no difference', async (t) => {
   const again = await unlikeAfter([

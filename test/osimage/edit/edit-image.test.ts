@@ -327,6 +327,17 @@ test('as root, owners and devices are kept too', async (t) => {
   t.is(old?.mtime, Date.UTC(2001, 1, 3, 4, 5, 6) / 1000);
 });
 
+test('a time that a command sets is a change of its own', async (t) => {
+  const made = await site(t);
+  const script = 'busybox touch -d "2001-02-03 04:05:06" /etc/motd /etc; busybox touch /etc/passwd';
+  const ended = await made.run('image', 'edit', 'x', '--', 'sh', '-ec', script);
+  t.is(ended.status, 0, ended.err);
+  t.deepEqual(await made.changes(), ['/etc changed time', '/etc/motd changed time']);
+  const files = await made.json<{ path: string; mtime: number }[]>('image', 'files', 'x', '/etc/motd');
+  t.is(files[0]?.mtime, Date.UTC(2001, 1, 3, 4, 5, 6) / 1000);
+  t.is((await made.run('image', 'cat', 'x', '/etc/motd')).out, 'hello\n');
+});
+
 test('an edit stays through later builds and other edits, and rollback takes it back', async (t) => {
   const made = await site(t);
   const edit = async (script: string): Promise<void> => {
