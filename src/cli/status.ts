@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { selectNodes } from '../node/site-directory.js';
 import { readStatuses, type FullStatus } from '../node/status.js';
-import type { Store } from '../store/records.js';
-import type { Context } from './context.js';
-import { formatBytes, formatDuration, textTable } from './table.js';
+import type { EventRecord, Store } from '../store/records.js';
+import { type Context, UsageError } from './context.js';
+import { formatBytes, formatDuration, formatTime, textTable } from './table.js';
 
 const WATCH_EVERY = 1000; // ms
 
@@ -18,12 +18,19 @@ export function registerStatus(program: Command, context: Context): void {
       '--watch',
       'keep showing it until interrupted: redrawn on a terminal, else a line (or JSON) for each change',
     )
+    .option('--history', 'what happened to each of them, the latest last')
     .addHelpText(
       'after',
-      '\nExamples:\n  rackboot status\n  rackboot status rack1 --watch\n  rackboot --json status n1',
+      '\nExamples:\n  rackboot status\n  rackboot status n1 --history\n  rackboot status rack1 --watch\n  rackboot --json status n1',
     )
-    .action(async (range: string | undefined, options: { watch?: boolean }) => {
+    .action(async (range: string | undefined, options: { watch?: boolean; history?: boolean }) => {
+      if (options.watch === true && options.history === true)
+        throw new UsageError('--history shows what was, --watch what is; give one of them');
       const { store } = await context.openStore(options.watch === true ? 'write' : 'read');
+      if (options.history === true) {
+        await printHistory(context, store, range);
+        return;
+      }
       if (options.watch === true) {
         await watch(context, store, range);
         return;
@@ -31,6 +38,29 @@ export function registerStatus(program: Command, context: Context): void {
       const statuses = await readStatuses(store, await selectNodes(store.nodes, range));
       context.print(statuses, () => describeStatuses(statuses, Date.now()));
     });
+}
+
+/** How many of a node's latest events are shown. */
+const HISTORY = 100;
+
+async function printHistory(context: Context, store: Store, range: string | undefined): Promise<void> {
+  const events: EventRecord[] = [];
+  for (const { name } of await selectNodes(store.nodes, range))
+    events.push(...(await store.events.ofNode(name, HISTORY)).reverse());
+  context.print(events, () =>
+    events.length === 0
+      ? 'nothing happened yet'
+      : textTable(
+          ['NODE', 'WHEN', 'STAGE', 'FROM', 'WHAT'],
+          events.map(({ node, at, stage, client, detail }) => [
+            node ?? '-',
+            formatTime(at),
+            stage,
+            client ?? '-',
+            detail,
+          ]),
+        ),
+  );
 }
 
 async function watch(context: Context, store: Store, range: string | undefined): Promise<void> {

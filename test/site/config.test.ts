@@ -18,6 +18,7 @@ const defaults = {
   tftp: { listen: 'off', ports: 'any', limits: {}, clients: [] },
   dhcp: { interfaces: {}, subnets: [], unknown: 'refuse' },
   install: { done: 'report', tokenTtl: 3600 },
+  xcat: { genesis: 'genesis', reports: 'off', paths: 'off' },
   signing: { by: 'nobody' },
   mirror: {
     versions: { '8.2': 'https://updates.xcp-ng.org/8/8.2', '8.3': 'https://updates.xcp-ng.org/8/8.3' },
@@ -102,7 +103,7 @@ for (const [text, message] of [
   ['Name: x', "line 1: unknown key 'Name'; did you mean 'name'?"],
   [
     'wibble: 1',
-    "unknown key 'wibble'; known ones: name, database, http, tftp, dhcp, install, signing, mirror, serve",
+    "unknown key 'wibble'; known ones: name, database, http, tftp, dhcp, install, xcat, signing, mirror, serve",
   ],
   ['serve: {}\nempty:\n', "line 2: unknown key 'empty'"],
   [

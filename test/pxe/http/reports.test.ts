@@ -187,3 +187,17 @@ test('with install.done: report, fetching ends nothing', async (t) => {
   await ask(site, `/images/d12@${site.id}/tree/pool/last_1.udeb`, own);
   t.is((await site.store.nodes.assignment('n1'))?.state, 'osimage');
 });
+
+test('next by HTTP goes on with a chain, and with an earlier boot’s URL it does not', async (t) => {
+  const site = await installing(t);
+  const old = await reportUrl(site);
+  site.clock.now += 1000;
+  await site.assign('n1', { chain: [{ state: 'osimage', osimage: 'd12', entry: 'install' }] });
+  const signed = await reportUrl(site);
+  t.is((await ask(site, `${old}&stage=next`, own)).status, 200);
+  t.is((await site.store.nodes.assignment('n1'))?.chain?.length, 1);
+  t.is((await ask(site, `${signed}&stage=next`, own)).status, 200);
+  const assignment = await site.store.nodes.assignment('n1');
+  t.like(assignment, { state: 'osimage', entry: 'install' });
+  t.is(assignment?.chain, undefined);
+});
