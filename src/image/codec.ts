@@ -5,7 +5,7 @@ import { STREAM_MAGIC as BZIP2_MAGIC } from './bzip2/magic.js';
 import { OLD_LAYOUTS } from './cpio/old-header.js';
 import { DEFAULT_SIZES, type CutSizes } from './cuts.js';
 import { combineCrc32 } from './gzip/crc32.js';
-import { encodeEnd, GZIP_MAGIC } from './gzip/member.js';
+import { encodeEnd, GZIP_MAGIC, isFast } from './gzip/member.js';
 import { ImageError } from './errors.js';
 
 const deflateRaw = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.deflateRaw);
@@ -43,14 +43,15 @@ export interface SegmentCodec {
   epilogue(segments: readonly SegmentSum[]): Buffer;
 }
 
-const gzip: SegmentCodec = {
+/** Deflate as gzip does it at `level`. */
+const gzip = (level: 1 | 6): SegmentCodec => ({
   name: 'gzip',
-  dialect: 'gzip',
+  dialect: `gzip -${level}`,
   sizes: DEFAULT_SIZES,
   // A full flush ends on a byte and forgets the window: what follows does not depend on it (zlib manual, Z_FULL_FLUSH).
   async compress(plain) {
     const stored = await deflateRaw(plain, {
-      level: 6,
+      level,
       memLevel: 9,
       finishFlush: zlib.constants.Z_FULL_FLUSH,
       chunkSize: 1 << 20,
@@ -86,7 +87,10 @@ const gzip: SegmentCodec = {
     }
     return encodeEnd(crc, size);
   },
-};
+});
+
+const gzip1 = gzip(1);
+const gzip6 = gzip(6);
 
 const none: SegmentCodec = {
   name: 'none',
@@ -101,7 +105,7 @@ const none: SegmentCodec = {
 export function codecOf(frame: { readonly codec: CodecName; readonly prologue: Buffer }): SegmentCodec {
   switch (frame.codec) {
     case 'gzip':
-      return gzip;
+      return isFast(frame.prologue) ? gzip1 : gzip6;
     case 'bzip2':
       return bzip2(frame.prologue);
     case 'none':

@@ -2,7 +2,7 @@ import { sha256, type Digest } from '../store/digest.js';
 import type { Family, GenerationInputs } from './types.js';
 
 /** What writes the compressed bytes: a generation built or imported with another zlib is another generation. */
-export const ENGINE = `1/zlib-${process.versions.zlib ?? '?'}`;
+export const ENGINE = `2/zlib-${process.versions.zlib ?? '?'}`;
 
 /** `value` as JSON with the keys of every object in order. */
 function canonicalJson(value: unknown): string {
@@ -15,7 +15,7 @@ function canonicalJson(value: unknown): string {
 
 /** The id of the generation that `inputs` make: the same on every server and at any time. */
 export function generationId(family: Family, inputs: GenerationInputs): Digest {
-  const { engine, imported, media, layers, edits, packed, settings, epoch } = inputs;
+  const { engine, imported, media, layers, edits, packed, repository, settings, epoch } = inputs;
   const madeOf = Object.keys(packed ?? {}).length === 0 ? {} : { packed };
   const digests = layers.map((layer) => layer.digest);
   return sha256(
@@ -27,6 +27,7 @@ export function generationId(family: Family, inputs: GenerationInputs): Digest {
       layers: digests,
       edits,
       ...madeOf,
+      ...(repository === undefined ? {} : { repository }),
       settings,
       epoch: epoch ?? null,
     }),

@@ -4,7 +4,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { codecOf, sniff } from '../../src/image/codec.js';
 import { ImageError } from '../../src/image/errors.js';
-import { PLAIN_HEADER } from '../../src/image/gzip/member.js';
+import { FAST_HEADER, PLAIN_HEADER } from '../../src/image/gzip/member.js';
 import { filling } from './archive-models.js';
 import { output } from './programs.js';
 
@@ -74,4 +74,13 @@ test('formats are told by what the programs write', async (t) => {
   t.is(sniff(Buffer.from('0707010000')), 'cpio');
   t.is(sniff(plain), undefined);
   t.is(sniff(Buffer.alloc(0)), undefined);
+});
+
+test('a stream that was compressed as fast as could be stays so, and shares no segments with others', async (t) => {
+  const fast = codecOf({ codec: 'gzip', prologue: FAST_HEADER });
+  t.not(fast.dialect, gzip.dialect);
+  const plain = Buffer.from(Array.from({ length: 20_000 }, (_, n) => `line ${n * n}\n`).join(''));
+  const [quick, usual] = await Promise.all([fast.compress(plain), gzip.compress(plain)]);
+  t.true(quick.stored.length > usual.stored.length);
+  t.deepEqual(await fast.decompress(quick.stored, plain.length), plain);
 });

@@ -3,7 +3,7 @@ import type { ChunkReader } from '../chunks.js';
 import { codecOf } from '../codec.js';
 import { ImageError } from '../errors.js';
 import type { FilterProgram } from '../filter.js';
-import { PLAIN_HEADER } from '../gzip/member.js';
+import { FAST_HEADER } from '../gzip/member.js';
 import { spoolFile, type Spool } from '../spool.js';
 import { filterThrough } from '../whole/filtering.js';
 import { decodeSuperblock, lostOptions, SUPERBLOCK } from './superblock.js';
@@ -32,7 +32,7 @@ export async function readSquashfsFrame(reader: ChunkReader, tools: FrameTools):
         `the squashfs was made with ${lost.join(' ')}; the first change to it makes it again without`,
       );
     }
-    const frame = { codec: 'gzip', prologue: PLAIN_HEADER } as const;
+    const frame = { codec: 'gzip', prologue: FAST_HEADER } as const;
     const feed = new ArchiveFeed(codecOf(frame), tools);
     for await (const chunk of asTar(spool)) {
       tools.growth.add(chunk.length);

@@ -6,7 +6,7 @@ import { codecOf } from '../codec.js';
 import { CutPlanner } from '../cuts.js';
 import { EntryWriter } from '../entry-writer.js';
 import { combineCrc32 } from '../gzip/crc32.js';
-import { PLAIN_HEADER } from '../gzip/member.js';
+import { FAST_HEADER } from '../gzip/member.js';
 import { KnownSegments } from '../known-segments.js';
 import { tailOfPart } from '../parts.js';
 import { Segmenter } from '../segmenter.js';
@@ -38,7 +38,7 @@ export async function packPart(
   const frame = base.frames[place.frame];
   if (frame === undefined) throw new RangeError(`no frame ${place.frame}`);
   const first = firstSegment(frame, place.segment);
-  const own = compress === undefined ? frame : { codec: 'gzip' as const, prologue: PLAIN_HEADER };
+  const own = compress === undefined ? frame : { codec: 'gzip' as const, prologue: FAST_HEADER };
   const before = frame.segments.slice(0, first);
   const after = frame.segments.slice(place.segment + 1);
   const start = compress === undefined ? plainSize(before) : 0;

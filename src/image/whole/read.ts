@@ -5,7 +5,7 @@ import type { ChunkReader } from '../chunks.js';
 import { codecOf, MAGIC_LENGTH, sniff } from '../codec.js';
 import { ImageError } from '../errors.js';
 import { startFilter, writeTo, type Filter } from '../filter.js';
-import { PLAIN_HEADER } from '../gzip/member.js';
+import { FAST_HEADER } from '../gzip/member.js';
 import { readerOf } from './codecs.js';
 import { streamBytes, WHOLE_FORMATS, type WholeFormat } from './framing.js';
 
@@ -24,7 +24,7 @@ export async function readWholeFrame(
   reader: ChunkReader,
   tools: FrameTools,
 ): Promise<ReadFrame> {
-  const stored = { codec: 'gzip', prologue: PLAIN_HEADER } as const;
+  const stored = { codec: 'gzip', prologue: FAST_HEADER } as const;
   const feed = new ArchiveFeed(codecOf(stored), tools);
   const streams: WholeStream[] = [];
   let header: Buffer | undefined; // of xz
