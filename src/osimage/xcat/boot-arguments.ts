@@ -18,20 +18,3 @@ export function netbootArguments(image: string): string {
     '{{ xcat.bootif }}',
   ].join(' ');
 }
-
-/** The kernel line of Anaconda (EL 7 and newer) as xCAT writes it, with the node's kickstart file. */
-export function kickstartArguments(): string {
-  return [
-    'inst.repo={{ tree }}',
-    'inst.ks={{ answerfile }}',
-    '{{ xcat.ip }}',
-    '{{ xcat.textconsole }}',
-    '{{ xcat.added }}',
-    '{{ xcat.bootif }}',
-  ].join(' ');
-}
-
-/** The kernel line of xCAT's genesis: what it is booted for is `xcat.destiny`. */
-export function genesisArguments(): string {
-  return 'quiet {{ xcat.console }} xcatd={{ xcat.master }}:3001 destiny={{ xcat.destiny }} {{ xcat.bootif }}';
-}

@@ -1,10 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { xcatVariables } from '../../../src/node/xcat/kernel-line.js';
-import {
-  genesisArguments,
-  kickstartArguments,
-  netbootArguments,
-} from '../../../src/osimage/xcat/boot-arguments.js';
+import { netbootArguments } from '../../../src/osimage/xcat/boot-arguments.js';
+import { packageRoot } from '../../../src/site/assets.js';
 import { renderTemplate } from '../../../src/template/render.js';
 
 const render = (
@@ -38,6 +37,8 @@ const render = (
   };
   return renderTemplate(template, 'args', variables).split(/\s+/).join(' ').trim();
 };
+const layer = (name: string): string =>
+  readFileSync(join(packageRoot(), 'configs', name, 'bootargs'), 'utf8');
 const stateless = netbootArguments('rootimg.cpio.gz');
 const begin = 'imgurl=http://10.1.0.254/f/rootimg.cpio.gz XCAT=10.1.0.254:3001 NODE=n01 FC=0';
 const end = 'BOOTIF=01-52-54-00-00-00-01';
@@ -87,16 +88,16 @@ test('nobody to report to: the node is told, unless its master is another', (t) 
 });
 
 test('kickstart', (t) => {
-  t.is(render(kickstartArguments()), `inst.repo=http://10.1.0.254/t inst.ks=A ip=dhcp ${end}`);
+  t.is(render(layer('xcat-kickstart')), `inst.ks=A ip=dhcp ${end}`);
   t.is(
-    render(kickstartArguments(), { installnic: 'eth0', serialport: '1', serialspeed: '19200' }),
-    `inst.repo=http://10.1.0.254/t inst.ks=A ip=eth0:dhcp inst.cmdline console=tty0 console=ttyS1,19200 ${end}`,
+    render(layer('xcat-kickstart'), { installnic: 'eth0', serialport: '1', serialspeed: '19200' }),
+    `inst.ks=A ip=eth0:dhcp inst.cmdline console=tty0 console=ttyS1,19200 ${end}`,
   );
 });
 
 test('genesis', (t) => {
   t.is(
-    render(genesisArguments(), {}, {}, { destiny: 'runcmd=bmcsetup' }),
+    render(layer('xcat-genesis'), {}, {}, { destiny: 'runcmd=bmcsetup' }),
     `quiet xcatd=10.1.0.254:3001 destiny=runcmd=bmcsetup ${end}`,
   );
 });
