@@ -7,7 +7,7 @@ import { watchBoot } from '../../src/demo/boot-watch.js';
 import { makeDemoSite } from '../../src/demo/demo-site.js';
 import { chooseAcceleration, type Accelerator } from '../../src/demo/kvm.js';
 import { Lab } from '../../src/demo/lab.js';
-import { serveInLab } from '../../src/demo/lab-server.js';
+import { serveInLab, type LabServer } from '../../src/demo/lab-server.js';
 import { startMachine, type Machine } from '../../src/demo/machine.js';
 import type { BootSource, Firmware, MachineSpec } from '../../src/demo/qemu.js';
 import { packageRoot } from '../../src/site/assets.js';
@@ -33,6 +33,7 @@ export type MachineChanges = Partial<Pick<MachineSpec, 'memoryMb' | 'more'>>;
 /** A site whose servers run in a lab, with the node records of machines to boot there. */
 export class LabSite {
   readonly #stops: (() => Promise<unknown>)[] = [];
+  #server: LabServer | undefined;
 
   protected constructor(
     readonly lab: Lab,
@@ -70,14 +71,19 @@ export class LabSite {
     }
   }
 
-  /** Starts `rackboot serve` in the lab; ended by what it gives, else with the site. */
-  async serve(): Promise<() => Promise<void>> {
-    const server = await serveInLab(this.lab, join(this.dir, 'site'));
-    this.#stops.push(() => server.close());
-    return () => server.close();
+  /** Starts `rackboot serve` in the lab. */
+  async serve(): Promise<void> {
+    this.#server = await serveInLab(this.lab, join(this.dir, 'site'));
+  }
+
+  /** Ends it, if it runs. */
+  async stopServing(): Promise<void> {
+    await this.#server?.close();
+    this.#server = undefined;
   }
 
   async close(): Promise<void> {
+    await this.stopServing();
     for (const stop of this.#stops.splice(0).reverse()) await stop();
   }
 

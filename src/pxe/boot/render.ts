@@ -48,15 +48,33 @@ function ipxeLinux(plan: LinuxBoot, shared: object): string {
   });
 }
 
-/** Multiboot on BIOS, where the hypervisor must not be compressed; on UEFI our GRUB goes on. */
-function ipxeXen(plan: XenBoot, shared: object): string {
+/**
+ * What iPXE has room for, in bytes: the lines of the hypervisor and of its kernel, each with its URL before it and a NUL
+ * behind it (arch/x86/image/multiboot.c: MB_MAX_CMDLINE). It cuts off the rest without a word.
+ */
+const MULTIBOOT_LINES = 512;
+
+/**
+ * Multiboot on BIOS, where the hypervisor must not be compressed, or PXELINUX for what iPXE has no room for; on UEFI our
+ * GRUB goes on.
+ */
+function ipxeXen(full: XenBoot, shared: object): string {
+  // The URLs take of the room that the lines have.
+  const plan = { ...full, base: full.base.replace(/(@[0-9a-f]{16})[0-9a-f]+$/, '$1') };
+  const hypervisor = plan.serverUrl + encodePath(`${plan.base}/hypervisor/${plan.hypervisor}`);
+  const hypervisorArgs = ipxeArguments(plan.hypervisorArgs);
+  const kernel = urlOf(plan, plan.kernel);
+  const args = ipxeArguments(plan.args);
+  const room = [hypervisor, hypervisorArgs, kernel, args].reduce((sum, text) => sum + text.length + 1, 0);
   return fillLoaderTemplate('ipxe/xen.liquid', {
     ...shared,
-    hypervisor: plan.serverUrl + encodePath(`${plan.base}/hypervisor/${plan.hypervisor}`),
-    hypervisorArgs: ipxeArguments(plan.hypervisorArgs),
-    kernel: urlOf(plan, plan.kernel),
-    args: ipxeArguments(plan.args),
+    isTooLong: room > MULTIBOOT_LINES,
+    hypervisor,
+    hypervisorArgs,
+    kernel,
+    args,
     initrd: plan.initrd === undefined ? '' : urlOf(plan, plan.initrd),
+    tftp: new URL(plan.serverUrl).hostname,
     grub: `${plan.serverUrl}/loaders/${CORE_FILES['x86_64-efi']}`,
   });
 }

@@ -118,13 +118,22 @@ const dom0Words = 'console=hvc0 install answerfile=http://192.0.2.1:8080/nodes/n
 
 test('iPXE: Xen unpacked by multiboot on BIOS, by our GRUB on UEFI', (t) => {
   const lines = renderIpxe(xen, self).split('\n');
-  const files = `http://192.0.2.1:8080${base}`;
+  const files = `http://192.0.2.1:8080${base.replace(/0{48}\/files$/, '/files')}`;
   const unpacked = files.replace(/files$/, 'hypervisor');
   t.true(lines.includes(`kernel --name xen ${unpacked}/boot/xen.gz ${xenWords} || goto failed`));
   t.true(lines.includes(`module --name kernel ${files}/boot/vmlinuz ${dom0Words} || goto failed`));
   t.true(lines.includes(`module --name initrd ${files}/install.img || goto failed`));
   t.true(lines.includes('iseq ${platform} efi && goto efi ||'));
   t.true(lines.includes('chain --autofree http://192.0.2.1:8080/loaders/core-x64.efi || goto failed'));
+});
+
+test('iPXE: Xen with lines longer than its room goes on by PXELINUX', (t) => {
+  const long = planEntry({ ...xenEntry, args: `${xenEntry.args} fill=${'x'.repeat(300)}` }, variables);
+  const lines = renderIpxe(long, self).split('\n');
+  t.false(lines.some((line) => line.startsWith('kernel ')));
+  t.true(lines.includes('set netX/next-server 192.0.2.1'));
+  t.true(lines.includes('chain --autofree tftp://192.0.2.1/pxelinux.0 || goto failed'));
+  t.true(lines.includes('iseq ${platform} efi && goto efi ||'));
 });
 
 test('PXELINUX: Xen by mboot.c32', (t) => {
