@@ -54,14 +54,17 @@ export class ArchiveFeed {
   #converted = false;
   #format: Frame['format'];
   readonly #note: (line: string) => void;
+  readonly #growth: Growth;
+  #entries = 0;
 
   /** Segments go to `tools.writer`, compressed by `codec`, and are cut by `rule`. */
   constructor(
     codec: SegmentCodec,
-    { writer, counts, note }: FrameTools,
+    { writer, counts, note, growth }: FrameTools,
     rule: CutRule = new CutPlanner(codec.sizes),
   ) {
     this.#note = note;
+    this.#growth = growth;
     this.#sink = new SegmentWriter(codec, writer, counts);
     this.#runs = new PackedRuns(this.#sink);
     this.#segmenter = new Segmenter(this.#runs, rule);
@@ -80,6 +83,11 @@ export class ArchiveFeed {
   /** What the frame's archives are, as Frame has it. */
   get format(): Frame['format'] {
     return this.#format;
+  }
+
+  /** Entries begun. */
+  get entries(): number {
+    return this.#entries;
   }
 
   /** Archives begun. */
@@ -168,7 +176,11 @@ export class ArchiveFeed {
     this.#archives++;
     this.#trailerOffset = undefined;
     const events = {
-      onEntry: (entry: ScannedEntry): void => this.#segmenter.entry(entry),
+      onEntry: (entry: ScannedEntry): void => {
+        this.#growth.addEntry();
+        this.#entries++;
+        this.#segmenter.entry(entry);
+      },
       onTrailer: (trailer: { readonly offset: number }): void => {
         this.#trailerOffset = trailer.offset;
       },

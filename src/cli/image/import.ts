@@ -17,6 +17,12 @@ function wholeNumber(value: string): number {
   return Number(value);
 }
 
+function entryCount(value: string): number {
+  if (!/^[1-9][0-9]{0,8}$/.test(value))
+    throw new InvalidArgumentError('it must be a whole number from 1 to 999999999');
+  return Number(value);
+}
+
 interface ImportOptions {
   readonly name: string;
   readonly family?: Family;
@@ -24,6 +30,7 @@ interface ImportOptions {
   readonly initrd?: string;
   readonly maxGrowth: number;
   readonly maxUnpacked: number;
+  readonly maxEntries: number;
 }
 
 export function registerImport(image: Command, context: Context): void {
@@ -57,6 +64,12 @@ export function registerImport(image: Command, context: Context): void {
       wholeNumber,
       DEFAULT_LIMITS.maxSize / GIB,
     )
+    .option(
+      '--max-entries <number>',
+      'refuse an archive with more files than this, which takes about 1 KiB of memory each to change',
+      entryCount,
+      DEFAULT_LIMITS.maxEntries,
+    )
     .addHelpText(
       'after',
       `
@@ -77,7 +90,12 @@ Examples:
         ...(options.family === undefined ? {} : { family: options.family }),
         ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
         ...(options.initrd === undefined ? {} : { initrd: options.initrd }),
-        limits: { ...DEFAULT_LIMITS, maxRatio: options.maxGrowth, maxSize: options.maxUnpacked * GIB },
+        limits: {
+          ...DEFAULT_LIMITS,
+          maxRatio: options.maxGrowth,
+          maxSize: options.maxUnpacked * GIB,
+          maxEntries: options.maxEntries,
+        },
         onProgress: (file, done, total) => progress.update(`of ${formatBytes(total)}: ${file}`, done, total),
       }).finally(() => progress.end());
       const ms = elapsed();

@@ -29,7 +29,10 @@ export async function* readThrough(
 ): AsyncGenerator<Buffer> {
   const reader = new ChunkReader(source);
   const growth = new Growth(reader, limits);
-  const walk = new Walk(onEntry);
+  const walk = new Walk((entry, archive) => {
+    growth.addEntry();
+    onEntry(entry, archive);
+  });
   try {
     while ((await reader.peek(1)).length > 0) {
       const plain = decompress(reader, sniff(await reader.peek(MAGIC_LENGTH)));
