@@ -6,7 +6,7 @@ import { median, node, shell, type Run } from '../measure.js';
 import type { Row } from '../ratio-table.js';
 import { makeCorpus, makeLargeCorpus, type Corpus } from './corpus.js';
 
-const CLI = path.join(packageRoot(), 'dist/src/cli/main.js');
+const CLI = path.join(packageRoot(), 'dist/bundle/main.js');
 const SCAN = fileURLToPath(new URL('scan.js', import.meta.url));
 const PACK = fileURLToPath(new URL('pack.js', import.meta.url));
 const MB = 1e6;
