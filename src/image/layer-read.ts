@@ -9,6 +9,7 @@ import { ImageError } from './errors.js';
 import { readExlist, type Exlist } from './exlist.js';
 import type { LayerSnapshot } from './layer.js';
 import { readOverlay } from './layer-overlay.js';
+import { readPackages } from './layer-packages.js';
 import type { LayerDirectory } from './layer-path.js';
 import { parseMtree, type MtreeEntry } from './mtree.js';
 
@@ -20,6 +21,7 @@ const KNOWN = [
   'exlist',
   'mtree',
   'drivers',
+  'packages',
   'bootargs',
   'xenargs',
   'answerfile.liquid',
@@ -55,6 +57,9 @@ export async function readLayer(
     ...(names.includes('mtree') ? { mtree: await readMtree(layer) } : {}),
     ...(names.includes('drivers')
       ? { drivers: await readDrivers(path.join(layer.dir, 'drivers'), writer, note) }
+      : {}),
+    ...(names.includes('packages')
+      ? { packages: await readPackages(path.join(layer.dir, 'packages'), writer) }
       : {}),
     bootargs: withoutComments((await readText(layer, 'bootargs')) ?? ''),
     ...(xenargs === '' ? {} : { xenargs }),

@@ -5,6 +5,7 @@ import { canonicalPath } from './cpio/path.js';
 import { driverBlobs, type DriverSet } from './drivers/driver-set.js';
 import { blobContent, contentOf, type Edit } from './edit.js';
 import { exlistKeeps, type Exlist } from './exlist.js';
+import type { LayerPackage } from './layer-packages.js';
 import { mtreeEdits, type MtreeEntry } from './mtree.js';
 
 /** A file of a layer's overlay. `path` and `target` are latin-1, so that names that are not UTF-8 survive. */
@@ -28,6 +29,7 @@ export interface LayerSnapshot {
   readonly exlist?: Exlist;
   readonly mtree?: readonly MtreeEntry[];
   readonly drivers?: DriverSet;
+  readonly packages?: readonly LayerPackage[]; // for the install tree
   readonly bootargs: string; // words of the kernel line, on the lines of the file; may hold Liquid expressions
   readonly xenargs?: string; // the same for the hypervisor's line, where the layer has any
   readonly answer?: { readonly name: string; readonly template: Digest };
@@ -47,6 +49,7 @@ export function decodeSnapshot(bytes: Buffer): LayerSnapshot {
 export function* snapshotBlobs(snapshot: LayerSnapshot): Generator<Digest> {
   for (const { blob } of snapshot.files) if (blob !== undefined) yield blob;
   if (snapshot.drivers !== undefined) yield* driverBlobs(snapshot.drivers);
+  for (const { blob } of snapshot.packages ?? []) yield blob;
   if (snapshot.answer !== undefined) yield snapshot.answer.template;
 }
 

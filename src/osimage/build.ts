@@ -6,6 +6,7 @@ import { readLayer, type LayerNotes } from '../image/layer-read.js';
 import { spliceArchive, type ArchiveEdit } from '../image/splice.js';
 import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
 import { codeOf } from '../errors.js';
+import type { Signer } from '../repo/signing/signer.js';
 import type { Digest } from '../store/digest.js';
 import { blobsOf, readBlob } from '../store/extents.js';
 import type { GenerationRecord, Store } from '../store/records.js';
@@ -21,6 +22,7 @@ import { layeredBoot } from './layered-boot.js';
 import { layeredEdits } from './layered-edits.js';
 import { artifactMap, discArtifacts, manifestOf } from './manifest.js';
 import { requireFits } from './size-gate.js';
+import { havePackages, layeredTree, repositoryInputs, type Signing } from './tree/layered-tree.js';
 import type { Artifact, GenerationInputs, GenerationManifest, PackedArchive } from './types.js';
 
 /** What a build changes about the inputs of the current generation. */
@@ -29,6 +31,8 @@ export interface BuildRequest {
   readonly note: string; // for the history
   /** The inputs of the new generation, from those of the current one; may store blobs. Asked again when another build came first. */
   change(current: CurrentGeneration, writer: BlobWriter): Promise<GenerationInputs>;
+  /** Gives what signs an install tree that changes. A request without it leaves the tree as it is. */
+  readonly signer?: () => Promise<Signer | undefined>;
 }
 
 export interface CurrentGeneration {
@@ -83,24 +87,34 @@ async function buildOnce(
   const counts = zeroCounts();
   const missed: MissedRemoval[] = [];
   const notes: string[] = [];
-  const inputs = { ...(await request.change(current, writer)), engine: ENGINE };
+  const { repository: _before, ...changed } = await request.change(current, writer);
   await writer.seal();
+  const layers = await readSnapshots(store, changed);
+  const snapshots = layers.map(({ snapshot }) => snapshot);
+  const signing = await signingOf(request, snapshots);
+  const repository = await repositoryInputs(snapshots, signing, current.manifest.inputs);
+  const inputs = { ...changed, engine: ENGINE, ...(repository === undefined ? {} : { repository }) };
   const id = generationId(current.manifest.family, inputs);
   const existing = await store.osimages.generation(request.osimage, id);
   if (existing !== undefined) {
     await store.osimages.setCurrent(request.osimage, id);
     return { record: existing, manifest: manifestOf(existing), built: false, counts, missed, notes };
   }
-  const layers = await readSnapshots(store, inputs);
-  const snapshots = layers.map(({ snapshot }) => snapshot);
+  const tree = await layeredTree(current.manifest, snapshots, inputs, signing, {
+    blobs: store.blobs,
+    writer,
+    scratch: (body) => store.scratch(body),
+    note: (line) => notes.push(line),
+  });
   const answer = await answerOf(store.blobs, snapshots, current.manifest, inputs.settings);
   const boot = layeredBoot(current.manifest.family, current.manifest.bootBase, layers, inputs.settings);
   const told = { counts, missed, notes };
   const archives = await buildArchives(store, writer, told, current.manifest, layers, inputs);
   const files = current.manifest.files.map((file) => archives.get(file.path)?.artifact ?? file);
-  const { answer: _previous, ...carried } = current.manifest;
+  const { answer: _previous, treeChanges: _changes, ...carried } = current.manifest;
   const manifest: GenerationManifest = {
     ...carried,
+    ...tree,
     files,
     boot,
     ...(answer === undefined ? {} : { answer }),
@@ -124,10 +138,19 @@ async function buildOnce(
   return { record, manifest, built: true, counts, missed, notes };
 }
 
+/** Who signs, asked only where a layer has packages: a signing service wants a code. */
+async function signingOf(request: BuildRequest, layers: readonly LayerSnapshot[]): Promise<Signing> {
+  if (request.signer === undefined || !havePackages(layers)) return undefined;
+  return { signer: await request.signer() };
+}
+
 type NamedSnapshot = { readonly name: string; readonly digest: Digest; readonly snapshot: LayerSnapshot };
 type StoredArchive = StoredArtifact & { readonly descriptor: Digest };
 
-async function readSnapshots(store: Store, inputs: GenerationInputs): Promise<NamedSnapshot[]> {
+async function readSnapshots(
+  store: Store,
+  inputs: Pick<GenerationInputs, 'layers'>,
+): Promise<NamedSnapshot[]> {
   const read: NamedSnapshot[] = [];
   for (const { name, digest } of inputs.layers) {
     read.push({ name, digest, snapshot: decodeSnapshot(await readBlob(store.blobs, digest)) });
@@ -222,7 +245,8 @@ async function blobsNeeded(
   archives: ReadonlyMap<string, StoredArchive>,
 ): Promise<Set<Digest>> {
   const needed = new Set<Digest>();
-  for (const artifact of [...manifest.files, ...manifest.tree, ...discArtifacts(manifest)]) {
+  const media = manifest.treeChanges?.replaced ?? [];
+  for (const artifact of [...manifest.files, ...manifest.tree, ...media, ...discArtifacts(manifest)]) {
     needed.add(artifact.map);
     for (const blob of blobsOf(await artifactMap(store.blobs, artifact))) needed.add(blob);
   }

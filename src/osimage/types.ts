@@ -77,6 +77,8 @@ export interface GenerationManifest {
   readonly files: readonly Artifact[];
   /** The install tree, below /images/<osimage>@<generation>/tree/. */
   readonly tree: readonly Artifact[];
+  /** What layers changed in the install tree. */
+  readonly treeChanges?: TreeChanges;
   /** The first entry is the default. */
   readonly boot: readonly BootEntry[];
   /** The same entries before layers added their arguments. */
@@ -90,6 +92,13 @@ export interface GenerationManifest {
   readonly bases: Readonly<Record<string, Digest>>;
   /** What was built from what: the input of the generation's id. */
   readonly inputs: GenerationInputs;
+}
+
+/** How an install tree differs from the media's. */
+export interface TreeChanges {
+  readonly made: Digest; // over what the changes were made of: the same gives the same tree
+  readonly added: readonly string[]; // paths that the media does not have, or otherwise
+  readonly replaced: readonly Artifact[]; // the media's, that are not in the tree
 }
 
 /** An archive that was made of a directory. */
@@ -108,6 +117,8 @@ export interface GenerationInputs {
   readonly edits: readonly AdHocEdit[]; // `image put`, `delete`, `chmod`, `edit`, oldest first
   /** By archive: one that `image pack` made, in place of what the media held and of edits before. */
   readonly packed?: Readonly<Record<string, PackedArchive>>;
+  /** Where layers change the install tree: what reads packages, and what signs, by its key; unsigned without. */
+  readonly repository?: { readonly reader: string; readonly signer?: string };
   readonly settings: Readonly<Record<string, string>>; // --set key=value; `settings.key` in templates
   readonly epoch?: number; // SOURCE_DATE_EPOCH, where it was set: the time of new entries, seconds
   /** How the layers were asked for, `L[:L…]` with absolute paths; not part of the id. */

@@ -1,15 +1,11 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { codeOf } from '../errors.js';
-import type { Digest } from '../store/digest.js';
 import { isGroups, writeComps } from './comps.js';
+import { directorySink, placeFiles } from './directory-sink.js';
 import { RepoError } from './errors.js';
 import { filesBelow, noAccess } from './files.js';
 import { keptFiles, readListing, writeMerged, type Listing } from './merge.js';
-import type { MetadataSink } from './metadata.js';
 import type { PackageEntry } from './package-entry.js';
 import { withFreshMetadata } from './read-packages.js';
 import { formatRepomd, REPOMD, REPOMD_SIGNATURE, type MetadataFile, type Repomd } from './repomd.js';
@@ -104,7 +100,6 @@ async function build(
   });
   const work = await mkdtemp(path.join(repodata, '.building-'));
   try {
-    await mkdir(path.join(work, 'repodata'));
     const sink = directorySink(work);
     const merged = async (fresh?: Listing): Promise<{ files: MetadataFile[]; entries: PackageEntry[] }> => {
       const files = await writeMerged({ old, keeps: isCurrent, fresh, timestamp }, sink);
@@ -123,8 +118,7 @@ async function build(
     const kept = old === undefined ? [] : keptFiles(old.repomd);
     const others = comps === undefined ? kept : [...comps, ...kept.filter((file) => !isGroups(file))];
     const revision = request.revision ?? String(timestamp);
-    for (const { checksum, href } of [...files, ...(comps ?? [])])
-      await rename(path.join(work, checksum.value), path.join(work, href));
+    await placeFiles(work, [...files, ...(comps ?? [])]);
     if (request.check !== undefined) {
       const names = new Set((old?.entries ?? []).map(({ name }) => name));
       const added = old === undefined ? [] : entries.filter(({ name }) => !names.has(name));
@@ -205,30 +199,6 @@ async function findPackages(dir: string): Promise<Map<string, FoundPackage>> {
 }
 
 const byText = (a: string, b: string): number => (a < b ? -1 : 1);
-
-/** Metadata files in `work`, named as they will be. */
-function directorySink(work: string): MetadataSink {
-  let count = 0;
-  return async (compressed) => {
-    const file = path.join(work, `part-${String(count++)}`);
-    const hash = createHash('sha256');
-    let size = 0;
-    await pipeline(
-      compressed,
-      async function* (source: AsyncIterable<Buffer>) {
-        for await (const chunk of source) {
-          hash.update(chunk);
-          size += chunk.length;
-          yield chunk;
-        }
-      },
-      createWriteStream(file, { flush: true }),
-    );
-    const digest = hash.digest('hex') as Digest;
-    await rename(file, path.join(work, digest));
-    return { digest, size };
-  };
-}
 
 /** Puts new metadata in place, repomd.xml last; says whether there was a signature, which is gone then. */
 async function publish(

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { RepoError } from './errors.js';
 import { filesBelow, type RepoFiles } from './files.js';
-import { lastLine, run } from './program.js';
+import { lastLine, output, run } from './program.js';
 
 /**
  * Reads the packages at `hrefs` below `dir` with createrepo_c and calls `body` with the metadata of just these, in the order
@@ -44,4 +44,10 @@ export async function withFreshMetadata<T>(
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** Which createrepo_c this machine has: what it writes depends on it. Throws RepoError MISSING_TOOL, TOOL_FAILED. */
+export async function createrepoVersion(): Promise<string> {
+  const said = await output({ program: 'createrepo_c', args: ['--version'], package: 'createrepo-c' });
+  return `createrepo_c ${/\d[\d.]*/.exec(said)?.[0] ?? said.trim()}`;
 }

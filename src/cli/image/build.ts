@@ -3,6 +3,7 @@ import { buildGeneration } from '../../osimage/build.js';
 import { relayeredInputs } from '../../osimage/changes.js';
 import { findOsimage } from '../../osimage/find.js';
 import type { Context } from '../context.js';
+import { siteSigner } from '../signer.js';
 import { sourceDateEpoch } from './epoch.js';
 import { absoluteLayerSpec, layerSearchDirs } from './layer-search.js';
 import { resultJson, resultText, stopwatch } from './result.js';
@@ -49,6 +50,7 @@ export function registerBuild(image: Command, context: Context): void {
         const spec = options.layers === undefined ? undefined : absoluteLayerSpec(options.layers);
         const result = await buildGeneration(store, {
           osimage: name,
+          signer: () => siteSigner(site),
           note: spec === undefined ? 'build' : `build --layers ${options.layers ?? ''}`,
           async change({ manifest: { inputs } }, writer) {
             const change = {
