@@ -37,7 +37,7 @@ export function layeredBoot(
     (inFront ? [added, own] : [own, added]).filter((words) => words !== '').join(' ');
   return base.map((entry) => {
     if (inFront && entry.initrds.length === 0) return entry;
-    const args = join(entry.args, bootargs);
+    const args = join(inFront ? checkedByAnswer(entry.args) : entry.args, bootargs);
     return entry.kind === 'linux'
       ? { ...entry, args }
       : {
@@ -46,4 +46,17 @@ export function layeredBoot(
           hypervisorArgs: [entry.hypervisorArgs, xenargs].filter((words) => words !== '').join(' '),
         };
   });
+}
+
+/**
+ * `args` in which the words that switch signature checks off stand for machines without an answer file only: XCP-ng 8's
+ * installer dies of both together (host-installer: no-repo-gpgcheck), and the answer file says it itself.
+ */
+function checkedByAnswer(args: string): string {
+  return args
+    .split(' ')
+    .map((word) =>
+      /^no-(?:repo-)?gpgcheck$/.test(word) ? `{% unless answerfile %} ${word} {% endunless %}` : word,
+    )
+    .join(' ');
 }
