@@ -3,6 +3,7 @@ import { archiveBlobs, archiveMap, encodeDescriptor, type ArchiveDescriptor } fr
 import type { Digest } from '../store/digest.js';
 import { blobsOf, encodeMap, readRange, type ExtentMap } from '../store/extents.js';
 import type { BlobReader, BlobWriter } from '../store/types.js';
+import type { DigestAhead } from './digest-ahead.js';
 import type { Artifact } from './types.js';
 
 /** An artifact, and every blob it takes to serve it. */
@@ -31,17 +32,21 @@ export async function storeBlobArtifact(
   return { artifact: { path, size, sha256: blob, map: stored }, blobs: [stored, blob] };
 }
 
-/** An archive as an artifact, with its descriptor. The archive's blobs are sealed, so that they can be read back. */
+/**
+ * An archive as an artifact, with its descriptor. The archive's blobs are sealed, so that they can be read back. `ahead`
+ * may have begun to hash it.
+ */
 export async function storeArchiveArtifact(
   path: string,
   descriptor: ArchiveDescriptor,
   writer: BlobWriter,
   blobs: BlobReader,
+  ahead?: DigestAhead,
 ): Promise<StoredArtifact & { readonly descriptor: Digest }> {
   const map = archiveMap(descriptor);
   await writer.seal();
   const [sha256, stored, encoded] = [
-    await mapDigest(map, blobs),
+    (await ahead?.of(map)) ?? (await mapDigest(map, blobs)),
     await writer.put(encodeMap(map)),
     await writer.put(encodeDescriptor(descriptor)),
   ];

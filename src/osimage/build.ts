@@ -14,6 +14,7 @@ import type { BlobWriter } from '../store/types.js';
 import { adHocBlobs, adHocEdits } from './ad-hoc.js';
 import { answerOf } from './answer.js';
 import { storeArchiveArtifact, type StoredArtifact } from './artifacts.js';
+import { digestAhead, type DigestAhead } from './digest-ahead.js';
 import { OsimageError } from './errors.js';
 import { findGeneration } from './find.js';
 import { ENGINE, generationId } from './generation-id.js';
@@ -179,26 +180,31 @@ async function buildArchives(
       built.set(path, kept);
       continue;
     }
-    const packed = inputs.packed?.[path];
-    const base = await readDescriptor(store, packed?.descriptor ?? digest);
-    const layered =
-      path === main && !holdsLayers(packed, inputs)
-        ? await layeredEdits(base, layers, bootedKernels(manifest, path), store.blobs)
-        : [];
-    const edits: ArchiveEdit[] = [...layered, ...(await adHocEdits(inputs.edits, path, store.blobs))];
-    const descriptor = await spliceArchive(base, edits, {
-      blobs: store.blobs,
-      writer,
-      counts: told.counts,
-      onMissed(edit) {
-        if (edit.op === 'delete' && layered.includes(edit))
-          told.missed.push({ from: edit.from, path: pathToText(edit.path) });
-      },
-      onCapabilityLost: (lost) => told.notes.push(capabilityNote(lost)),
-      mtime: inputs.epoch,
-      earlier: await currentDescriptors(store, manifest, path),
-    });
-    built.set(path, await storeArchiveArtifact(path, descriptor, writer, store.blobs));
+    const ahead = await hashAhead(store, manifest, path);
+    try {
+      const packed = inputs.packed?.[path];
+      const base = await readDescriptor(store, packed?.descriptor ?? digest);
+      const layered =
+        path === main && !holdsLayers(packed, inputs)
+          ? await layeredEdits(base, layers, bootedKernels(manifest, path), store.blobs)
+          : [];
+      const edits: ArchiveEdit[] = [...layered, ...(await adHocEdits(inputs.edits, path, store.blobs))];
+      const descriptor = await spliceArchive(base, edits, {
+        blobs: store.blobs,
+        writer,
+        counts: told.counts,
+        onMissed(edit) {
+          if (edit.op === 'delete' && layered.includes(edit))
+            told.missed.push({ from: edit.from, path: pathToText(edit.path) });
+        },
+        onCapabilityLost: (lost) => told.notes.push(capabilityNote(lost)),
+        mtime: inputs.epoch,
+        earlier: await currentDescriptors(store, manifest, path),
+      });
+      built.set(path, await storeArchiveArtifact(path, descriptor, writer, store.blobs, ahead));
+    } finally {
+      await ahead?.stop();
+    }
   }
   return built;
 }
@@ -219,6 +225,16 @@ function bootedKernels({ files, bootBase }: GenerationManifest, path: string): A
     bootBase.filter(({ initrds }) => initrds.includes(path)).map(({ kernel }) => kernel),
   );
   return files.filter((file) => kernels.has(file.path));
+}
+
+/** Begins to hash what the artifact at `path` is now: most of it stays. */
+async function hashAhead(
+  store: Store,
+  { files }: GenerationManifest,
+  path: string,
+): Promise<DigestAhead | undefined> {
+  const now = files.find((file) => file.path === path);
+  return now === undefined ? undefined : digestAhead(await artifactMap(store.blobs, now), store.blobs);
 }
 
 async function currentDescriptors(
