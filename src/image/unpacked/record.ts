@@ -39,9 +39,25 @@ export function decodeRecord(text: string, file: string): UnpackRecord {
     );
   }
   return {
-    origin: JSON.parse(header.slice(HEADER.length)) as RecordOrigin,
+    origin: originIn(header.slice(HEADER.length), file),
     entries: new Map(parseMtree(text, file).map((entry) => [entry.path, entry])),
   };
+}
+
+function originIn(text: string, file: string): RecordOrigin {
+  try {
+    const origin = JSON.parse(text) as Partial<RecordOrigin> | null;
+    const { osimage, generation, archive, part, owners } = origin ?? {};
+    const names = [osimage, generation, archive].every((name) => typeof name === 'string');
+    if (origin !== null && names && typeof part === 'number' && (owners === 'disk' || owners === 'record'))
+      return origin as RecordOrigin;
+  } catch {
+    // said below
+  }
+  throw new ImageError(
+    'BAD_LAYER',
+    `${file}: its line "${HEADER.trim()}" does not say what was unpacked; unpack again and move your changes there`,
+  );
 }
 
 const TYPES: ReadonlyMap<number, string> = new Map([
