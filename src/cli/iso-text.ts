@@ -20,7 +20,7 @@ export function isoFacts(image: IsoImage): unknown {
   return {
     sizeBytes: source.size,
     namespace,
-    udf,
+    udf: udf === null ? null : { volumeId: udf.volumeId, revision: udf.revision, blockSize: udf.blockSize },
     volumes: volumes.map(({ root: _root, ...volume }) => volume),
     boot,
     mbr: systemArea.mbr,
@@ -50,6 +50,11 @@ export function describeIso(image: IsoImage): string {
   return [
     `image       ${image.source.size} bytes; ${files.length} files, names from ${image.namespace}`,
     ...image.volumes.map(describeVolume),
+    ...(image.udf === null
+      ? []
+      : [
+          `udf         ${printable(image.udf.volumeId)} (revision ${image.udf.revision}; blocks of ${image.udf.blockSize} bytes)`,
+        ]),
     ...(image.boot.length === 0 ? ['boot        no El Torito catalog: no firmware boots this as a CD'] : []),
     ...image.boot.map(describeBoot),
     mbr === null

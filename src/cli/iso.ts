@@ -15,7 +15,7 @@ import type { Context } from './context.js';
 import { printEntries } from './entry-list.js';
 import { describeIso, isoFacts, listNodes, nodeFacts } from './iso-text.js';
 
-/** `iso inspect|ls|cat|extract`: looks into any ISO 9660 image, without root and without a site. */
+/** `iso inspect|ls|cat|extract`: looks into any ISO 9660 or UDF image, without root and without a site. */
 export function registerIso(program: Command, context: Context): void {
   const iso = program.command('iso').description('look into an ISO image: volumes, boot entries, files');
 
@@ -117,8 +117,10 @@ async function withIso(
       if (!(error instanceof ImageError)) throw error;
       throw new ImageError(error.code, `${path}: ${error.message}`, { cause: error });
     });
-    if (image.udf) {
-      context.note(`${path} holds a UDF file system too, which is not read: what only it lists is not shown`);
+    if (image.udfProblem !== null) {
+      context.note(
+        `${path} holds a UDF file system too, which is not read (${image.udfProblem}): what only it lists is not shown`,
+      );
     }
     await body(image);
   } finally {

@@ -1,4 +1,4 @@
-import { readNode, type IsoImage } from '../image/iso/reader.js';
+import { readNode, volumeIdOf, type IsoImage } from '../image/iso/reader.js';
 import { isVolumeId } from '../image/iso/request.js';
 import { OsimageError } from './errors.js';
 import {
@@ -42,7 +42,7 @@ export async function readClaims(image: IsoImage, record: GenerationRecord): Pro
   const packages = placedArtifacts(manifest).filter(({ isPackages }) => isPackages);
   const node = statement === 'damaged' ? undefined : statement.node;
   return {
-    volumeId: isVolumeId(image.volumes[0].volumeId) ? image.volumes[0].volumeId : defaultVolumeId(record),
+    volumeId: isVolumeId(volumeIdOf(image)) ? volumeIdOf(image) : defaultVolumeId(record),
     // Not from the statement: one bit of it must not excuse a whole tree.
     netinstall:
       packages.length === 0

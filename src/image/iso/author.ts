@@ -135,7 +135,7 @@ async function layOut(
   try {
     const prefix = new ImagePrefix(run.output, () => run.failure());
     const image = await openIso(prefix);
-    const size = image.volumes[0].sizeBytes;
+    const size = image.volumes[0]?.sizeBytes ?? 0;
     const placed = placeFiles(files, image.nodes);
     const metadataEnd = Math.min(size, ...firstOffset(placed));
     checkOrder(files, image.nodes, metadataEnd);

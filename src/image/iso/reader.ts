@@ -4,15 +4,18 @@ import { printable } from './printable.js';
 import { MetadataReader, readRanges, type IsoSource } from './source.js';
 import { decodeSystemArea, type SystemArea } from './system-area.js';
 import { findRockRidge, TreeWalk, type IsoNode, type Namespace } from './tree.js';
-import { FIRST_DESCRIPTOR, readVolumes, SECTOR, type VolumeSet } from './volume.js';
+import { readUdfTree } from './udf/tree.js';
+import { readUdfVolume, type UdfVolume } from './udf/volume.js';
+import { FIRST_DESCRIPTOR, readVolumes, SECTOR, type IsoVolume, type VolumeSet } from './volume.js';
 
 /** An ISO image, read: everything but the files' bytes. */
 export interface IsoImage {
   readonly source: IsoSource;
-  readonly volumes: VolumeSet['volumes']; // the primary one first
+  readonly volumes: VolumeSet['volumes']; // of ISO 9660, the primary one first; none where there is only UDF
   readonly boot: readonly BootImage[]; // El Torito
   readonly systemArea: SystemArea;
-  readonly udf: boolean; // a UDF file system lies beside this one and was not read
+  readonly udf: UdfVolume | null;
+  readonly udfProblem: string | null; // why a UDF file system that lies beside ISO 9660 was not read
   readonly namespace: Namespace; // where the names of `nodes` come from
   readonly nodes: readonly IsoNode[]; // sorted by path, without the root
 }
@@ -21,43 +24,57 @@ export interface IsoImage {
 const MAX_ENTRIES = 1_000_000;
 
 /**
- * Reads the volume descriptors, boot catalog and directory tree of an ISO 9660 image: names from Rock Ridge, else
- * Joliet, else plain. Throws ImageError for anything damaged or hostile, after work bounded by the image's size.
+ * Reads the volume descriptors, boot catalog and directory tree of an ISO 9660 or UDF image: names from Rock Ridge, else
+ * UDF, else Joliet, else plain. Throws ImageError for anything damaged or hostile, after work bounded by the image's size.
  */
 export async function openIso(source: IsoSource, options: { maxEntries?: number } = {}): Promise<IsoImage> {
   const reader = new MetadataReader(source, 2 * source.size + 1024 * 1024);
+  const maxEntries = options.maxEntries ?? MAX_ENTRIES;
   const systemArea =
     source.size < FIRST_DESCRIPTOR * SECTOR
       ? Buffer.alloc(FIRST_DESCRIPTOR * SECTOR)
       : await reader.read('The system area', 0, FIRST_DESCRIPTOR * SECTOR);
-  const { volumes, bootCatalog, udf } = await readVolumes(reader);
+  const set = await readVolumes(reader);
   const boot =
-    bootCatalog === null
+    set.bootCatalog === null
       ? []
-      : decodeBootCatalog(await reader.read('The El Torito boot catalog', bootCatalog * SECTOR, SECTOR));
-  const walk = await chooseTree(reader, volumes, options.maxEntries ?? MAX_ENTRIES);
+      : decodeBootCatalog(await reader.read('The El Torito boot catalog', set.bootCatalog * SECTOR, SECTOR));
+  const [primary] = set.volumes;
+  const skip = primary === undefined ? null : await findRockRidge(reader, primary);
+  const found = { source, volumes: set.volumes, boot, systemArea: decodeSystemArea(systemArea) };
+  const udf = set.udf ? await readUdf(reader, maxEntries, primary, skip !== null) : {};
+  const about = { udf: udf.volume ?? null, udfProblem: udf.problem ?? null };
+  if (udf.nodes !== undefined) return { ...found, ...about, namespace: 'udf', nodes: udf.nodes };
+  if (primary === undefined) throw new ImageError('BAD_ISO', 'The image holds no file system.');
+  const joliet = set.volumes.find((volume) => volume.kind === 'joliet');
+  const volume = skip === null && joliet !== undefined ? joliet : primary;
+  const walk = new TreeWalk(reader, volume, { skip: volume === primary ? skip : null, maxEntries });
   const nodes = await walk.run();
-  return {
-    source,
-    volumes,
-    boot,
-    systemArea: decodeSystemArea(systemArea),
-    udf,
-    namespace: walk.namespace,
-    nodes,
-  };
+  return { ...found, ...about, namespace: walk.namespace, nodes };
 }
 
-async function chooseTree(
+/**
+ * The UDF file system, with its tree unless Rock Ridge names the files. Beside ISO 9660, that it cannot be read is no
+ * error: the reason is given back.
+ */
+async function readUdf(
   reader: MetadataReader,
-  volumes: VolumeSet['volumes'],
   maxEntries: number,
-): Promise<TreeWalk> {
-  const [primary] = volumes;
-  const skip = await findRockRidge(reader, primary);
-  const joliet = volumes.find((volume) => volume.kind === 'joliet');
-  const volume = skip === null && joliet !== undefined ? joliet : primary;
-  return new TreeWalk(reader, volume, { skip: volume === primary ? skip : null, maxEntries });
+  primary: IsoVolume | undefined,
+  hasRockRidge: boolean,
+): Promise<{ readonly volume?: UdfVolume; readonly nodes?: readonly IsoNode[]; readonly problem?: string }> {
+  try {
+    const volume = await readUdfVolume(reader);
+    return hasRockRidge ? { volume } : { volume, nodes: await readUdfTree(reader, volume, maxEntries) };
+  } catch (error) {
+    if (primary !== undefined && error instanceof ImageError) return { problem: error.message };
+    throw error;
+  }
+}
+
+/** What the image is called: by its ISO 9660 volume, else its UDF one. */
+export function volumeIdOf({ volumes, udf }: Pick<IsoImage, 'volumes' | 'udf'>): string {
+  return volumes[0]?.volumeId ?? udf?.volumeId ?? '';
 }
 
 /** The node at `path`, a leading `/` allowed. Throws NO_SUCH_ENTRY. */
@@ -90,5 +107,5 @@ export function readNode(image: IsoImage, node: IsoNode): AsyncGenerator<Buffer>
       `/${printable(node.path)} is stored as zisofs, which rackboot does not decompress. Mount the image to read it.`,
     );
   }
-  return readRanges(image.source, node.extents);
+  return readRanges(image.source, node.runs ?? node.extents);
 }

@@ -14,6 +14,12 @@ export interface ByteRange {
   readonly length: number;
 }
 
+/** A run of a file's bytes: from `offset` of the image; or zeros that are not recorded, where that is null. */
+export interface FileExtent {
+  readonly offset: number | null;
+  readonly length: number;
+}
+
 const CHUNK = 1024 * 1024;
 
 /** An image held in memory. */
@@ -63,10 +69,11 @@ export function streamSource(
 }
 
 /** The bytes of `ranges`, in order, in buffers of at most 1 MiB. */
-export async function* readRanges(source: IsoSource, ranges: readonly ByteRange[]): AsyncGenerator<Buffer> {
-  for (const range of ranges) {
-    for (let at = 0; at < range.length; at += CHUNK) {
-      yield await source.read(range.offset + at, Math.min(CHUNK, range.length - at));
+export async function* readRanges(source: IsoSource, ranges: readonly FileExtent[]): AsyncGenerator<Buffer> {
+  for (const { offset, length } of ranges) {
+    for (let at = 0; at < length; at += CHUNK) {
+      const size = Math.min(CHUNK, length - at);
+      yield offset === null ? Buffer.alloc(size) : await source.read(offset + at, size);
     }
   }
 }

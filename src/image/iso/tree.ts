@@ -3,7 +3,7 @@ import { ImageError } from '../errors.js';
 import { decodeRecord, decodeRecords, type DirectoryRecord } from './directory.js';
 import { decodeRockRidge, decodeSharingProtocol, type RockRidge } from './rock-ridge.js';
 import { printable } from './printable.js';
-import type { ByteRange, MetadataReader } from './source.js';
+import type { ByteRange, FileExtent, MetadataReader } from './source.js';
 import { decodeUcs2, SECTOR, type IsoVolume } from './volume.js';
 
 /** Something in the tree of an image. `path` is relative, `/`-separated, with neither `.` nor `..` components. */
@@ -12,6 +12,8 @@ export interface IsoNode {
   readonly kind: 'file' | 'directory' | 'symlink' | 'block' | 'character' | 'fifo' | 'socket';
   readonly size: number; // bytes; 0 for everything that is no file
   readonly extents: readonly ByteRange[]; // the file's bytes in the image, in order, inside it
+  /** Of a file with holes, which only UDF has: all its bytes, in order; `extents` are then those that are recorded. */
+  readonly runs?: readonly FileExtent[];
   readonly mode: number | null; // st_mode with its type bits; null without Rock Ridge
   readonly uid: number | null;
   readonly gid: number | null;
@@ -22,7 +24,7 @@ export interface IsoNode {
 }
 
 /** How the names of a tree are recorded. */
-export type Namespace = 'rock-ridge' | 'joliet' | 'iso9660';
+export type Namespace = 'rock-ridge' | 'udf' | 'joliet' | 'iso9660';
 
 const MAX_DEPTH = 256;
 const MAX_PATH = 4096; // characters, as PATH_MAX

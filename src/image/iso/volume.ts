@@ -29,12 +29,12 @@ export interface IsoVolume {
 
 /** What the sectors from 16 onwards declare. */
 export interface VolumeSet {
-  readonly volumes: readonly [IsoVolume, ...IsoVolume[]]; // the primary one first
+  readonly volumes: readonly IsoVolume[]; // the primary one first; none where there is only UDF
   readonly bootCatalog: number | null; // sector of the El Torito boot catalog
   readonly udf: boolean; // a UDF file system lies beside ISO 9660 (ECMA-167 3/9.1)
 }
 
-/** Reads the volume descriptors. Throws BAD_MAGIC when there is no ISO 9660 volume. */
+/** Reads the volume descriptors. Throws BAD_MAGIC when there is neither an ISO 9660 volume nor a mark of UDF. */
 export async function readVolumes(reader: MetadataReader): Promise<VolumeSet> {
   const volumes: IsoVolume[] = [];
   let bootCatalog: number | null = null;
@@ -57,16 +57,25 @@ export async function readVolumes(reader: MetadataReader): Promise<VolumeSet> {
     }
     if (type === 1 || type === 2) volumes.push(decodeVolume(sector, type));
   }
+  udf ||= await hasLargeBlocks(reader);
   const primary = volumes.find((volume) => volume.kind === 'primary');
   if (primary === undefined) {
+    if (udf) return { volumes: [], bootCatalog: null, udf };
     throw new ImageError(
       'BAD_MAGIC',
-      udf
-        ? 'The image holds only a UDF file system: UDF only image: not supported. Mount it, or make an ISO 9660 image of its files.'
-        : 'No ISO 9660 volume descriptor at byte 32768: this is not an ISO image, or only the beginning of one. Check the file.',
+      'No ISO 9660 volume descriptor at byte 32768: this is not an ISO image, or only the beginning of one. Check the file.',
     );
   }
   return { volumes: [primary, ...volumes.filter((volume) => volume !== primary)], bootCatalog, udf };
+}
+
+/** Whether UDF's mark stands where volumes with blocks of 4 KiB have it: the structures before it take a block each. */
+async function hasLargeBlocks(reader: MetadataReader): Promise<boolean> {
+  const [first, second] = [FIRST_DESCRIPTOR * SECTOR, (FIRST_DESCRIPTOR + 2) * SECTOR];
+  if (second + SECTOR > reader.size) return false;
+  const marks = [first, second].map((offset) => reader.read('A volume structure descriptor', offset, 6));
+  const [begin, mark] = (await Promise.all(marks)).map((bytes) => bytes.toString('latin1', 1, 6));
+  return begin === 'BEA01' && (mark === 'NSR02' || mark === 'NSR03');
 }
 
 /** Whether `identifier` is one of the volume structures of ECMA-167 2/9.1 that may stand between the others. */

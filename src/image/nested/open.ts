@@ -117,7 +117,7 @@ async function formatOf(file: ReadableFile): Promise<'archive' | 'squashfs' | 'i
   try {
     const start = await reader.peek(ISO_IDENTIFIER + 5);
     if (sniff(start) === 'squashfs') return 'squashfs';
-    return start.toString('latin1', ISO_IDENTIFIER) === 'CD001' ? 'iso' : 'archive';
+    return ['CD001', 'BEA01'].includes(start.toString('latin1', ISO_IDENTIFIER)) ? 'iso' : 'archive';
   } finally {
     await reader.close();
   }

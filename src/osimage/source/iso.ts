@@ -1,5 +1,5 @@
 import { ImageError } from '../../image/errors.js';
-import { openIso, readNode, type IsoImage } from '../../image/iso/reader.js';
+import { openIso, readNode, volumeIdOf, type IsoImage } from '../../image/iso/reader.js';
 import type { IsoSource } from '../../image/iso/source.js';
 import type { IsoNode } from '../../image/iso/tree.js';
 import { SECTOR } from '../../image/iso/volume.js';
@@ -39,7 +39,7 @@ export async function openDisc(disc: OpenDisc): Promise<Source> {
       kind: 'iso',
       files,
       disc: {
-        volumeId: image.volumes[0].volumeId,
+        volumeId: volumeIdOf(image),
         boot: image.boot.flatMap(({ platform, sector }) => {
           const file = files.find((candidate) => starts.get(candidate) === sector * SECTOR);
           const kind = platform === 'bios' || platform === 'uefi' ? platform : 'other';

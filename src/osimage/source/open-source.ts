@@ -12,8 +12,8 @@ import { openWeb, shownUrl } from './web.js';
 
 const WEB = /^https?:\/\//i;
 
-/** Where the identifier of the first volume descriptor stands (ECMA-119, 6.2.1 and 8.1.2). */
-const ISO_IDENTIFIER = { offset: 16 * 2048 + 1, text: 'CD001' };
+/** Where the identifier of the first volume descriptor stands (ECMA-119, 6.2.1 and 8.1.2); UDF alone begins with BEA01. */
+const ISO_IDENTIFIER = { offset: 16 * 2048 + 1, texts: ['CD001', 'BEA01'] };
 
 /**
  * Opens what is imported: a directory, an ISO image, or a lone archive file, each also as a file:// URL; or an
@@ -78,7 +78,7 @@ async function openFile(local: string, size: number): Promise<Source> {
 
 async function isIso(file: FileHandle): Promise<boolean> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(5), 0, 5, ISO_IDENTIFIER.offset);
-  return buffer.toString('latin1', 0, bytesRead) === ISO_IDENTIFIER.text;
+  return ISO_IDENTIFIER.texts.includes(buffer.toString('latin1', 0, bytesRead));
 }
 
 function checkedUrl(source: string): string {

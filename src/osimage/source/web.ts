@@ -135,6 +135,12 @@ async function* checked(
     );
 }
 
+/** `length` zero bytes. */
+function* zeros(length: number): Generator<Buffer> {
+  const MOST = 1024 * 1024;
+  for (let at = 0; at < length; at += MOST) yield Buffer.alloc(Math.min(MOST, length - at));
+}
+
 async function openWebDisc(client: WebClient, url: string): Promise<Source> {
   const where = shownUrl(url);
   const size = await sizeAt(client, url);
@@ -174,7 +180,8 @@ async function openWebDisc(client: WebClient, url: string): Promise<Source> {
     where,
     bytes,
     async *readFile(_image: IsoImage, node: IsoNode) {
-      for (const { offset, length } of node.extents) yield* range(offset, offset + length);
+      for (const { offset, length } of node.runs ?? node.extents)
+        yield* offset === null ? zeros(length) : range(offset, offset + length);
     },
     close: () => Promise.resolve(client.close()),
   });
