@@ -107,7 +107,7 @@ async function buildOnce(
     scratch: (body) => store.scratch(body),
     note: (line) => notes.push(line),
   });
-  const answer = await answerOf(store.blobs, snapshots, current.manifest, inputs.settings);
+  const answer = await answerOf(store.blobs, snapshots, { ...current.manifest, ...tree }, inputs.settings);
   const boot = layeredBoot(current.manifest.family, current.manifest.bootBase, layers, inputs.settings);
   const told = { counts, missed, notes };
   const archives = await buildArchives(store, writer, told, current.manifest, layers, inputs);
