@@ -153,3 +153,12 @@ test('a shell on a node reports as xCAT’s scripts do', async (t) => {
   t.is(stdout, 'done');
   t.deepEqual(await site.stages('self'), ['booted']);
 });
+
+test('rackboot serve listens where rackboot.yaml says', async (t) => {
+  const site = await runSite(t, { xcat: { reports: '127.0.0.1:0' } });
+  await site.addNode({ name: 'n1', macs: ['525400000001'], ip: '127.0.0.2' });
+  t.is(await say(site.servers.xcatPort ?? 0, 'installstatus booted\n'), 'ready\ndone\n');
+  t.true(site.servers.announcement.some((line) => line.startsWith('reports of xCAT’s nodes on 127.0.0.1:')));
+  const taken = startXcatReports(site.servers.service, '127.0.0.1', site.servers.xcatPort ?? 0);
+  await t.throwsAsync(taken, { message: /the port is in use, by xcatd perhaps/ });
+});

@@ -161,6 +161,84 @@ export function nodeFacts(open: OpenTestStore): void {
     t.is(await store.events.latest('n1', 'script'), undefined);
   });
 
+  test('many nodes are put all or none, and may swap what they are known by', async (t) => {
+    const { store } = await open(t);
+    const other = { ...n2, macs: ['52:54:00:00:00:03'], ip: '10.0.0.2' };
+    await store.nodes.putAll([n1, other]);
+    const swapped = [
+      { ...n1, macs: other.macs, ip: other.ip },
+      { ...other, macs: n1.macs, ip: n1.ip },
+    ];
+    await store.nodes.putAll(swapped);
+    t.deepEqual(await store.nodes.list(), swapped);
+    for (const [wrong, what] of [
+      [
+        { ...n2, name: 'n3', macs: ['52:54:00:00:00:03'] },
+        /node n3: MAC 52:54:00:00:00:03 belongs to node n1/,
+      ],
+      [{ ...n2, name: 'n3', ip: '10.0.0.1' }, /node n3: address 10\.0\.0\.1 belongs to node n2/],
+    ] as const) {
+      await t.throwsAsync(store.nodes.putAll([{ ...n2, name: 'n4' }, wrong]), { message: what });
+    }
+    const twice = { ...n2, macs: ['52:54:00:00:00:09'] };
+    await t.throwsAsync(
+      store.nodes.putAll([
+        { ...twice, name: 'n5' },
+        { ...twice, name: 'n6' },
+      ]),
+      {
+        message: /node n6: MAC 52:54:00:00:00:09 belongs to node n5/,
+      },
+    );
+    t.deepEqual(await store.nodes.list(), swapped);
+  });
+
+  test('groups are defined, defined again, and removed', async (t) => {
+    const { store } = await open(t);
+    await store.nodes.putAll(
+      [],
+      [
+        { name: 'spare', where: null },
+        { name: 'arm', where: ['arch==aarch64'] },
+      ],
+    );
+    await store.nodes.putAll([n1], [{ name: 'arm', where: ['arch=~^a', 'rack==1'] }]);
+    t.deepEqual(await store.nodes.groups(), [
+      { name: 'arm', where: ['arch=~^a', 'rack==1'] },
+      { name: 'spare', where: null },
+    ]);
+    await store.nodes.removeGroups(['arm', 'nobody']);
+    t.deepEqual(await store.nodes.groups(), [{ name: 'spare', where: null }]);
+  });
+
+  test('an assignment keeps its errand and its chain; attributes change with it', async (t) => {
+    const { store } = await open(t);
+    await store.nodes.put(n1);
+    const assignment: AssignmentRecord = {
+      ...set,
+      state: 'boot',
+      destiny: 'runcmd=bmcsetup',
+      chain: [
+        { state: 'osimage', osimage: 'd12', entry: 'rescue' },
+        { state: 'boot', osimage: null, entry: null },
+      ],
+    };
+    await store.nodes.assign(
+      [assignment],
+      [],
+      [
+        { node: 'n1', key: 'provmethod', value: 'd12' },
+        { node: 'n1', key: 'note', value: '' },
+        { node: 'gone', key: 'x', value: 'y' },
+      ],
+    );
+    t.deepEqual(await store.nodes.assignment('n1'), assignment);
+    t.deepEqual((await store.nodes.get('n1'))?.attributes, { 'disk.root': '/dev/vda', provmethod: 'd12' });
+    const { destiny: _destiny, chain: _chain, ...plain } = assignment;
+    await store.nodes.assign([plain]);
+    t.deepEqual(await store.nodes.assignment('n1'), plain);
+  });
+
   test('an assignment is ended only by the install that it began', async (t) => {
     const { store } = await open(t);
     await store.osimages.publish(request(await putAll(store, ['x']), 'a', null), { create: true });
