@@ -3,6 +3,7 @@ import { registerCalled, type CommandFile } from './command-files.js';
 import type { Context } from './context.js';
 
 const COMMANDS: readonly CommandFile[] = [
+  { names: ['mirror'], load: async () => (await import('./repo/mirror.js')).registerRepoMirror },
   { names: ['build'], load: async () => (await import('./repo/build.js')).registerRepoBuild },
   { names: ['sign'], load: async () => (await import('./repo/sign.js')).registerRepoSign },
   { names: ['verify'], load: async () => (await import('./repo/verify.js')).registerRepoVerify },

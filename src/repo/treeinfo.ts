@@ -8,6 +8,8 @@ export interface Treeinfo {
   readonly sections: ReadonlyMap<string, ReadonlyMap<string, string>>;
   /** The key files that [keys] lists, in order, relative to the tree. Installers fetch the first and no other. */
   readonly keys: readonly string[];
+  /** The files that [checksums] lists, as written: those of Anaconda’s trees. */
+  readonly checksummed: readonly string[];
 }
 
 /**
@@ -20,6 +22,7 @@ export function parseTreeinfo(text: string, where: string): Treeinfo {
     throw refused(where, 1, 'a byte order mark, which installers refuse; remove it');
   if (text.includes('\uFFFD')) throw refused(where, 1, 'bytes that are not UTF-8; write it in UTF-8');
   const sections = new Map<string, Map<string, string>>();
+  const checksummed: string[] = [];
   let section: Map<string, string> | undefined;
   let last: string | undefined;
   for (const [at, raw] of text.split(/\r?\n/).entries()) {
@@ -51,10 +54,11 @@ export function parseTreeinfo(text: string, where: string): Treeinfo {
     const name = (pair[1] ?? '').toLowerCase();
     if (section.has(name)) throw refused(where, line, `a second ${name} in one section; keep one`);
     section.set(name, pair[2] ?? '');
+    if (section === sections.get('checksums')) checksummed.push(pair[1] ?? '');
     last = name;
   }
   requireInstallable(sections, where);
-  return { sections, keys: [...(sections.get('keys')?.values() ?? [])] };
+  return { sections, keys: [...(sections.get('keys')?.values() ?? [])], checksummed };
 }
 
 /** The sections that installers read, and what each must hold when it is there (xcp-ng host-installer, repository.py). */

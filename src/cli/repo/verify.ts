@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { RepoError } from '../../repo/errors.js';
 import { noAccess } from '../../repo/files.js';
+import { leftOutOf } from '../../repo/mirror/state.js';
 import { openTree } from '../../repo/open-tree.js';
 import { verifyTree, type VerifyReport } from '../../repo/verify.js';
 import type { Context } from '../context.js';
@@ -25,11 +26,14 @@ export function registerRepoVerify(repo: Command, context: Context): void {
       const keys = options.key === undefined ? undefined : await readKeyFile(options.key);
       const progress = new Progress(context.stderr, { quiet: context.json });
       const tree = openTree(address);
+      const local = tree.files.localPath?.('.');
+      const isLeftOut = local === undefined ? undefined : await leftOutOf(local);
       let report: VerifyReport;
       try {
         report = await verifyTree({
           files: tree.files,
           ...(keys === undefined ? {} : { keys }),
+          ...(isLeftOut === undefined ? {} : { isLeftOut }),
           onProgress: (what, done, total) => progress.update(what, done, total),
         });
       } finally {

@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { messageOf } from '../../errors.js';
+import { sha256 } from '../../store/digest.js';
+import { RepoError } from '../errors.js';
+import { noAccess } from '../files.js';
+import type { WantedFile } from './plan.js';
+import type { MirrorSource } from './source.js';
+import type { MirrorState } from './state.js';
+
+/** Where parts of files lie that are not complete, in the destination. */
+export const PARTIAL = '.rackboot-mirror-partial';
+
+const ATTEMPTS = 4; // after each break the rest is asked for
+
+type FileState = MirrorState['files'][string];
+
+/** What became of a file: it is there as it was, it was fetched, or the source has none (of those that need not be). */
+export type Fetched =
+  | { readonly kind: 'kept' | 'fetched'; readonly state: FileState; readonly bytes: number }
+  | { readonly kind: 'missing' };
+
+/**
+ * Brings one file of a mirror up to date. What metadata states of it is checked; a fetch that broke off goes on where it
+ * ended, also in a later run. Throws RepoError FETCH_FAILED, NO_ACCESS.
+ */
+export async function fetchFile(
+  source: MirrorSource,
+  dir: string,
+  wanted: WantedFile,
+  known: FileState | undefined,
+): Promise<Fetched> {
+  const file = path.join(dir, wanted.href);
+  const present = await factsOf(file);
+  const isKnown = present !== undefined && known?.size === present.size && known.time === present.time;
+  if (
+    present !== undefined &&
+    wanted.sha256 !== undefined &&
+    (wanted.size ?? present.size) === present.size
+  ) {
+    const digest = isKnown && known.sha256 !== undefined ? known.sha256 : await digestOf(file);
+    if (digest === wanted.sha256) return { kind: 'kept', state: { ...present, sha256: digest }, bytes: 0 };
+  }
+  const partial = path.join(dir, PARTIAL, wanted.sha256 ?? sha256(wanted.href));
+  const since = isKnown && wanted.sha256 === undefined ? known.time : undefined;
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await fetchOnce(source, wanted, partial, since);
+    if (outcome.kind === 'same' && present !== undefined) return { kind: 'kept', state: present, bytes: 0 };
+    if (outcome.kind === 'complete') {
+      await place(partial, file, outcome.modified);
+      const state = (await factsOf(file)) ?? { size: 0, time: 0 };
+      return {
+        kind: 'fetched',
+        state: wanted.sha256 === undefined ? state : { ...state, sha256: wanted.sha256 },
+        bytes: outcome.bytes,
+      };
+    }
+    if (outcome.kind === 'missing' && (wanted.phase === 'other' || wanted.phase === 'index'))
+      return { kind: 'missing' };
+    const where = `${source.files.where}/${wanted.href}`;
+    if (outcome.kind === 'missing')
+      throw new RepoError(
+        'FETCH_FAILED',
+        `${where}: listed by the metadata, but not there; run this again when the source is whole`,
+      );
+    if (attempt < ATTEMPTS && (outcome.kind === 'broken' || attempt === 1)) continue;
+    const why =
+      outcome.kind === 'broken'
+        ? outcome.why
+        : 'not the file that the metadata means; the source may be changing just now';
+    throw new RepoError('FETCH_FAILED', `${where}: ${why}; run this again, and it goes on where it ended`);
+  }
+}
+
+type Outcome =
+  | { readonly kind: 'complete'; readonly bytes: number; readonly modified?: number }
+  | { readonly kind: 'same' | 'missing' | 'wrong' }
+  | { readonly kind: 'broken'; readonly why: string };
+
+async function fetchOnce(
+  source: MirrorSource,
+  wanted: WantedFile,
+  partial: string,
+  since: number | undefined,
+): Promise<Outcome> {
+  // A part may only be continued where the digest tells whether both parts are of one file.
+  const begun = wanted.sha256 === undefined ? undefined : await factsOf(partial);
+  const offset = begun === undefined || begun.size > (wanted.size ?? begun.size) ? 0 : begun.size;
+  const hash = createHash('sha256');
+  const sent = await source.fetch(wanted.href, { offset, ...(since === undefined ? {} : { since }) });
+  if (sent.kind !== 'bytes') return { kind: sent.kind };
+  let bytes = 0;
+  try {
+    if (sent.offset > 0) for await (const chunk of createReadStream(partial)) hash.update(chunk as Buffer);
+    await pipeline(
+      sent.body,
+      async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          hash.update(chunk);
+          bytes += chunk.length;
+          yield chunk;
+        }
+      },
+      createWriteStream(partial, { flags: sent.offset > 0 ? 'a' : 'w' }),
+    );
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error && 'path' in error) throw noAccess(partial, error);
+    return { kind: 'broken', why: messageOf(error) };
+  }
+  const facts = sent.modified === undefined ? {} : { modified: sent.modified };
+  const complete = { kind: 'complete', bytes, ...facts } as const;
+  if (wanted.sha256 === undefined) return complete;
+  const size = sent.offset + bytes;
+  if (wanted.size !== undefined && size < wanted.size) return { kind: 'broken', why: 'it ends early' };
+  if (hash.digest('hex') === wanted.sha256) return complete;
+  await rm(partial, { force: true });
+  return { kind: 'wrong' };
+}
+
+async function place(partial: string, file: string, modified: number | undefined): Promise<void> {
+  try {
+    if (modified !== undefined) await utimes(partial, modified, modified);
+    await mkdir(path.dirname(file), { recursive: true });
+    await rename(partial, file);
+  } catch (error) {
+    throw noAccess(file, error);
+  }
+}
+
+async function factsOf(file: string): Promise<{ size: number; time: number } | undefined> {
+  const info = await stat(file).catch(() => undefined);
+  return info?.isFile() === true ? { size: info.size, time: Math.floor(info.mtimeMs / 1000) } : undefined;
+}
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
