@@ -116,3 +116,18 @@ for (const [what, request, status, message] of wrong) {
     t.is(await running.store.nodes.assignment('n1'), undefined);
   });
 }
+
+test('refused: a node that would get no answer file', async (t) => {
+  const running = await site(t);
+  await running.publish({ name: 'd13', answer: 'first line\n{{ node.attributes.disk }}' });
+  const answer = await ask(running, '/api/v1/nodes/n1/assignment', put({ target: 'osimage=d13' }));
+  t.is(answer.status, 409);
+  t.deepEqual(JSON.parse(answer.text), {
+    error: {
+      code: 'BAD_ANSWER',
+      message:
+        "n1 would get no answer file: configs/test/answerfile.liquid line 2: undefined variable: node.attributes.disk; known are: node.attributes.password; for an optional one write {{ node.attributes.disk | default: '' }}",
+    },
+  });
+  t.is(await running.store.nodes.assignment('n1'), undefined);
+});

@@ -123,6 +123,8 @@ test('a template that cannot be rendered does not use the token up', async (t) =
   const answer = await ask(site, url, own);
   t.is(answer.status, 500);
   t.is(answer.text, 'internal error; the server log has the reason\n');
+  const failed = (await site.store.events.ofNode('n1', 10)).find((event) => event.stage === 'failed');
+  t.regex(failed?.detail ?? '', /^answer file: configs\/test\/answerfile\.liquid line 1: undefined variable/);
   t.true(
     site.log.some((line) =>
       /configs\/test\/answerfile\.liquid line 1: undefined variable: node\.attributes\.disk/.test(line),
