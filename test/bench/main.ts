@@ -3,12 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { benchImage } from './image/suite.js';
+import { benchIso } from './iso/suite.js';
 import { benchNet } from './net/suite.js';
 import { machineLine, ratioTable, type Row } from './ratio-table.js';
 
 type Suite = (directory: string, say: (line: string) => void) => Promise<Row[]>;
 
-const SUITES: Readonly<Record<string, Suite>> = { image: benchImage, net: benchNet };
+const SUITES: Readonly<Record<string, Suite>> = { image: benchImage, iso: benchIso, net: benchNet };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(SUITES);
 const unknown = names.filter((name) => SUITES[name] === undefined);
