@@ -128,6 +128,7 @@ function describeChange(status: FullStatus): string {
 function setTo(status: FullStatus): string {
   if (status.state === 'offline') return 'offline';
   if (status.state === 'boot') return 'local disk';
+  if (status.destiny !== null) return status.destiny;
   const generation = status.generationNumber ?? status.generation?.slice(0, 12);
   return `${status.osimage ?? ''}${generation === undefined ? '' : `@${generation}`}`;
 }

@@ -57,8 +57,7 @@ export async function takeNext(
 ): Promise<{ readonly next: AssignmentRecord } | { readonly why: NoNext }> {
   const assignment = await store.nodes.assignment(report.node);
   if (assignment?.state !== 'osimage' || assignment.osimage === null) return { why: 'not-set' };
-  const script = await store.events.latest(report.node, 'script');
-  if (script === undefined || script.at < assignment.since) return { why: 'not-booted' };
+  if (report.run === undefined && !(await hasBooted(store, assignment))) return { why: 'not-booted' };
   const { destiny, chain = [] } = assignment;
   if (destiny === undefined && chain.length === 0) {
     const osimage = await store.osimages.get(assignment.osimage);
@@ -69,6 +68,17 @@ export async function takeNext(
   await store.events.append(reportEvent(report, destiny === undefined ? 'installed' : 'finished', now));
   await tellFollowing(store, next, now);
   return { next };
+}
+
+/** What only a node that boots its assignment does; one that boots from an ISO asks for no script. */
+const BOOTED_BY = ['script', 'answer', 'tree'];
+
+async function hasBooted(store: Pick<Store, 'events'>, { node, since }: AssignmentRecord): Promise<boolean> {
+  for (const stage of BOOTED_BY) {
+    const event = await store.events.latest(node, stage);
+    if (event !== undefined && event.at >= since) return true;
+  }
+  return false;
 }
 
 function reportEvent(report: Omit<Report, 'stage'>, stage: string, now: Timestamp): Omit<EventRecord, 'id'> {

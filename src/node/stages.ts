@@ -36,6 +36,7 @@ export interface NodeStatus {
   readonly state: AssignmentRecord['state'];
   readonly osimage: string | null; // null while the node boots from local disk and never had one
   readonly generation: string | null; // full id: of what it boots now, else what it is pinned to
+  readonly destiny: string | null; // what the osimage is booted for, where it does several things
   readonly stage: string | null; // null: never seen
   readonly progress: number | null; // 0 to 1; null when nothing is under way
   readonly detail: string;
@@ -70,6 +71,7 @@ export function deriveStatus(
     state,
     osimage: assignment?.osimage ?? null,
     generation: boot.generation ?? assignment?.generation ?? null,
+    destiny: assignment?.destiny ?? null,
     stage,
     progress: progressOf(state, stage),
     detail: boot.detail,

@@ -17,10 +17,12 @@ export interface XcatVariables {
   readonly master: string; // the node's attribute xcatmaster, else this server
   readonly httpport: string;
   readonly status: string; // `nonodestatus` where nobody takes the node's reports
+  readonly debug: string; // of the node's attribute xcatdebugmode
   readonly network: string; // `netdev=eth0`
   readonly ip: string; // `ip=dhcp`
   readonly console: string; // `console=tty0 console=ttyS0,115200`
   readonly textconsole: string; // the same with `inst.cmdline`
+  readonly installdebug: string;
   readonly selinux: string;
   readonly crashkernel: string;
   readonly added: string; // addkcmdline of the node, then of the osimage
@@ -92,10 +94,12 @@ export function sampleVariables(attributes: Readonly<Record<string, string>> = {
       master: '192.0.2.1',
       httpport: '8080',
       status: '',
+      debug: '',
       network: 'netdev=eth0',
       ip: 'ip=dhcp',
       console: 'console=tty0 console=ttyS0,115200',
       textconsole: 'inst.cmdline console=tty0 console=ttyS0,115200',
+      installdebug: '',
       selinux: 'selinux=0',
       crashkernel: '',
       added: '',

@@ -3,7 +3,8 @@ import { newSite } from './in-process.js';
 
 const cases: readonly (readonly [number, ...string[]])[] = [
   [2, 'nodeset', 'n1', 'osimag=d12'],
-  [2, 'nodeset', 'n1', 'shell'],
+  [2, 'nodeset', 'n1', 'shel'],
+  [1, 'nodeset', 'n1', 'shell'],
   [2, 'nodeset', 'n[3-1]', 'boot'],
   [2, 'node', 'add', 'bad/name'],
   [2, 'node', 'add', 'n2', '--mac', '1'],

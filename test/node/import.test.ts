@@ -1,7 +1,9 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { planImport, summarizeImport, type ImportBase } from '../../src/node/import.js';
 import { listObjects } from '../../src/node/formats/lsdef.js';
-import { parseNode } from '../../src/node/nodes.js';
+import { parseNode, readNode } from '../../src/node/nodes.js';
+import { STATE_ATTRIBUTES } from '../../src/node/xcat/attributes.js';
 import { nodeObject } from '../../src/node/xcat/node-object.js';
 
 const nothing: ImportBase = { nodes: [], groups: [] };
@@ -136,4 +138,31 @@ for (const [files, message] of [
 test('a table that says nothing of nodes is left out, and said so', (t) => {
   const plan = planImport([file('site', '#key,value,comments,disable', '"master","10.0.0.1",,')], nothing);
   t.deepEqual(plan.notes, ['site: a table that says nothing of nodes; it is left out']);
+});
+
+test('any node survives being written as a stanza and read back', (t) => {
+  const word = fc.stringMatching(/^[a-z][a-z0-9]{0,6}$/);
+  const value = fc.stringMatching(/^[!-~]([ -~]{0,12}[!-~])?$/);
+  const key = fc
+    .stringMatching(/^[a-z][a-z0-9_.-]{0,8}$/)
+    .filter((name) => !/^(?:groups|ip|mac|serial|uuid|node|objtype|switch|switchport)$/.test(name))
+    .filter((name) => !STATE_ATTRIBUTES.has(name));
+  const input = fc.record({
+    name: word,
+    macs: fc.uniqueArray(fc.stringMatching(/^52[0-9a-f]{10}$/), { maxLength: 3 }),
+    ip: fc.option(fc.ipV4().filter((text) => Number(text.split('.')[0]) % 224 > 0)),
+    serial: fc.option(value),
+    groups: fc.uniqueArray(word, { maxLength: 4 }),
+    attributes: fc.dictionary(key, value, { maxKeys: 5 }),
+  });
+  fc.assert(
+    fc.property(input, (made) => {
+      fc.pre(made.ip === null || Number(made.ip.split('.')[0]) < 224);
+      const node = readNode(made);
+      const text = listObjects([{ name: node.name, type: 'node', attributes: nodeObject(node) }], {
+        kind: 'stanza',
+      });
+      t.deepEqual(planImport([{ name: 'x', text }], nothing).nodes, [node]);
+    }),
+  );
 });

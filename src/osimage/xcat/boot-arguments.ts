@@ -10,6 +10,7 @@ export function netbootArguments(image: string): string {
     'FC=0',
     '{{ xcat.status }}',
     'XCATHTTPPORT={{ xcat.httpport }}',
+    '{{ xcat.debug }}',
     '{{ xcat.network }}',
     '{{ xcat.console }}',
     '{{ xcat.selinux }}',

@@ -3,7 +3,6 @@ import { nodeVariables, type BootVariables } from '../../template/variables.js';
 import { signRun, type Run } from '../../node/run-token.js';
 import { xcatVariables } from '../../node/xcat/kernel-line.js';
 import { shortId } from '../../osimage/manifest.js';
-import { takesXcatReports } from '../../site/config.js';
 import type { AssignmentRecord, EventRecord, NodeRecord } from '../../store/records.js';
 import { BootError } from './errors.js';
 import type { ServedGeneration } from './generations.js';
@@ -173,7 +172,7 @@ export function bootVariables(
       node,
       settings,
       serverUrl: url,
-      reports: takesXcatReports(service.config),
+      config: service.config,
       destiny,
     }),
     files: `${image}/files`,

@@ -17,7 +17,6 @@ import type { ExtentMap } from '../../store/extents.js';
 import type { GenerationRecord, NodeRecord, Store, Timestamp } from '../../store/records.js';
 import { signRun } from '../../node/run-token.js';
 import { xcatVariables } from '../../node/xcat/kernel-line.js';
-import { takesXcatReports } from '../../site/config.js';
 import { BootError } from './errors.js';
 import { renderIsoConfigs } from './iso.js';
 import { losesArchives } from './mboot.js';
@@ -181,7 +180,7 @@ async function isoVariables(
       node,
       settings: shared.settings,
       serverUrl: url,
-      reports: takesXcatReports(config),
+      config,
       destiny: assignment.destiny,
     }),
     report: `${url}/nodes/${node.name}/report?run=${run}`,

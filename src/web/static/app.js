@@ -61,6 +61,7 @@ function setTo(status) {
 
 function image(status) {
   if (status.osimage === null) return '';
+  if (status.destiny != null) return status.destiny;
   const generation = status.generationNumber ?? status.generation?.slice(0, 12);
   return generation == null ? status.osimage : `${status.osimage}@${generation}`;
 }

@@ -4,6 +4,7 @@ import test from 'ava';
 import { xcatVariables } from '../../../src/node/xcat/kernel-line.js';
 import { netbootArguments } from '../../../src/osimage/xcat/boot-arguments.js';
 import { packageRoot } from '../../../src/site/assets.js';
+import { parseConfig } from '../../../src/site/parse.js';
 import { renderTemplate } from '../../../src/template/render.js';
 
 const render = (
@@ -25,7 +26,10 @@ const render = (
     node,
     settings,
     serverUrl: 'http://10.1.0.254',
-    reports: facts.reports ?? true,
+    config: {
+      ...config,
+      xcat: { ...config.xcat, reports: facts.reports === false ? 'off' : '10.1.0.254:3002' },
+    },
     destiny: facts.destiny,
   });
   const variables = {
@@ -37,6 +41,10 @@ const render = (
   };
   return renderTemplate(template, 'args', variables).split(/\s+/).join(' ').trim();
 };
+const config = parseConfig(
+  'dhcp: { subnets: [{ network: 10.1.0.0/22, server: 10.1.0.254, routers: [10.1.0.253], nameServers: [10.1.0.3] }] }',
+  'x',
+);
 const layer = (name: string): string =>
   readFileSync(join(packageRoot(), 'configs', name, 'bootargs'), 'utf8');
 const stateless = netbootArguments('rootimg.cpio.gz');
@@ -72,6 +80,12 @@ for (const [what, attributes, settings, words] of [
   ['SLES', { installnic: 'eth0' }, { osvers: 'sle15.5' }, ' ip=dhcp netdev=eth0'],
   ['RHEL 6 keeps SELinux', {}, { osvers: 'rhels6.10' }, ''],
   ['RHEL 10', {}, { osvers: 'rhels10.0' }, ' selinux=0'],
+  [
+    'debug',
+    { xcatdebugmode: '1', installnic: 'eth0' },
+    {},
+    ' LOGSERVER=10.1.0.254 syslog.server=10.1.0.254 syslog.type=rsyslogd syslog.filter=*.* xcatdebugmode=1 netdev=eth0',
+  ],
   ['kdump', {}, { dump: 'nfs:///dumps' }, ' crashkernel=256M dump=nfs://10.1.0.254/dumps'],
 ] as const) {
   test(`stateless: ${what}`, (t) => {
@@ -92,6 +106,13 @@ test('kickstart', (t) => {
   t.is(
     render(layer('xcat-kickstart'), { installnic: 'eth0', serialport: '1', serialspeed: '19200' }),
     `inst.ks=A ip=eth0:dhcp inst.cmdline console=tty0 console=ttyS1,19200 ${end}`,
+  );
+});
+
+test('kickstart with an address of its own, and with debugging', (t) => {
+  t.is(
+    render(layer('xcat-kickstart'), { managedaddressmode: 'static', installnic: 'eth0', xcatdebugmode: '2' }),
+    `inst.ks=A ip=10.1.0.1::10.1.0.253:255.255.252.0:n01:eth0:none::52:54:00:00:00:01 nameserver=10.1.0.3 inst.loglevel=debug inst.syslog=10.1.0.254 inst.sshd ${end}`,
   );
 });
 
