@@ -26,8 +26,6 @@ export interface Evidence {
   readonly line: string; // /proc/cmdline
 }
 
-const KEYS = ['marker', 'appended', 'second', 'hypervisor', 'lockdown', 'line'] as const;
-
 const init = `#!/bin/sh
 box=/bin/busybox
 $box mkdir -p /proc /sys
@@ -93,9 +91,16 @@ LABEL two
 export function evidenceOf(console: string): Evidence | undefined {
   const lines = console.replaceAll('\r', '').split('\n');
   if (!lines.includes('EVIDENCE-END')) return undefined;
-  const found = KEYS.map((key) => {
+  const told = (key: keyof Evidence): string => {
     const line = lines.find((each) => each.includes(`EVIDENCE ${key}=`)) ?? '';
-    return [key, line.slice(line.indexOf('=') + 1)];
-  });
-  return Object.fromEntries(found) as unknown as Evidence;
+    return line.slice(line.indexOf('=') + 1);
+  };
+  return {
+    marker: told('marker'),
+    appended: told('appended'),
+    second: told('second'),
+    hypervisor: told('hypervisor'),
+    lockdown: told('lockdown'),
+    line: told('line'),
+  };
 }

@@ -54,9 +54,10 @@ export function bootScriptRoutes(service: BootService): Route[] {
     request: RouteRequest,
     ids: MachineIds,
     render: (plan: BootPlan, node?: NodeRecord) => string,
+    known?: NodeRecord,
   ): Promise<void> => {
     const { client } = request;
-    const node = await findMachine(service.store.nodes, ids);
+    const node = known ?? (await findMachine(service.store.nodes, ids));
     if (node === undefined) {
       const reason = `no node has ${describeMachine(ids)}; add it with: rackboot node add`;
       if (unknownMachines.take(client, service.now())) service.log.warn({ service: 'http', client }, reason);
@@ -103,13 +104,16 @@ export function bootScriptRoutes(service: BootService): Route[] {
       methods: ['GET', 'HEAD'],
       path: '/grub.cfg',
       summary:
-        'What the node with that MAC address does now, as a GRUB configuration; our own GRUB asks here',
+        'What the node with that MAC address, or without one at the asking address, does now, as a GRUB configuration; our own GRUB asks here',
       query: [{ name: 'mac', description: 'MAC address of the network interface' }],
       produces: TEXT,
       responses: { 200: 'The script. A machine that no node describes is told to boot from its disk' },
       async handle(request) {
-        const ids = { macs: request.query.getAll('mac').slice(0, 8), uuid: null, serial: null };
-        await answerMachine(request, ids, (plan) => renderGrub(plan, 'http'));
+        const macs = request.query.getAll('mac').filter((mac) => mac !== '');
+        const ids = { macs: macs.slice(0, 8), uuid: null, serial: null };
+        // Booted by HTTP, GRUB asks DHCP for itself and cannot name its card.
+        const node = macs.length === 0 ? await service.store.nodes.byIp(request.client) : undefined;
+        await answerMachine(request, ids, (plan) => renderGrub(plan, 'http'), node);
       },
     },
     scriptFor('/nodes/{node}/boot.ipxe', 'What the node does now, as an iPXE script', ipxe),
