@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { constants, createWriteStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { access, open, readdir, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { codeOf, messageOf, RackbootError } from '../../errors.js';
 import { OsimageError } from '../../osimage/errors.js';
 import { configFile, type Site } from '../../site/site.js';
@@ -109,21 +108,19 @@ export async function writeWhole(
   const temporary = path.join(path.dirname(whole), partialName(path.basename(whole)));
   try {
     await removeLeftovers(whole);
-    let done = 0;
-    await pipeline(
-      readRange(map, blobs, 0, map.size),
-      async function* (chunks: AsyncIterable<Buffer>) {
-        for await (const chunk of chunks) {
-          yield chunk;
-          done += chunk.length;
-          onBytes(done);
-        }
-      },
-      createWriteStream(temporary, { flags: 'wx' }),
-    );
-    const handle = await open(temporary, 'r+');
-    await handle.sync();
-    await handle.close();
+    const handle = await open(temporary, 'wx');
+    try {
+      let done = 0;
+      // Lent buffers are written over once the next is asked for, so that a large file takes the memory of a small one.
+      for await (const chunk of readRange(map, blobs, 0, map.size, 'lent')) {
+        for (let at = 0; at < chunk.length;) at += (await handle.write(chunk, at)).bytesWritten;
+        done += chunk.length;
+        onBytes(done);
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
     await rename(temporary, whole);
   } catch (error) {
     await rm(temporary, { force: true });
