@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createServer } from 'node:net';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -52,13 +52,22 @@ test('loaders, configurations and boot files come over TFTP, too', async (t) => 
   ]) {
     t.regex((await fetch(path)).toString(), new RegExp(`KERNEL /images/d12@${id}/files/linux`), path);
   }
-  for (const path of ['grub/grub.cfg-01-52-54-00-00-00-01', 'grub.cfg', 'nodes/n1/grub.cfg']) {
-    t.regex(
-      (await fetch(path)).toString(),
-      new RegExp(`linux '\\(tftp,127\\.0\\.0\\.1\\)/images/d12@${id}/files/linux'`),
-      path,
-    );
+  const asking = "\n  source '(tftp,127.0.0.1)/nodes/n1/grub.cfg'\n";
+  for (const path of ['grub/grub.cfg-01-52-54-00-00-00-01', 'grub.cfg', 'grub/grub.cfg'])
+    t.true((await fetch(path)).toString().includes(asking), path);
+  t.regex(
+    (await fetch('nodes/n1/grub.cfg')).toString(),
+    new RegExp(`linux '\\(tftp,127\\.0\\.0\\.1\\)/images/d12@${id}/files/linux'`),
+  );
+  for (const [name, file] of [
+    ['pxelinux.0', '/usr/lib/PXELINUX/pxelinux.0'],
+    ['mboot.c32', '/usr/lib/syslinux/modules/bios/mboot.c32'],
+    ['shimx64.efi', '/usr/lib/shim/shimx64.efi.signed'],
+    ['grubx64.efi', '/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed'],
+  ] as const) {
+    t.is(digestOf(await fetch(name)), digestOf(await readFile(file)), name);
   }
+  t.is((await fetch('core-x64.efi')).subarray(0, 2).toString(), 'MZ');
   for (const path of [
     'nope',
     'grub.cfg-01-52-54-00-00-00-99',
