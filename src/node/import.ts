@@ -96,12 +96,10 @@ function compare(
       refused.push(`${name}: ${messageOf(error)}`);
     }
   }
+  refused.push(...conflicts(base.nodes, after));
   if (refused.length > 0) {
     const more = refused.length > 3 ? `; and ${refused.length - 3} more` : '';
-    throw new NodeError(
-      'BAD_IMPORT',
-      `${refused.length} of ${definitions.length} nodes cannot be taken, so none was: ${refused.slice(0, 3).join('; ')}${more}`,
-    );
+    throw new NodeError('BAD_IMPORT', `nothing is imported: ${refused.slice(0, 3).join('; ')}${more}`);
   }
   const added = [...after.keys()].filter((name) => !before.has(name)).sort();
   const changed = [...after.values()].flatMap((node) => {
@@ -131,6 +129,21 @@ function compare(
     unchanged: [...after.keys()].filter((name) => !touched.has(name)).sort(),
     notes,
   };
+}
+
+/** MAC addresses and addresses that two nodes would have, when one of them is imported. */
+function conflicts(before: readonly NodeRecord[], after: ReadonlyMap<string, NodeRecord>): string[] {
+  const found: string[] = [];
+  const owners = new Map<string, string>();
+  const all = [...before.filter(({ name }) => !after.has(name)), ...after.values()];
+  for (const { name, macs, ip } of all) {
+    for (const what of [...macs.map((mac) => `MAC ${mac}`), ...(ip === null ? [] : [`address ${ip}`])]) {
+      const owner = owners.get(what);
+      if (owner !== undefined) found.push(`${name}: ${what} belongs to node ${owner}`);
+      owners.set(what, name);
+    }
+  }
+  return found;
 }
 
 function differences(before: NodeRecord, after: NodeRecord): string[] {

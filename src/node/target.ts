@@ -44,6 +44,8 @@ export function parseTargets(text: string): TargetChain | { readonly kind: 'stat
   const [first, ...later] = text.split(',').map(parseTarget);
   if (first === undefined || first.kind === 'stat' || later.some(({ kind }) => kind === 'stat'))
     throw badTarget(text, "'stat' stands alone");
+  const early = [first, ...later].slice(0, -1).find(({ kind }) => kind === 'boot' || kind === 'offline');
+  if (early !== undefined) throw badTarget(text, `${early.kind} ends a chain`);
   for (const target of later) {
     if (target.kind === 'osimage' && target.generation !== null) {
       throw new NodeError(

@@ -39,7 +39,7 @@ test('import, show -z, and import again', async (t) => {
   await writeFile(file, 'node,mac\nn01,525400000001\nn03,525400000003\n');
   const refused = await rackboot('node', 'import', file);
   t.is(refused.status, 1);
-  t.regex(refused.err, /node n01: MAC 52:54:00:00:00:01 belongs to node n02/);
+  t.regex(refused.err, /nothing is imported: n01: MAC 52:54:00:00:00:01 belongs to node n02/);
   t.is((await rackboot('nodels')).out, 'n01\nn02\n');
 });
 

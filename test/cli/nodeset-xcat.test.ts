@@ -107,6 +107,9 @@ for (const [target, message] of [
   ['osimage=d12,osimage=d12@1', /a later step boots the generation that is current then; leave out @1/],
   ['netboot', /have been deprecated, use "osimage=<osimage_name>" instead/],
   ['boot,stat', /'stat' stands alone/],
+  ['boot,osimage=d12', /boot ends a chain/],
+  ['', /cannot set a node to ''/],
+  ['runcmd=a,,boot', /cannot set a node to ''/],
   ['runcmd=a b', /cannot set a node to 'runcmd=a b'/],
   ['reset', /cannot set a node to 'reset'/],
 ] as const) {

@@ -123,7 +123,11 @@ test('a list of members puts nodes into a group; without one it is defined and e
 for (const [files, message] of [
   [
     [file('x', 'n_1:', '  objtype=node', 'n2:', '  objtype=node', '  ip=10.0.0.999')],
-    /^2 of 2 nodes cannot be taken, so none was: n_1: .*RFC 1123.*; n2: .*10\.0\.0\.999/,
+    /^nothing is imported: n_1: .*RFC 1123.*; n2: .*10\.0\.0\.999/,
+  ],
+  [
+    [file('x', 'node,mac', 'n1,525400000001', 'n2,525400000001')],
+    /^nothing is imported: n2: MAC 52:54:00:00:00:01 belongs to node n1$/,
   ],
   [[file('x', 'a,b', '1,2')], /^x line 1: neither a stanza file/],
   [[file('x', 'node,b', '1,2,3')], /^x line 2: 3 fields, and the header has 2/],
