@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { runProgram } from './commands.js';
 
 /** A package of the product: what it needs, and one file that says what it is. */
-interface ProductPackage {
+export interface ProductPackage {
   readonly name: string;
   readonly version: string;
   readonly requires: readonly string[];
@@ -27,12 +27,16 @@ export const installedPackages = productPackages
   .filter((name) => name !== 'forgotten-driver')
   .sort();
 
-/** Builds the product's packages, unsigned, into `directory`. */
-export async function buildPackages(directory: string, work: string): Promise<void> {
+/** Builds `packages`, unsigned, into `directory`. */
+export async function buildPackages(
+  packages: readonly ProductPackage[],
+  directory: string,
+  work: string,
+): Promise<void> {
   await mkdir(directory, { recursive: true });
   await mkdir(work, { recursive: true });
   const spec = join(work, 'product.spec');
-  await writeFile(spec, specText());
+  await writeFile(spec, specText(packages));
   await runProgram(
     [
       ...['rpmbuild', '-bb', '--quiet', '--define', `_topdir ${work}`, '--define', '_build_id_links none'],
@@ -48,9 +52,9 @@ export async function buildPackages(directory: string, work: string): Promise<vo
   }
 }
 
-function specText(): string {
-  const [main, ...others] = productPackages;
-  if (main === undefined) throw new Error('the product has no packages');
+function specText(packages: readonly ProductPackage[]): string {
+  const [main, ...others] = packages;
+  if (main === undefined) throw new Error('no packages to build');
   const head = (item: ProductPackage): string =>
     [
       `Version: ${item.version}`,
@@ -74,13 +78,13 @@ ${others
   )
   .join('\n')}
 %install
-${productPackages
+${packages
   .map(({ name }) => {
     const file = `%{buildroot}/usr/share/product/${name}`;
     return `mkdir -p %{buildroot}/usr/share/product\necho ${name} > ${file}`;
   })
   .join('\n')}
 
-${productPackages.map(({ name }) => `%files -n ${name}\n/usr/share/product/${name}\n`).join('\n')}
+${packages.map(({ name }) => `%files -n ${name}\n/usr/share/product/${name}\n`).join('\n')}
 `;
 }

@@ -8,7 +8,7 @@ import { packageRoot } from '../../src/site/assets.js';
 import { runProgram } from './commands.js';
 import { makeInstallImage } from './install-image.js';
 import { addBootFiles, makeIso } from './medium.js';
-import { buildPackages } from './packages.js';
+import { buildPackages, productPackages } from './packages.js';
 import {
   exportKey,
   KEY_FILE,
@@ -74,7 +74,18 @@ export async function testProduct(): Promise<Product> {
   } finally {
     await rm(building, { recursive: true, force: true });
   }
+  await removeOld(kept);
   return productIn(directory, await readFile(join(directory, 'release'), 'utf8'));
+}
+
+/** Removes products that were made a day ago or earlier; a test may still use a younger one. */
+async function removeOld(kept: string): Promise<void> {
+  for (const name of await readdir(kept)) {
+    const path = join(kept, name);
+    const made = await stat(path).catch(() => undefined);
+    if (made !== undefined && made.mtimeMs < Date.now() - 86_400_000)
+      await rm(path, { recursive: true, force: true });
+  }
 }
 
 function productIn(directory: string, release: string): Product {
@@ -107,7 +118,7 @@ async function build(directory: string): Promise<void> {
   await mkdir(tree);
   const release = await makeInstallImage(join(tree, 'install.img'), join(directory, 'drivers'), work);
   await addBootFiles(tree, work);
-  await buildPackages(join(tree, 'Packages'), join(work, 'rpmbuild'));
+  await buildPackages(productPackages, join(tree, 'Packages'), join(work, 'rpmbuild'));
   // Outside of the checkout: GnuPG's sockets have short names.
   const home = await mkdtemp(join(tmpdir(), 'rackboot-gpg-'));
   const key = await makeKey(home, 'Test product <product@rack.example>');
