@@ -17,7 +17,7 @@ export const CORE_FILES: Readonly<Record<CoreFormat, string>> = { 'x86_64-efi': 
 const MODULES = [
   ...['normal', 'configfile', 'echo', 'test', 'true', 'regexp', 'sleep', 'minicmd', 'reboot', 'halt'],
   ...['net', 'efinet', 'http', 'tftp', 'all_video'],
-  ...['linux', 'multiboot2', 'gzio', 'boot'],
+  ...['linux', 'chain', 'multiboot2', 'gzio', 'boot'],
 ];
 
 const PATIENCE = 60_000; // ms

@@ -31,6 +31,8 @@ interface SystemBase {
 export interface LinuxBoot extends SystemBase {
   readonly kind: 'linux';
   readonly initrds: readonly string[];
+  readonly efiProgram?: string; // path as `kernel`: what UEFI starts in its place
+  readonly firmware?: 'bios' | 'uefi'; // the only one that it starts on
 }
 
 /** The Xen hypervisor, the kernel of its first guest, and the one archive it hands on. */
@@ -78,7 +80,16 @@ export function planEntry(
     args: words(entry.args, 'boot arguments', BOOTARGS_ATTRIBUTE),
     ...(note === undefined ? {} : { note }),
   };
-  if (entry.kind === 'linux') return { kind: 'linux', ...base, initrds: entry.initrds };
+  if (entry.kind === 'linux') {
+    const { initrds, efiProgram, firmware } = entry;
+    return {
+      kind: 'linux',
+      ...base,
+      initrds,
+      ...(efiProgram === undefined ? {} : { efiProgram }),
+      ...(firmware === undefined ? {} : { firmware }),
+    };
+  }
   const [initrd, ...more] = entry.initrds;
   if (more.length > 0) {
     throw new BootError(

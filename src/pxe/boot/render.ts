@@ -7,6 +7,7 @@ import {
   plainPath,
   syslinuxArguments,
 } from './arguments.js';
+import { BootError } from './errors.js';
 import { CORE_FILES } from './grub-core.js';
 import { grubFile, type GrubTransport } from './grub-paths.js';
 import { fillLoaderTemplate } from './loader-templates.js';
@@ -40,9 +41,13 @@ function ipxeLinux(plan: LinuxBoot, shared: object): string {
   const names = plan.initrds.map((_, at) => `initrd${at}`);
   // On UEFI the kernel loads what `initrd=` names, in order; on BIOS it passes the words by.
   const args = ipxeArguments([...names.map((name) => `initrd=${name}`), ...plan.args]);
+  const kernel = urlOf(plan, plan.kernel);
+  const { efiProgram } = plan;
   return fillLoaderTemplate('ipxe/linux.liquid', {
     ...shared,
-    kernel: urlOf(plan, plan.kernel),
+    only: plan.firmware ?? '',
+    kernel: efiProgram === undefined ? kernel : '${kernel}',
+    programs: efiProgram === undefined ? [] : [kernel, urlOf(plan, efiProgram)],
     initrds: plan.initrds.map((path, at) => ({ name: names[at], url: urlOf(plan, path) })),
     args,
   });
@@ -94,6 +99,7 @@ export function renderPxelinux(plan: BootPlan): string {
     return fillLoaderTemplate('pxelinux/local.liquid', { comment: plainLine(commentOf(plan)) });
   const path = (name: string): string => plainPath(`${plan.base}/files/${name}`, 'PXELINUX');
   if (plan.kind === 'linux') {
+    requireFirmware(plan, 'bios', 'PXELINUX');
     return fillLoaderTemplate('pxelinux/linux.liquid', {
       ...headOf(plan),
       kernel: path(plan.kernel),
@@ -119,7 +125,13 @@ export function renderGrub(plan: BootPlan, transport: GrubTransport): string {
     retry: fillLoaderTemplate('grub/retry.liquid', { longPause }),
   };
   if (plan.kind === 'linux') {
-    return fillLoaderTemplate('grub/linux.liquid', { ...shared, initrds: plan.initrds.map(path).join(' ') });
+    requireFirmware(plan, 'uefi', 'GRUB');
+    const program = plan.efiProgram ?? (plan.firmware === 'uefi' ? plan.kernel : undefined);
+    return fillLoaderTemplate('grub/linux.liquid', {
+      ...shared,
+      load: program === undefined ? `linux ${shared.kernel} ${shared.args}` : `chainloader ${path(program)}`,
+      initrds: plan.initrds.map(path).join(' '),
+    });
   }
   return fillLoaderTemplate('grub/xen.liquid', {
     ...shared,
@@ -127,6 +139,15 @@ export function renderGrub(plan: BootPlan, transport: GrubTransport): string {
     hypervisorArgs: grubArguments(plan.hypervisorArgs),
     initrd: plan.initrd === undefined ? '' : path(plan.initrd),
   });
+}
+
+/** Throws BootError BAD_ENTRY where `plan` does not start on the firmware that the loader is for. */
+function requireFirmware({ what, firmware }: LinuxBoot, own: 'bios' | 'uefi', loader: string): void {
+  if (firmware === undefined || firmware === own) return;
+  throw new BootError(
+    'BAD_ENTRY',
+    `${what} starts on ${firmware === 'bios' ? 'BIOS' : 'UEFI'} only, and ${loader} is for ${own === 'bios' ? 'BIOS' : 'UEFI'}; set the node to another entry`,
+  );
 }
 
 /** A GRUB configuration that asks for the one of `node` until it is there, however often. Throws BootError. */

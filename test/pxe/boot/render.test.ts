@@ -315,3 +315,39 @@ LABEL rescue
   t.regex(silent.isolinux, /^DEFAULT install\nPROMPT 0\nTIMEOUT 0\n/);
   t.notRegex(silent.grub, /serial/);
 });
+
+test('a memory test: each firmware its own program, and none where it has none', (t) => {
+  const both: BootEntry = {
+    kind: 'linux',
+    label: 'memtest',
+    title: 'memtest',
+    kernel: 'boot/memtest.bin',
+    efiProgram: 'boot/memtest.efi',
+    initrds: [],
+    args: '',
+  };
+  const { efiProgram: _program, ...biosOnly } = { ...both, firmware: 'bios' as const };
+  const uefiOnly = { ...biosOnly, kernel: 'boot/memtest.efi', firmware: 'uefi' as const };
+  const [plan, bios, uefi] = [both, biosOnly, uefiOnly].map((one) => planEntry(one, variables)) as [
+    SystemBoot,
+    SystemBoot,
+    SystemBoot,
+  ];
+  const script = renderIpxe(plan, self);
+  t.regex(
+    script,
+    /^set kernel \S+\/files\/boot\/memtest\.bin\niseq \$\{platform\} efi && set kernel \S+\/memtest\.efi \|\|$/m,
+  );
+  t.regex(script, /^kernel --name kernel \$\{kernel\} +\|\| goto failed$/m);
+  t.regex(renderPxelinux(plan), /KERNEL \S+\/memtest\.bin/);
+  t.regex(renderGrub(plan, 'http'), /if chainloader \S+memtest\.efi'?; then/);
+  checkGrub(renderGrub(plan, 'http'));
+  t.regex(
+    renderIpxe(bios, self),
+    /^iseq \$\{platform\} efi && goto wrong_firmware \|\|$[^]*^:wrong_firmware$[^]*^exit$/m,
+  );
+  t.regex(renderIpxe(uefi, self), /^iseq \$\{platform\} efi \|\| goto wrong_firmware$/m);
+  t.throws(() => renderGrub(bios, 'http'), { message: /memtest starts on BIOS only, and GRUB is for UEFI/ });
+  t.throws(() => renderPxelinux(uefi), { message: /memtest starts on UEFI only, and PXELINUX is for BIOS/ });
+  t.regex(renderGrub(uefi, 'http'), /if chainloader \S+memtest\.efi'?; then/);
+});
