@@ -303,6 +303,18 @@ const rows: readonly [name: string, packet: DhcpPacket, facts: DhcpFacts, expect
     factsWith(),
     'ignore wrong-subnet',
   ],
+  [
+    'inform of a node without a reservation',
+    with_(clientMessage([is('inform')]), { ciaddr: '10.77.0.60' }),
+    factsWith({}, null),
+    'ack 0.0.0.0 to unicast 10.77.0.60:68',
+  ],
+  [
+    'inform through a relay of another network',
+    with_(clientMessage([is('inform')]), { ciaddr: '10.77.0.60', giaddr: '10.88.0.254' }),
+    factsWith(),
+    'ignore wrong-subnet',
+  ],
   ['inform from nowhere', clientMessage([is('inform')]), factsWith(), 'ignore malformed'],
 
   [

@@ -19,7 +19,7 @@ export interface CommandResult {
 }
 
 /** A private network namespace, held by a process that dies with this one. */
-class Namespace {
+export class Namespace {
   readonly #holder: ChildProcess;
   readonly #enter: readonly string[];
   readonly #children = new Set<ChildProcess>();
@@ -101,6 +101,8 @@ class Namespace {
 export interface Segment {
   readonly server: Namespace;
   readonly client: Namespace;
+  /** One more machine on the first wire, in a namespace of its own; its interface is called as the client's. */
+  join(mac: string): Promise<Namespace>;
   close(): Promise<void>;
 }
 
@@ -109,7 +111,23 @@ export async function openSegment(): Promise<Segment> {
   const root = process.getuid?.() === 0;
   const server = await Namespace.open([], !root);
   const client = await Namespace.open(root ? [] : server.enter.filter((word) => word !== '--net'), false);
+  const joined: Namespace[] = [];
+  const join = async (mac: string): Promise<Namespace> => {
+    const { interface: wire } = CLIENT_SIDE;
+    const machine = await Namespace.open(root ? [] : server.enter.filter((word) => word !== '--net'), false);
+    joined.push(machine);
+    const name = `m${joined.length}`;
+    const macvlan = ['type', 'macvlan', 'mode', 'bridge'];
+    await client.must('ip', 'link', 'add', 'link', wire, 'name', name, 'address', mac, ...macvlan);
+    await client.must('ethtool', '-K', name, 'tx', 'off');
+    await client.must('ip', 'link', 'set', name, 'netns', String(machine.pid));
+    await machine.must('sh', '-c', 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6');
+    await machine.must('ip', 'link', 'set', name, 'name', wire);
+    for (const device of ['lo', wire]) await machine.must('ip', 'link', 'set', device, 'up');
+    return machine;
+  };
   const close = async (): Promise<void> => {
+    for (const machine of joined) await machine.close();
     await client.close();
     await server.close();
   };
@@ -134,7 +152,7 @@ export async function openSegment(): Promise<Segment> {
     await client.must('ip', 'link', 'set', cli0, 'address', mac);
     for (const name of [srv0, srv1]) await server.must('ip', 'link', 'set', name, 'up');
     for (const name of [cli0, cli1]) await client.must('ip', 'link', 'set', name, 'up');
-    return { server, client, close };
+    return { server, client, join, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { probeAddress } from '../../../src/pxe/dhcp/arping.js';
 import type { BootIntent } from '../../../src/pxe/dhcp/facts.js';
 import type { DhcpMode } from '../../../src/pxe/dhcp/places.js';
 import { type SubnetConfig, siteConfigSchema } from '../../../src/site/config.js';
@@ -12,6 +13,10 @@ interface Settings {
   readonly server: string;
   readonly nodes: Readonly<Record<string, { readonly name: string; readonly ip: string | null }>>;
   readonly lease?: number;
+  readonly network?: string;
+  readonly nameServers?: readonly string[];
+  readonly domain?: string;
+  readonly probe?: boolean;
   readonly pools?: readonly string[]; // kept in the site `site`
   readonly site?: string;
   readonly subnets?: readonly object[]; // more of them
@@ -32,11 +37,11 @@ try {
     interfaces: settings.interfaces,
     subnets: [
       {
-        network: '10.77.0.0/24',
+        network: settings.network ?? '10.77.0.0/24',
         server: settings.server,
         routers: ['10.77.0.254'],
-        nameServers: ['10.77.0.1'],
-        domain: 'rack.example',
+        nameServers: settings.nameServers ?? ['10.77.0.1'],
+        domain: settings.domain ?? 'rack.example',
         lease: settings.lease ?? 3600,
         pools: settings.pools ?? [],
         relays: [],
@@ -53,6 +58,7 @@ try {
     ...(store === undefined
       ? {}
       : { addresses: store.addresses, onStranger: (seen) => print({ stranger: seen }) }),
+    probe: settings.probe === true ? probeAddress : undefined,
     tftpServer: 'subnet',
     httpUrl: 'http://10.77.0.1:8080',
     log: pino({ level: 'silent' }),

@@ -1,71 +1,26 @@
 import { once } from 'node:events';
 import type { ChildProcess } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { BROADCAST } from '../../../src/pxe/dhcp/ipv4.js';
 import { OPTION, findOption } from '../../../src/pxe/dhcp/options.js';
 import { type DhcpPacket, decodeDhcp, encodeDhcp } from '../../../src/pxe/dhcp/packet.js';
-import type { DhcpEvent } from '../../../src/pxe/dhcp/event.js';
 import { capture } from './captures.js';
 import { MAC, chose, clientMessage, hex, is, wants } from './messages.js';
-import { CLIENT_SIDE, type Peer, SERVER_SIDE, type Segment, openSegment, startPeer } from './segment.js';
-
-const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-const NODES = { [MAC]: { name: 'n1', ip: '10.77.0.11' } };
-
-/** A message as the test client prints it. */
-interface Heard {
-  readonly via: 'unicast' | 'broadcast';
-  readonly from: string;
-  readonly port: number;
-  readonly hex: string;
-  readonly mac: string;
-  readonly xid: number;
-}
-
-async function withSegment(body: (segment: Segment, dir: string) => Promise<void>): Promise<void> {
-  const dir = await mkdtemp(join(tmpdir(), 'rackboot-dhcp-'));
-  const segment = await openSegment();
-  try {
-    await body(segment, dir);
-  } finally {
-    await segment.close();
-    await rm(dir, { recursive: true });
-  }
-}
-
-async function startServer(segment: Segment, settings: object = {}): Promise<Peer> {
-  const all = {
-    interfaces: { [SERVER_SIDE.interface]: 'authoritative' },
-    server: SERVER_SIDE.address,
-    nodes: NODES,
-    ...settings,
-  };
-  const server = startPeer(segment.server, here('serve-dhcp.js'), [JSON.stringify(all)]);
-  const said = await server.next<{ up?: unknown; error?: { message: string } }>(
-    (value) => 'up' in value || 'error' in value,
-  );
-  if (said.error !== undefined) throw new Error(said.error.message);
-  return server;
-}
-
-async function startClient(segment: Segment, address: string, port = 68): Promise<Peer> {
-  await segment.client.must('ip', 'address', 'add', `${address}/24`, 'dev', CLIENT_SIDE.interface);
-  const client = startPeer(segment.client, here('talk-dhcp.js'), [address, String(port)]);
-  await client.next<object>((value) => 'up' in value);
-  return client;
-}
-
-function say(client: Peer, packet: DhcpPacket, address: string = BROADCAST): void {
-  client.send({ do: 'send', hex: encodeDhcp(packet).toString('hex'), address, port: 67 });
-}
-
-const event = (kind: DhcpEvent['kind']) => (value: Partial<DhcpEvent>) => value.kind === kind;
-const xid = (wanted: number) => (value: Partial<Heard>) => value.xid === wanted;
+import { CLIENT_SIDE, SERVER_SIDE, type Segment, startPeer } from './segment.js';
+import {
+  type Heard,
+  NODES,
+  event,
+  here,
+  say,
+  startClient,
+  startServer,
+  withSegment,
+  xid,
+} from './serving.js';
 
 /** The standard output of `child` as it comes. `until` throws when it ends, or 20 seconds pass, without a match. */
 function outputOf(child: ChildProcess): {
@@ -213,6 +168,30 @@ test.serial('dhcpcd gets an address out of a pool, and keeps it over a restart',
     t.regex((await segment.client.run(ask(), 30)).output, /rebinding lease of 10\.77\.0\.20/);
     t.like(await server.next(event('ack')), { node: 'n1', address: '10.77.0.20' });
   }),
+);
+
+test.serial(
+  'what does not fit a client’s message is read out of overloaded fields by udhcpc and dhclient',
+  (t) =>
+    withSegment(async (segment, dir) => {
+      const nameServers = Array.from({ length: 50 }, (_, index) => `10.77.0.${index + 1}`);
+      const domain = `${'rack.'.repeat(20)}example`;
+      await startServer(segment, { nameServers, domain });
+      const script = join(dir, 'script');
+      await writeFile(script, UDHCPC_SCRIPT, { mode: 0o755 });
+      const udhcpc = ['udhcpc', '-f', '-q', '-n', '-i', CLIENT_SIDE.interface, '-s', script];
+      const { output } = await segment.client.run(udhcpc);
+      t.true(output.includes(` dns=${nameServers.join(' ')} host=n1 domain=${domain} lease=3600 `), output);
+
+      const told = '#!/bin/sh\necho "$reason $new_domain_name $new_domain_name_servers"\n';
+      await writeFile(script, told, { mode: 0o755 });
+      const files = ['-cf', '/dev/null', '-sf', script, '-lf', join(dir, 'leases'), '-pf', join(dir, 'pid')];
+      const dhclient = segment.client.spawn(['dhclient', '-4', '-d', '-1', ...files, CLIENT_SIDE.interface]);
+      dhclient.stderr?.resume();
+      const said = outputOf(dhclient);
+      await said.until(/^BOUND .*\n/m);
+      t.true(said.text().includes(`BOUND ${domain} ${nameServers.join(' ')}\n`), said.text());
+    }),
 );
 
 test.serial('firmware is told what to boot, by broadcast from our address', (t) =>

@@ -2,8 +2,10 @@ import { type Socket, createSocket } from 'node:dgram';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BROADCAST } from '../../../src/pxe/dhcp/ipv4.js';
-import { decodeDhcp } from '../../../src/pxe/dhcp/packet.js';
+import { OPTION, readAddress, readMessageType } from '../../../src/pxe/dhcp/options.js';
+import { type DhcpPacket, decodeDhcp, encodeDhcp } from '../../../src/pxe/dhcp/packet.js';
 import { CAPTURE_NAMES, capture } from './captures.js';
+import { chose, clientMessage, is, wants } from './messages.js';
 import { mutate, randomFrom } from './random.js';
 
 /**
@@ -12,6 +14,7 @@ import { mutate, randomFrom } from './random.js';
  */
 export type Command =
   | { readonly do: 'send'; readonly hex: string; readonly address: string; readonly port: number }
+  | { readonly do: 'crowd'; readonly count: number } // as many clients ask for an address, and take what is offered first
   | {
       readonly do: 'storm'; // mutated captures, by broadcast and to `server`
       readonly count: number;
@@ -28,7 +31,9 @@ let answered: (xid: number) => void = () => undefined;
 const listen = async (via: 'unicast' | 'broadcast', to: string, at: number): Promise<Socket> => {
   const socket = createSocket({ type: 'udp4', reuseAddr: true });
   socket.on('message', (bytes, remote) => {
-    const { chaddr, xid } = decodeDhcp(bytes);
+    const packet = decodeDhcp(bytes);
+    const { chaddr, xid } = packet;
+    if (crowd.has(xid) && readMessageType(packet) === 'offer') take(packet);
     print({
       via,
       from: remote.address,
@@ -48,6 +53,29 @@ await listen('broadcast', BROADCAST, 68);
 
 const send = (bytes: Buffer, to: string, at: number): Promise<void> =>
   new Promise((resolve) => socket.send(bytes, at, to, () => resolve()));
+
+/** The transaction of each client of a crowd that waits for an offer. */
+const crowd = new Set<number>();
+
+function take(offer: DhcpPacket): void {
+  crowd.delete(offer.xid);
+  const server = readAddress(offer, OPTION.serverIdentifier) ?? '';
+  const request = clientMessage([is('request'), wants(offer.yiaddr), chose(server)], offerFields(offer));
+  void send(encodeDhcp(request), BROADCAST, 67);
+}
+
+const offerFields = ({ xid, chaddr }: DhcpPacket): Pick<DhcpPacket, 'xid' | 'chaddr'> => ({ xid, chaddr });
+
+/** Has `count` clients, 52:54:00:01:00:00 and on, ask a few at a time. */
+async function gather(count: number): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    const chaddr = Buffer.from([0x52, 0x54, 0, 1, index >> 8, index & 255]);
+    const xid = 0x10000 + index;
+    crowd.add(xid);
+    await send(encodeDhcp(clientMessage([is('discover')], { chaddr, xid })), BROADCAST, 67);
+    if (index % 8 === 7) await sleep(1);
+  }
+}
 
 /** Sends `probe` with transaction id `xid` until it is answered; gives up after 20 times. */
 async function probeOnce(probe: Buffer, xid: number): Promise<void> {
@@ -82,6 +110,7 @@ createInterface(process.stdin)
   .on('line', (line) => {
     const command = JSON.parse(line) as Command;
     if (command.do === 'send') void send(Buffer.from(command.hex, 'hex'), command.address, command.port);
+    else if (command.do === 'crowd') void gather(command.count);
     else void storm(command);
   })
   .on('close', () => process.exit());

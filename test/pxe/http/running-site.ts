@@ -109,7 +109,8 @@ export async function runSite(
   };
 }
 
-async function publish(store: Store, image: TestImage): Promise<string> {
+/** Publishes `image` as an osimage’s current generation; gives its id. */
+export async function publish(store: Store, image: TestImage): Promise<string> {
   return store.write('test', async (writer) => {
     const blobs = new Set<string>();
     const put = async (bytes: Buffer) => {

@@ -1,0 +1,150 @@
+import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { parseNode } from '../../../src/node/nodes.js';
+import { readCapture } from '../../../src/pxe/dhcp/capture.js';
+import { OPTION, readAddress, readMessageType } from '../../../src/pxe/dhcp/options.js';
+import { packageRoot } from '../../../src/site/assets.js';
+import { configFile, openSite } from '../../../src/site/site.js';
+import type { Store } from '../../../src/store/records.js';
+import { openStore } from '../../../src/store/store.js';
+import { PostgresServer } from '../../store/state/postgres-server.js';
+import { publish } from '../http/running-site.js';
+import { REAL_CLIENTS } from './real-clients.js';
+import { CLIENT_SIDE, type Namespace, SERVER_SIDE } from './segment.js';
+import { withSegment } from './serving.js';
+import { Wire } from './wire.js';
+
+const NODE_MAC = '52:54:00:00:00:21';
+
+/** Makes a site that gives addresses out of a pool on `device`, where it is `address`. */
+async function makeSite(dir: string, address: string, device: string, database = 'sqlite'): Promise<string> {
+  await mkdir(dir);
+  await writeFile(
+    join(dir, configFile),
+    `database: '${database}'
+http: { listen: '${address}:8080' }
+dhcp:
+  interfaces: { ${device}: authoritative }
+  subnets: [{ network: 10.77.0.0/24, server: ${address}, lease: 20, pools: [10.77.0.20-10.77.0.29] }]
+`,
+  );
+  return dir;
+}
+
+async function withStore<T>(dir: string, body: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openStore(await openSite(dir));
+  try {
+    return await body(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** `rackboot serve` in a namespace; up when it says so. */
+async function serve(space: Namespace, site: string): Promise<ChildProcess> {
+  const program = join(packageRoot(), 'dist/src/cli/main.js');
+  const child = space.spawn([process.execPath, program, '--site', site, 'serve']);
+  let said = '';
+  let log = '';
+  child.stdout?.on('data', (text: Buffer) => (said += text.toString()));
+  child.stderr?.on('data', (text: Buffer) => {
+    log = (log + text.toString()).slice(-4000);
+  });
+  for (const last = Date.now() + 60_000; !said.includes('DHCP answers'); await sleep(50))
+    if (child.exitCode !== null || Date.now() > last) throw new Error(`serve: ${said} ${log}`);
+  return child;
+}
+
+async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+  for (const last = Date.now() + 60_000; Date.now() < last; await sleep(100)) {
+    const seen = await look();
+    if (seen !== undefined) return seen;
+  }
+  throw new Error(`never seen: ${what}`);
+}
+
+const n1 = parseNode({ name: 'n1', macs: [NODE_MAC] });
+const setTo = (osimage: string) =>
+  ({ node: 'n1', state: 'osimage', osimage, generation: null, entry: null, since: Date.now() }) as const;
+
+test.serial('a node with an address out of a pool is told what to boot, and gets its answer file', (t) =>
+  withSegment(async (segment, dir) => {
+    const site = await makeSite(join(dir, 'site'), SERVER_SIDE.address, SERVER_SIDE.interface);
+    await withStore(site, async (store) => {
+      await store.nodes.put(n1);
+      await publish(store, { name: 'd12', answer: 'secret for {{ node.name }} at {{ node.ip }}\n' });
+      await store.nodes.assign([setTo('d12')]);
+    });
+    await serve(segment.server, site);
+    const machine = await segment.join(NODE_MAC);
+    await REAL_CLIENTS[0]!.start(machine, dir);
+    const lease = await withStore(site, (store) =>
+      until('a lease', () => store.addresses.ofNode('n1', Date.now())),
+    );
+    const url = `http://${SERVER_SIDE.address}:8080`;
+    const fetchFrom = async (space: Namespace, path: string): Promise<string> =>
+      (await space.run(['curl', '-s', '--retry', '20', '--retry-connrefused', '--retry-delay', '1', path]))
+        .output;
+    const used = async (): Promise<true | undefined> =>
+      (await machine.run(['ip', 'address'])).output.includes(`inet ${lease.address}/`) ? true : undefined;
+    await until('the address in use', used);
+
+    await segment.client.must('ip', 'address', 'add', '10.77.0.200/24', 'dev', CLIENT_SIDE.interface);
+    t.notRegex(await fetchFrom(segment.client, `${url}/nodes/n1/boot.ipxe`), /answerfile\?token=/);
+    const script = await fetchFrom(machine, `${url}/nodes/n1/boot.ipxe`);
+    const [path = ''] = /\/nodes\/n1\/answerfile\?token=[^\s&]+/.exec(script) ?? [script];
+    t.notRegex(await fetchFrom(segment.client, url + path), /secret/);
+    t.is(await fetchFrom(machine, url + path), `secret for n1 at ${lease.address}\n`);
+  }),
+);
+
+test.serial(
+  'of two servers with one PostgreSQL database, either goes on when the other dies: one node, one address',
+  (t) =>
+    withSegment(async (segment, dir) => {
+      const postgres = await PostgresServer.start();
+      t.teardown(() => postgres.stop());
+      const database = await postgres.newDatabase();
+      const second = await segment.join('52:54:00:00:00:02');
+      await second.must('ip', 'address', 'add', '10.77.0.2/24', 'dev', CLIENT_SIDE.interface);
+      const sites = {
+        '10.77.0.1': await makeSite(join(dir, 'a'), '10.77.0.1', SERVER_SIDE.interface, database),
+        '10.77.0.2': await makeSite(join(dir, 'b'), '10.77.0.2', CLIENT_SIDE.interface, database),
+      };
+      await mkdir(join(dir, 'a', 'store'));
+      await symlink(join(dir, 'a', 'store'), join(dir, 'b', 'store'));
+      await withStore(sites['10.77.0.1'], (store) => store.nodes.put(n1));
+      const servers = new Map([
+        ['10.77.0.1', await serve(segment.server, sites['10.77.0.1'])],
+        ['10.77.0.2', await serve(second, sites['10.77.0.2'])],
+      ]);
+      const pcap = join(dir, 'wire.pcap');
+      const wire = await Wire.watch(segment, pcap);
+      await REAL_CLIENTS[0]!.start(await segment.join(NODE_MAC), dir);
+      await withStore(sites['10.77.0.1'], async (store) => {
+        const lease = await until('a lease', () => store.addresses.ofNode('n1', Date.now()));
+        await wire.until(NODE_MAC, /request selecting/);
+        const seen = readCapture(await readFile(pcap)).sightings.map(({ packet }) => packet);
+        const offers = seen.filter((packet) => readMessageType(packet) === 'offer');
+        t.deepEqual(new Set(offers.map(({ yiaddr }) => yiaddr)), new Set([lease.address]), 'whoever offers');
+        const request = seen.find((packet) => readMessageType(packet) === 'request');
+        const chosen = request && readAddress(request, OPTION.serverIdentifier);
+        const server = servers.get(chosen ?? '');
+        t.truthy(server, `it chose ${chosen ?? 'nobody'}`);
+        server?.kill('SIGKILL');
+        if (server !== undefined) await once(server, 'close');
+
+        const died = Date.now();
+        const renewed = await until('a renewal by the other server', async () => {
+          const now = await store.addresses.ofNode('n1', Date.now());
+          return now !== undefined && now.expiresAt > died + 20_000 ? now : undefined;
+        });
+        t.is(renewed.address, lease.address);
+        t.regex((await wire.storyOf(NODE_MAC)).join(', '), /request rebinding/);
+      });
+    }),
+);
