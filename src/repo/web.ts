@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { codeOf, messageOf } from '../errors.js';
 import { RepoError } from './errors.js';
+import { bodyOf } from './web-body.js';
 
 /** What a web server answered. Whoever gets one reads `body` to its end or ends it with `discard`. */
 export interface WebAnswer {
@@ -75,7 +76,7 @@ export function webClient(
         status,
         headers: answer.headers,
         url: url.href,
-        body: answer as AsyncIterable<Buffer>,
+        body: bodyOf(answer),
         discard: () => void answer.destroy(),
       };
     }
@@ -100,8 +101,9 @@ export function webClient(
   };
 }
 
-/** A status that is no answer. */
-class StatusError extends RepoError {
+/** A status that is no answer: FETCH_FAILED. */
+export class StatusError extends RepoError {
+  readonly status: number;
   readonly isPassing: boolean;
 
   constructor(url: string, status: number) {
@@ -109,6 +111,7 @@ class StatusError extends RepoError {
       'FETCH_FAILED',
       `${url}: the server answers ${String(status)} ${http.STATUS_CODES[status] ?? ''}`.trim(),
     );
+    this.status = status;
     this.isPassing = status === 429 || status >= 500;
   }
 }

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { messageOf } from '../../errors.js';
+import { codeOf, messageOf } from '../../errors.js';
 import { sha256 } from '../../store/digest.js';
 import { RepoError } from '../errors.js';
 import { noAccess } from '../files.js';
@@ -89,26 +88,28 @@ async function fetchOnce(
   // A part may only be continued where the digest tells whether both parts are of one file.
   const begun = wanted.sha256 === undefined ? undefined : await factsOf(partial);
   const offset = begun === undefined || begun.size > (wanted.size ?? begun.size) ? 0 : begun.size;
-  const hash = createHash('sha256');
+  const begin = createHash('sha256');
+  if (offset > 0) for await (const chunk of createReadStream(partial)) begin.update(chunk as Buffer);
   const sent = await source.fetch(wanted.href, { offset, ...(since === undefined ? {} : { since }) });
   if (sent.kind !== 'bytes') return { kind: sent.kind };
+  const hash = sent.offset > 0 ? begin : createHash('sha256');
   let bytes = 0;
+  const file = await open(partial, sent.offset > 0 ? 'a' : 'w').catch((error: unknown) => {
+    throw noAccess(partial, error);
+  });
   try {
-    if (sent.offset > 0) for await (const chunk of createReadStream(partial)) hash.update(chunk as Buffer);
-    await pipeline(
-      sent.body,
-      async function* (chunks: AsyncIterable<Buffer>) {
-        for await (const chunk of chunks) {
-          hash.update(chunk);
-          bytes += chunk.length;
-          yield chunk;
-        }
-      },
-      createWriteStream(partial, { flags: sent.offset > 0 ? 'a' : 'w' }),
-    );
+    for await (const chunk of sent.body) {
+      hash.update(chunk);
+      await file.writeFile(chunk).catch((error: unknown) => {
+        throw noAccess(partial, error);
+      });
+      bytes += chunk.length;
+    }
   } catch (error) {
-    if (error instanceof Error && 'syscall' in error && 'path' in error) throw noAccess(partial, error);
+    if (codeOf(error) === 'NO_ACCESS') throw error;
     return { kind: 'broken', why: messageOf(error) };
+  } finally {
+    await file.close();
   }
   const facts = sent.modified === undefined ? {} : { modified: sent.modified };
   const complete = { kind: 'complete', bytes, ...facts } as const;

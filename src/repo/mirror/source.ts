@@ -7,7 +7,7 @@ import { collect } from '../../image/chunks.js';
 import { filesBelow, noAccess, type RepoFiles } from '../files.js';
 import { urlBelow, webFiles } from '../open-tree.js';
 import { isInside } from '../repomd.js';
-import { fetchError, type WebClient } from '../web.js';
+import { fetchError, StatusError, type WebClient } from '../web.js';
 
 /** What a source sends of a file. */
 export type Sent =
@@ -98,9 +98,7 @@ export function webSource(client: WebClient, url: string): MirrorSource {
             url,
             new Error(`more than ${MAX_DIRECTORIES} directories below it; mirror a part of it`),
           );
-        const hrefs = names
-          .map((name) => below + name)
-          .filter((href) => isInside(href.replace(/\/$/, '')) && !isOwn(href));
+        const hrefs = names.map((name) => below + name).filter((href) => !isOwn(href));
         found.push(...hrefs.filter((href) => !href.endsWith('/')));
         await Promise.all(hrefs.filter((href) => href.endsWith('/') && !leavesOut(href)).map(walk));
         return true;
@@ -131,7 +129,11 @@ export function webSource(client: WebClient, url: string): MirrorSource {
 async function listing(client: WebClient, url: string): Promise<string[] | undefined> {
   const address = new URL(url);
   if (!address.pathname.endsWith('/')) address.pathname += '/';
-  const answer = await client.get(address.href);
+  const answer = await client.get(address.href).catch((error: unknown) => {
+    if (error instanceof StatusError && error.status === 403) return undefined; // listing is not allowed
+    throw error;
+  });
+  if (answer === undefined) return undefined;
   if (answer.status !== 200 || !/^text\/html\b/.test(answer.headers['content-type'] ?? '')) {
     answer.discard();
     return undefined;
@@ -151,7 +153,7 @@ export function namesLinked(page: string, base: URL): string[] {
     if (link.origin !== base.origin || link.search !== '' || !link.pathname.startsWith(base.pathname))
       continue;
     const name = decoded(link.pathname.slice(base.pathname.length));
-    if (name !== undefined && /^[^/]+\/?$/.test(name)) names.add(name);
+    if (name !== undefined && /^[^/]+\/?$/.test(name) && isInside(name.replace(/\/$/, ''))) names.add(name);
   }
   return [...names].sort();
 }
