@@ -5,11 +5,17 @@ import path from 'node:path';
 import { benchImage } from './image/suite.js';
 import { benchIso } from './iso/suite.js';
 import { benchNet } from './net/suite.js';
+import { benchRepo } from './repo/suite.js';
 import { machineLine, ratioTable, type Row } from './ratio-table.js';
 
 type Suite = (directory: string, say: (line: string) => void) => Promise<Row[]>;
 
-const SUITES: Readonly<Record<string, Suite>> = { image: benchImage, iso: benchIso, net: benchNet };
+const SUITES: Readonly<Record<string, Suite>> = {
+  image: benchImage,
+  iso: benchIso,
+  net: benchNet,
+  repo: benchRepo,
+};
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(SUITES);
 const unknown = names.filter((name) => SUITES[name] === undefined);

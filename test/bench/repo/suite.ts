@@ -1,0 +1,128 @@
+import { copyFile, readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { packageRoot } from '../../../src/site/assets.js';
+import { serveDirectory } from '../../repo/web-server.js';
+import { median, node, shell, type Run } from '../measure.js';
+import type { Row } from '../ratio-table.js';
+import { makePackages } from './corpus.js';
+
+const CLI = path.join(packageRoot(), 'dist/bundle/main.js');
+const COUNT = 2000;
+const KILOBYTES = 1024; // what the packages of an XCP-ng ISO have, on average
+
+/** Measures package repositories: adding one package to two thousand, and mirroring them. */
+export async function benchRepo(directory: string, say: (line: string) => void): Promise<Row[]> {
+  const repository = path.join(directory, 'web', 'repository');
+  say(`making ${COUNT} packages of ${KILOBYTES} KiB`);
+  await makePackages(repository, COUNT, KILOBYTES);
+  await makePackages(path.join(directory, 'added'), 9, KILOBYTES, 'added');
+  return [...(await metadata(directory, repository, say)), ...(await mirroring(directory, say))];
+}
+
+const build = (directory: string, ...words: string[]): Promise<Run> =>
+  node(CLI, ['repo', 'build', '--no-check', ...words], directory);
+
+async function metadata(directory: string, repository: string, say: (line: string) => void): Promise<Row[]> {
+  const added = (await readdir(path.join(directory, 'added'))).filter((name) => name.endsWith('.rpm'));
+  let next = 0;
+  const add = async (): Promise<void> => {
+    const name = added[next++];
+    if (name === undefined) throw new Error('no package is left to be added');
+    await copyFile(path.join(directory, 'added', name), path.join(repository, name));
+  };
+  const createrepo = 'createrepo_c --quiet --no-database --general-compress-type=gz';
+  say('the metadata from nothing, createrepo_c’s and ours');
+  const scratch = await median(3, async () => {
+    await rm(path.join(repository, 'repodata'), { recursive: true, force: true });
+    return shell(`${createrepo} ${repository}`, directory);
+  });
+  say('one package added, createrepo_c --update');
+  const updated = await median(3, async () => {
+    await add();
+    return shell(`${createrepo} --update ${repository}`, directory);
+  });
+  const full = await median(3, () => build(directory, '--full', repository));
+  say('one package added, rackboot repo build');
+  const incremental = await median(3, async () => {
+    await add();
+    return build(directory, repository);
+  });
+  const one = { ours: incremental.seconds, unit: 's' } as const;
+  return [
+    {
+      work: `one package added to ${COUNT}`,
+      peer: 'createrepo_c from nothing',
+      ...one,
+      theirs: scratch.seconds,
+      goal: { most: 1 / 10 },
+    },
+    {
+      work: `one package added to ${COUNT}`,
+      peer: 'rackboot repo build --full',
+      ...one,
+      theirs: full.seconds,
+      goal: { most: 1 / 10 },
+    },
+    {
+      work: `one package added to ${COUNT}`,
+      peer: 'createrepo_c --update',
+      ...one,
+      theirs: updated.seconds,
+      goal: { most: 1.5 },
+    },
+    {
+      work: `metadata of ${COUNT} packages from nothing`,
+      peer: 'createrepo_c',
+      ours: full.seconds,
+      theirs: scratch.seconds,
+      unit: 's',
+      goal: { most: 1.5 },
+    },
+  ];
+}
+
+async function mirroring(directory: string, say: (line: string) => void): Promise<Row[]> {
+  const stops: (() => unknown)[] = [];
+  const { url } = await serveDirectory(
+    { teardown: (stop) => void stops.push(stop) },
+    path.join(directory, 'web'),
+  );
+  const [ours, theirs] = [path.join(directory, 'ours'), path.join(directory, 'theirs')];
+  const fresh = async (dir: string, run: () => Promise<Run>): Promise<Run> => {
+    await rm(dir, { recursive: true, force: true });
+    await shell('sync', directory);
+    return run();
+  };
+  try {
+    const mirror = (): Promise<Run> => node(CLI, ['repo', 'mirror', `${url}/`, ours], directory);
+    const lftp = (options: string): Promise<Run> =>
+      shell(`lftp -c 'mirror --delete ${options} ${url}/ ${theirs}'`, directory);
+    say('the mirror of it over HTTP, lftp’s and ours');
+    const theirFirst = await median(3, () => fresh(theirs, () => lftp('')));
+    const theirParallel = await median(3, () => fresh(theirs, () => lftp('--parallel=8')));
+    const ourFirst = await median(3, () => fresh(ours, mirror));
+    say('the mirror again, nothing new');
+    const theirSecond = await median(3, () => lftp(''));
+    const ourSecond = await median(3, mirror);
+    const first = {
+      work: `mirror of ${COUNT} packages, 2 GB`,
+      ours: ourFirst.seconds,
+      unit: 's',
+      goal: { most: 1 },
+    } as const;
+    return [
+      { ...first, peer: 'lftp mirror', theirs: theirFirst.seconds, note: 'as mirror-repos.sh calls it' },
+      { ...first, peer: 'lftp mirror --parallel=8', theirs: theirParallel.seconds },
+      {
+        work: 'mirror again, nothing new',
+        peer: 'lftp mirror',
+        ours: ourSecond.seconds,
+        theirs: theirSecond.seconds,
+        unit: 's',
+        goal: { most: 1 },
+      },
+    ];
+  } finally {
+    for (const stop of stops.reverse()) await stop();
+  }
+}
