@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { NodeError } from '../node/errors.js';
 import { foldNames } from '../node/fold.js';
-import { parseNode } from '../node/nodes.js';
+import { isKnowable, parseNode, readNode } from '../node/nodes.js';
 import { describeAssignment } from '../node/nodeset.js';
 import { listObjects } from '../node/formats/lsdef.js';
 import { selectNodes } from '../node/site-directory.js';
@@ -205,7 +205,9 @@ function changeNode(before: NodeRecord, options: SetOptions): NodeRecord {
   const attributes = Object.entries({ ...before.attributes, ...options.attr }).filter(
     ([, value]) => value !== '',
   );
-  return parseNode({
+  // One that was imported without anything to know it by stays as it is until that is given.
+  const parse = isKnowable(before) ? parseNode : readNode;
+  return parse({
     name: before.name,
     macs: options.mac ?? before.macs,
     ip: options.ip ?? before.ip,

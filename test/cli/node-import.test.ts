@@ -58,6 +58,7 @@ test('a directory of table dumps; attributes by table and column; compressed out
   await writeFile(join(dump, 'site.csv'), '#key,value\n"master","10.0.0.1"\n');
   const { err } = await rackboot('node', 'import', dump);
   t.regex(err, /^r\[1-2\]n\[1-2\]: no MAC address/);
+  t.is((await rackboot('node', 'set', 'all', '--attr', 'xcatmaster=')).status, 0);
   t.is((await rackboot('nodels', 'all', '--compress')).out, 'r[1-2]n[1-2]\n');
   t.is(
     (await rackboot('nodels', 'r1n1', 'nodetype.os', 'arch')).out,

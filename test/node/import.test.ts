@@ -170,3 +170,43 @@ test('any node survives being written as a stanza and read back', (t) => {
     }),
   );
 });
+
+test('whatever a file holds, it is read or refused', (t) => {
+  const piece = fc.constantFrom(
+    ...[
+      '#node,',
+      'node,',
+      'mac',
+      'groups',
+      '\n',
+      '"',
+      ',',
+      'n1',
+      'n1:',
+      '    ',
+      'objtype=node',
+      '|n(\\d+)|($1+1)|',
+      'a=b',
+      '#',
+      '52:54:00:00:00:01',
+      '\t',
+      '=',
+    ],
+  );
+  fc.assert(
+    fc.property(
+      fc.array(piece, { maxLength: 40 }),
+      fc.constantFrom('x', 'mac.csv', 'nodelist.csv'),
+      (pieces, name) => {
+        try {
+          planImport([{ name, text: pieces.join('') }], nothing);
+        } catch (error) {
+          t.is((error as Error).name, 'NodeError', (error as Error).stack);
+          t.false((error as Error).message.includes('\n'));
+        }
+        t.pass();
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});

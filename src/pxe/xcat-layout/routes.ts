@@ -1,9 +1,9 @@
+import { createHash } from 'node:crypto';
 import { encodePath } from '../boot/arguments.js';
 import type { BootService } from '../boot/service.js';
 import { notFound } from '../http/errors.js';
 import { type Route, sendText } from '../http/route.js';
 import { sendBytes } from '../http/send-bytes.js';
-import { createHash } from 'node:crypto';
 import { openXcatFile } from './files.js';
 
 /** xCAT's tftpdir as URLs, for nodes that a DHCP server sends there. */
