@@ -10,8 +10,8 @@ import type { Ownership } from './types.js';
  */
 const largestBuffer = 512 * 1024;
 const smallestBuffer = 16 * 1024;
-const budget = 24 * 1024 * 1024;
-const part = 1 / 24;
+const budget = 16 * 1024 * 1024;
+const part = 1 / 16;
 const keptIdle = 128;
 const idleMs = 30_000;
 

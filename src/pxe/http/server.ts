@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { codeOf, messageOf } from '../../errors.js';
 import { PxeError } from '../errors.js';
 import type { Certificate } from './certificate.js';
+import { limitConnections } from './connections.js';
 
 /** The limits of the HTTP server; docs/ports.md lists them. */
 const httpLimits = {
@@ -84,7 +85,7 @@ async function listenOn(
   port: number,
   limit: Limits,
 ): Promise<HttpListener> {
-  server.maxConnections = limit.connections;
+  limitConnections(server, limit.connections);
   server.maxHeadersCount = limit.headers;
   server.maxRequestsPerSocket = limit.requestsPerConnection;
   server.setTimeout(limit.idleTimeout);

@@ -1,28 +1,16 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { promisify } from 'node:util';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { readCertificate } from '../../../src/pxe/http/certificate.js';
 import { packageRoot } from '../../../src/site/assets.js';
+import { makeCertificate } from './made-certificate.js';
 import { bootFiles, digestOf, runSite, until } from './running-site.js';
 
 const run = promisify(execFile);
-
-/** A directory with cert.pem and key.pem for `name`, made by openssl. */
-async function certificate(t: ExecutionContext, name: string): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'rackboot-tls-'));
-  t.teardown(() => rm(dir, { recursive: true }));
-  await run('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-    ...['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'],
-    ...['-keyout', join(dir, 'key.pem'), '-out', join(dir, 'cert.pem')],
-  ]);
-  return dir;
-}
 
 /** Whom the certificate at `port` names. */
 async function nameAt(port: number): Promise<string> {
@@ -34,7 +22,7 @@ async function nameAt(port: number): Promise<string> {
 }
 
 test('HTTPS serves what HTTP does, and HTTP stays', async (t) => {
-  const dir = await certificate(t, 'first');
+  const dir = await makeCertificate(t, 'first');
   const [cert, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
   const site = await runSite(t, { http: { tls: { listen: '127.0.0.1:0', cert, key } } });
   const id = await site.publish({ name: 'd12' });
@@ -60,7 +48,7 @@ test('HTTPS serves what HTTP does, and HTTP stays', async (t) => {
   ]).catch(() => undefined);
   t.not(plain?.stdout, '200');
 
-  const next = await certificate(t, 'second');
+  const next = await makeCertificate(t, 'second');
   await copyFile(join(next, 'cert.pem'), cert);
   await site.servers.reload?.();
   t.is(await nameAt(port), 'first');
@@ -75,7 +63,7 @@ test('HTTPS serves what HTTP does, and HTTP stays', async (t) => {
 });
 
 test('rackboot serve reads the certificate again on SIGHUP', async (t) => {
-  const dir = await certificate(t, 'first');
+  const dir = await makeCertificate(t, 'first');
   await writeFile(
     join(dir, 'rackboot.yaml'),
     'http: { listen: "127.0.0.1:0", tls: { listen: "127.0.0.1:0", cert: cert.pem, key: key.pem } }\n',
@@ -98,7 +86,7 @@ test('rackboot serve reads the certificate again on SIGHUP', async (t) => {
   await until(() => /^HTTPS on /m.test(out));
   const port = Number(/^HTTPS on 127\.0\.0\.1:(\d+)/m.exec(out)?.[1]);
   t.is(await nameAt(port), 'first');
-  const next = await certificate(t, 'second');
+  const next = await makeCertificate(t, 'second');
   for (const file of ['cert.pem', 'key.pem']) await copyFile(join(next, file), join(dir, file));
   server.kill('SIGHUP');
   await until(() => out.includes('HTTPS has a certificate until'));
@@ -109,7 +97,7 @@ test('rackboot serve reads the certificate again on SIGHUP', async (t) => {
 });
 
 test('a certificate that is none is one line that names the file and its setting', async (t) => {
-  const dir = await certificate(t, 'first');
+  const dir = await makeCertificate(t, 'first');
   const [cert, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
   await t.throwsAsync(readCertificate(join(dir, 'nope'), key), {
     name: 'PxeError',
