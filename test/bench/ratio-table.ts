@@ -7,7 +7,7 @@ export interface Row {
   readonly peer: string;
   readonly ours: number;
   readonly theirs: number;
-  readonly unit: 's' | 'MB/s' | 'GB/s' | 'CPU s/GiB' | 'MB' | '/s';
+  readonly unit: 's' | 'MB/s' | 'GB/s' | 'CPU s/GiB' | 'MB' | '/s' | 'nodes' | 'files';
   readonly goal: { readonly most: number } | { readonly least: number }; // of ours / theirs
   readonly note?: string;
 }

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** The server's and the client's end of the lab's one wire, and the network that simulated clients have addresses in. */
 export const SERVER = { interface: 'srv0', address: '10.90.0.1' } as const;
 export const CLIENT = { interface: 'cli0', address: '10.90.0.2' } as const;
 export const CROWD = '10.91.0.0/16';
+export const RELAY = '10.91.255.254'; // of that network
 
 /** A program that runs to its end: what it wrote, and how long it took. */
 export interface Ended {
@@ -175,16 +176,22 @@ function running(child: ChildProcess): Running {
   };
 }
 
-/** Processor seconds of `pid`, of its children that run and of those that have ended. */
+/** Processor seconds of `pid`, of its children that run and of those that have ended; 0 when it has ended itself. */
 function cpuOf(pid: number): number {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) => {
-    const list = `/proc/${pid}/task/${task}/children`;
-    return existsSync(list) ? readFileSync(list, 'utf8').split(' ').filter(Boolean).map(Number) : [];
-  });
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  let stat: string;
+  let children: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  } catch {
+    return 0;
+  }
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const own = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0) / TICKS;
-  return children.reduce((sum, child) => sum + cpuOf(child), own);
+  return children
+    .split(' ')
+    .filter((child) => child !== '')
+    .reduce((sum, child) => sum + cpuOf(Number(child)), own);
 }
 
 /** Has `child` end: asks, and insists after five seconds. */

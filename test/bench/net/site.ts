@@ -7,7 +7,7 @@ import { defaultConfig } from '../../../src/site/config.js';
 import { siteAt } from '../../../src/site/site.js';
 import { openStore } from '../../../src/store/store.js';
 import { node, shell, type Run } from '../measure.js';
-import { CLIENT, CROWD, SERVER, type Lab, type Running } from './lab.js';
+import { CROWD, RELAY, SERVER, type Lab, type Running } from './lab.js';
 
 const CLI = path.join(packageRoot(), 'dist/src/cli/main.js');
 export const HTTP_PORT = 8080;
@@ -45,7 +45,7 @@ tftp:
 dhcp:
   interfaces: { ${SERVER.interface}: authoritative }
   subnets:
-    - { network: ${CROWD}, server: ${SERVER.address}, relays: [${CLIENT.address}] }
+    - { network: ${CROWD}, server: ${SERVER.address}, relays: [${RELAY}] }
 `,
     );
     return site;

@@ -5,10 +5,13 @@ import { benchHttp } from './http.js';
 import { unpackPeers } from './debian-peers.js';
 import { openLab, type Lab } from './lab.js';
 import { TFTP_PACKAGES, tftpPeers } from './peers.js';
+import { benchNodeset } from './nodeset.js';
 import { NetSite, RACKBOOT_URL, type BenchImage } from './site.js';
+import { benchStorm } from './storm.js';
 import { benchTftp } from './tftp.js';
 
 const MB = 1e6;
+const NODES = 10_000;
 const GIB = 2 ** 30;
 
 /** Measures the boot servers: TFTP, HTTP, nodeset, and a thousand nodes that boot at once. */
@@ -41,7 +44,12 @@ export async function benchNet(directory: string, say: (line: string) => void): 
       directory,
       say,
     );
-    return [...tftp, ...http];
+    say(`making ${NODES} nodes`);
+    await site.addNodes(NODES);
+    const nodeset = await benchNodeset(site, rack.name, say);
+    await site.run('nodeset', 'all', `osimage=${rack.name}`);
+    const storm = await benchStorm(lab, serve, say);
+    return [...tftp, ...http, ...nodeset, ...storm];
   } finally {
     await lab.close();
     await rm(scratch, { recursive: true, force: true });
