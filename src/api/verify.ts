@@ -4,7 +4,9 @@ import { codeOf } from '../errors.js';
 import { ImageError } from '../image/errors.js';
 import { openIso, type IsoImage } from '../image/iso/reader.js';
 import { fileSource, streamSource, type IsoSource } from '../image/iso/source.js';
+import { answeringArchive } from '../osimage/answer-on-iso.js';
 import { OsimageError } from '../osimage/errors.js';
+import { manifestOf } from '../osimage/manifest.js';
 import { readClaims, type IsoClaims } from '../osimage/iso-statement.js';
 import {
   httpSource,
@@ -46,12 +48,15 @@ export async function verifyImage(request: VerifyRequest): Promise<VerifyResult>
     const read = image === undefined ? undefined : await readIso(image.file, image.source);
     const claims = read === undefined ? undefined : await readClaims(read, record);
     const sources: VerifySource[] = [storeSource(store)];
-    if (read !== undefined && claims !== undefined) sources.push(isoSource(read, claims.netinstall));
+    const remade = claims?.own?.answer === undefined ? undefined : answeringArchive(manifestOf(record));
+    if (read !== undefined && claims !== undefined) sources.push(isoSource(read, claims.netinstall, remade));
     const server = await reachServer(site, store);
     try {
       const artifacts = await store.read('image verify', [record], async () => [
         ...(await verifyGeneration(record, [...sources, httpSource(server.url, record)])),
-        ...(read === undefined || claims === undefined ? [] : await verifyAreas(request, read, claims)),
+        ...(read === undefined || claims === undefined
+          ? []
+          : await verifyAreas(request, read, claims, remade)),
       ]);
       return { artifacts, http: server.says, ...(claims === undefined ? {} : { iso: claims }) };
     } finally {
@@ -66,11 +71,12 @@ async function verifyAreas(
   { site, store, record }: VerifyRequest,
   image: IsoImage,
   claims: IsoClaims,
+  remade: string | undefined,
 ): Promise<VerifiedArtifact[]> {
   const tools = { store, config: site.config, serverUrl: httpUrl(site.config) };
   const map = await claimedIsoImage(tools, record, claims);
   const expected = streamSource(map.size, (start, end) => readRange(map, store.blobs, start, end));
-  return verifyIsoAreas(record, expected, image.source);
+  return verifyIsoAreas(record, expected, image.source, remade);
 }
 
 async function openImage(file: string): Promise<{ file: string; source: IsoSource; close(): Promise<void> }> {

@@ -1,5 +1,6 @@
 import { readNode, volumeIdOf, type IsoImage } from '../image/iso/reader.js';
 import { isVolumeId } from '../image/iso/request.js';
+import { answerOnIso } from './answer-on-iso.js';
 import { OsimageError } from './errors.js';
 import {
   defaultVolumeId,
@@ -18,7 +19,7 @@ export interface IsoClaims {
   readonly volumeId: string;
   readonly netinstall: boolean;
   /** Of a node's own ISO: whose it is, and its menus, which hold tokens that are never issued twice. */
-  readonly own?: { readonly node: string; readonly menus: IsoMenus };
+  readonly own?: { readonly node: string; readonly menus: IsoMenus; readonly answer?: string };
 }
 
 const MAX_STATEMENT = 4096; // bytes
@@ -41,6 +42,8 @@ export async function readClaims(image: IsoImage, record: GenerationRecord): Pro
   const manifest = manifestOf(record);
   const packages = placedArtifacts(manifest).filter(({ isPackages }) => isPackages);
   const node = statement === 'damaged' ? undefined : statement.node;
+  const answer =
+    statement !== 'damaged' && statement.answer === true ? await answerOnIso(image, manifest) : undefined;
   return {
     volumeId: isVolumeId(volumeIdOf(image)) ? volumeIdOf(image) : defaultVolumeId(record),
     // Not from the statement: one bit of it must not excuse a whole tree.
@@ -48,7 +51,15 @@ export async function readClaims(image: IsoImage, record: GenerationRecord): Pro
       packages.length === 0
         ? statement !== 'damaged' && statement.netinstall
         : packages.every(({ isoPath }) => !paths.has(isoPath)),
-    ...(node === undefined ? {} : { own: { node, menus: await readMenus(image, manifest) } }),
+    ...(node === undefined
+      ? {}
+      : {
+          own: {
+            node,
+            menus: await readMenus(image, manifest),
+            ...(answer === undefined ? {} : { answer }),
+          },
+        }),
   };
 }
 
@@ -70,7 +81,8 @@ function isStatement(value: unknown): value is IsoStatement {
     typeof value.osimage === 'string' &&
     typeof value.generation === 'string' &&
     typeof value.netinstall === 'boolean' &&
-    (!('node' in value) || typeof value.node === 'string')
+    (!('node' in value) || typeof value.node === 'string') &&
+    (!('answer' in value) || value.answer === true)
   );
 }
 

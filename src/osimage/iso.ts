@@ -9,18 +9,14 @@ import {
 } from '../image/iso/request.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
-import { keepsMediaPaths } from './family/layout.js';
+import { ANSWER_FILE, answerPlace, archiveWithAnswer } from './answer-on-iso.js';
+import { isoFiles } from './family/layout.js';
 import { mediaLoaders } from './media-loaders.js';
 import { artifactMap, manifestOf, shortId } from './manifest.js';
 import type { Artifact, Family, GenerationManifest } from './types.js';
 
 /** The file on an ISO that says which generation it holds. */
 export const ISO_FACTS = '.disk/rackboot.json';
-
-/** The directory on an ISO that boot files and archives lie in, without a final slash; '' is the root. */
-export function isoFiles(family: Family): string {
-  return keepsMediaPaths(family) ? '' : '/boot';
-}
 
 /** The file that tells a generation's ISO from others. */
 export function isoMark({ id }: Pick<GenerationRecord, 'id'>): string {
@@ -33,6 +29,7 @@ export interface IsoStatement {
   readonly generation: string;
   readonly netinstall: boolean; // without the install tree
   readonly node?: string; // whose ISO it is, where it is one node's
+  readonly answer?: true; // the node's answer file is on it
 }
 
 /** The menus of an ISO's loaders. */
@@ -47,6 +44,7 @@ export interface IsoOptions {
   /** The loaders' menus, rendered from the generation's boot entries; boot files lie below isoFiles. */
   readonly menus: IsoMenus;
   readonly node?: string; // whose ISO it is, where it is one node's
+  readonly answer?: string; // the node's answer file, to be on it
   readonly date: Date;
 }
 
@@ -99,6 +97,7 @@ export async function isoOfGeneration(
     generation: record.id,
     netinstall: options.netinstall,
     ...(options.node === undefined ? {} : { node: options.node }),
+    ...(options.answer === undefined ? {} : { answer: true }),
   };
   const text = (path: string, content: string): IsoEntry => ({
     path,
@@ -116,8 +115,20 @@ export async function isoOfGeneration(
     text(ISO_FACTS, `${JSON.stringify(statement)}\n`),
     ...(manifest.disc === undefined ? [] : [text(isoMark(record), `${record.id}\n`)]),
   ];
-  for (const { artifact, isoPath, isPackages } of placedArtifacts(manifest)) {
-    if (!(options.netinstall && isPackages)) entries.push(await stored(isoPath, artifact));
+  const { answer } = options;
+  if (answer !== undefined && answerPlace(manifest.family) === 'disc')
+    entries.push(text(ANSWER_FILE, answer));
+  const answering =
+    answer === undefined || answerPlace(manifest.family) === 'disc'
+      ? undefined
+      : await archiveWithAnswer(store, writer, manifest, answer);
+  for (const { kind, artifact, isoPath, isPackages } of placedArtifacts(manifest)) {
+    if (options.netinstall && isPackages) continue;
+    entries.push(
+      kind === 'files' && artifact.path === answering?.path
+        ? { path: isoPath, content: { kind: 'map', map: answering.map } }
+        : await stored(isoPath, artifact),
+    );
   }
   return authorIso(
     {

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, open, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -109,4 +109,20 @@ test('checkisomd5 finds the sum in our ISO, and finds a changed byte', async (t)
   await file.write(Buffer.from('X'), 0, 1, findNode(image, 'images/install.img').extents[0]?.offset ?? 0);
   await file.close();
   await t.throwsAsync(counterpart('checkisomd5', at('bad.iso')));
+});
+
+test('on request the node’s kickstart file is on the disc', async (t) => {
+  await succeed('image', 'import', at('vendor.iso'), '--name', 'ks');
+  const layer = at('site', 'layers', 'kickstart');
+  await mkdir(layer, { recursive: true });
+  await writeFile(join(layer, 'bootargs'), '{% if answerfile %} inst.ks={{ answerfile }} {% endif %}\n');
+  await writeFile(join(layer, 'answerfile.liquid'), 'url --url={{ tree }}\nrootpw secret\n');
+  await succeed('image', 'build', 'ks', '--layers', 'kickstart');
+  await succeed('node', 'add', 'n2', '--mac', '52:54:00:00:00:02');
+  await succeed('nodeset', 'n2', 'osimage=ks');
+  await succeed('image', 'iso', 'ks', '-o', at('ks.iso'), '--node', 'n2', '--answerfile');
+  const menu = await textOf(at('ks.iso'), '/isolinux/isolinux.cfg');
+  t.true(menu.includes(` inst.ks=hd:LABEL=${LABEL}:/rackboot-answerfile`), menu);
+  t.regex(await textOf(at('ks.iso'), '/rackboot-answerfile'), /^url --url=http:\S+\/tree\nrootpw secret\n$/);
+  t.is((await rackboot('image', 'verify', 'ks', '--iso', at('ks.iso'))).status, 0);
 });

@@ -62,5 +62,16 @@ test('words on an ISO', (t) => {
   t.deepEqual(isoArguments('xcp-ng', xen, ['a'], { ...place, netinstall: true }), ['netinstall', 'a']);
   t.deepEqual(isoArguments('xcp-ng', memtest, [], { ...place, netinstall: true }), []);
   t.deepEqual(isoArguments('xcp-ng', xen, ['a'], place), ['a']);
+  const answer = 'file:///answers';
+  const given = [`preseed/url=${answer}`, `inst.ks=${answer}`, `answerfile=${answer}`];
+  t.deepEqual(
+    isoArguments('debian-installer', linux, given, { ...place, answer })[0],
+    'preseed/file=/answers',
+  );
+  t.deepEqual(
+    isoArguments('el', linux, given, { ...place, answer })[1],
+    'inst.ks=hd:LABEL=EL\\x209:/answers',
+  );
+  t.deepEqual(isoArguments('xcp-ng', xen, given, { ...place, answer }), given);
   t.deepEqual(isoArguments('generic', linux, words, { ...place, netinstall: true }), words);
 });

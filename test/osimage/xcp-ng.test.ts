@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -252,4 +252,64 @@ test('layers’ arguments reach every kernel line, and what they change in insta
   });
   t.is(motd.toString(), 'changed\n');
   t.is((await rackboot('image', 'verify', 'site', '--iso', at('site.iso'))).status, 0);
+});
+
+test('on request the node’s answer file is in install.img, and no server is asked for it', async (t) => {
+  await succeed('image', 'import', at('vendor.iso'), '--name', 'alone');
+  const layer = at('site', 'layers', 'answers');
+  await mkdir(layer, { recursive: true });
+  await writeFile(join(layer, 'bootargs'), '{% if answerfile %} answerfile={{ answerfile }} {% endif %}\n');
+  await writeFile(
+    join(layer, 'answerfile.liquid'),
+    `<installation mode="fresh" repo-gpgcheck="true" gpgcheck="true">
+  <primary-disk>sda</primary-disk>
+  <root-password type="plaintext">secret of {{ node.name }}</root-password>
+  <source type="url">{{ tree }}</source>
+  <admin-interface name="eth0" proto="dhcp"/>
+</installation>
+`,
+  );
+  await succeed('image', 'build', 'alone', '--layers', 'answers');
+  t.regex(
+    (await rackboot('image', 'iso', 'alone', '-o', at('x.iso'), '--answerfile')).err,
+    /name the node with --node/,
+  );
+  await succeed('node', 'add', 'n7', '--mac', '52:54:00:00:00:07', '--ip', '192.0.2.7');
+  await succeed('nodeset', 'n7', 'osimage=alone:multipath');
+  const { status, err } = await rackboot(
+    'image',
+    'iso',
+    'alone',
+    '-o',
+    at('n7.iso'),
+    '--node',
+    'n7',
+    '--answerfile',
+  );
+  t.is(status, 0, err);
+  t.regex(err, /holds the answer file of n7; only its owner may read it/);
+  t.is((await stat(at('n7.iso'))).mode & 0o777, 0o600);
+  const { isolinux, grub, efi } = await menusOf(at('n7.iso'));
+  t.is(grub, efi);
+  for (const menu of [parseSyslinux(isolinux, 'boot/isolinux'), parseGrub(grub)]) {
+    const first = menu.entries[menu.defaultEntry];
+    t.is(first?.label, 'multipath');
+    t.regex(
+      first?.starts.kind === 'xen' ? first.starts.args : '',
+      /^answerfile=file:\/\/\/rackboot-answerfile console=/,
+    );
+  }
+  t.false(isolinux.includes('token='));
+  const iso = await openImageFile(t, at('n7.iso'));
+  const archive = await readAll(iso, findNode(iso, 'install.img'));
+  const answer = execFileSync('sh', ['-c', 'bunzip2 -c | cpio -i --quiet --to-stdout rackboot-answerfile'], {
+    input: archive,
+  });
+  t.regex(answer.toString(), /secret of n7/);
+  t.is((await rackboot('image', 'verify', 'alone', '--iso', at('n7.iso'))).status, 0);
+  const offset = findNode(iso, 'install.img').extents[0]?.offset ?? 0;
+  const file = await open(at('n7.iso'), 'r+');
+  await file.write(Buffer.from('x'), 0, 1, offset + archive.length - 20);
+  await file.close();
+  t.is((await rackboot('image', 'verify', 'alone', '--iso', at('n7.iso'))).status, 1);
 });

@@ -19,6 +19,7 @@ interface IsoCommandOptions {
   node?: string;
   netinstall?: boolean;
   volumeId?: string;
+  answerfile?: boolean;
 }
 
 export function registerImageIso(image: Command, context: Context): void {
@@ -32,10 +33,14 @@ export function registerImageIso(image: Command, context: Context): void {
     .requiredOption('-o, --output <file>', 'the file to write')
     .option('--node <name>', 'make it for this node, which must be set to the osimage')
     .option('--netinstall', 'leave the install tree out')
-    .option('--volume-id <id>', 'volume id; by default the osimage’s name')
+    .option('--volume-id <id>', 'volume id; by default the media’s, else the osimage’s name')
+    .option(
+      '--answerfile',
+      'put the node’s answer file on it, passwords and all, so that no server has to give it',
+    )
     .addHelpText(
       'after',
-      '\nExamples:\n  rackboot image iso d12 -o d12.iso\n  rackboot image iso d12 -o n1.iso --node n1',
+      '\nExamples:\n  rackboot image iso d12 -o d12.iso\n  rackboot image iso d12 -o n1.iso --node n1\n  rackboot image iso xcp83 -o n1.iso --node n1 --answerfile',
     )
     .action(async (reference: string, options: IsoCommandOptions) => {
       const { site, store } = await context.openStore();
@@ -63,16 +68,25 @@ export function registerImageIso(image: Command, context: Context): void {
             netinstall: options.netinstall === true,
             ...(node === undefined ? {} : { node }),
             ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
+            ...(options.answerfile === true ? { answerOnIso: true } : {}),
           },
         );
         const laidOut = elapsed();
         const progress = new Progress(context.stderr, { quiet: context.json });
-        await writeWhole(options.output, map, store.blobs, (done) =>
-          progress.update(options.output, done, map.size),
+        await writeWhole(
+          options.output,
+          map,
+          store.blobs,
+          (done) => progress.update(options.output, done, map.size),
+          options.answerfile === true ? 0o600 : 0o666,
         ).finally(() => progress.end());
         return { laidOut, size: map.size };
       });
       const ms = elapsed();
+      if (options.answerfile === true)
+        context.note(
+          `${options.output} holds the answer file of ${options.node ?? ''}; only its owner may read it`,
+        );
       context.print(
         {
           osimage: record.osimage,

@@ -103,12 +103,13 @@ export async function writeWhole(
   map: ExtentMap,
   blobs: BlobReader,
   onBytes: (done: number) => void,
+  mode = 0o666, // before the umask
 ): Promise<void> {
   const whole = await behindLinks(file);
   const temporary = path.join(path.dirname(whole), partialName(path.basename(whole)));
   try {
     await removeLeftovers(whole);
-    const handle = await open(temporary, 'wx');
+    const handle = await open(temporary, 'wx', mode);
     try {
       let done = 0;
       // Lent buffers are written over once the next is asked for, so that a large file takes the memory of a small one.

@@ -33,3 +33,8 @@ export interface MediaHints {
 export function keepsMediaPaths(family: Family): boolean {
   return family === 'xcp-ng' || family === 'el';
 }
+
+/** The directory on an ISO that boot files and archives lie in, without a final slash; '' is the root. */
+export function isoFiles(family: Family): string {
+  return keepsMediaPaths(family) ? '' : '/boot';
+}

@@ -6,6 +6,7 @@ export type BootErrorCode =
   | 'BAD_ENTRY'
   | 'BAD_PATH'
   | 'BAD_URL'
+  | 'NO_ANSWER'
   | 'NO_ENTRY'
   | 'NO_LOADER'
   | 'NOT_ASSIGNED'

@@ -1,8 +1,10 @@
 import { nodeVariables, type EntryVariables } from '../../template/variables.js';
+import { fillAnswer } from '../../osimage/answer.js';
+import { ANSWER_URL } from '../../osimage/answer-on-iso.js';
 import { isoArguments } from '../../osimage/family/iso-arguments.js';
+import { isoFiles } from '../../osimage/family/layout.js';
 import {
   defaultVolumeId,
-  isoFiles,
   isoMark,
   isoOfGeneration,
   type IsoMenus,
@@ -13,7 +15,7 @@ import type { IsoClaims } from '../../osimage/iso-statement.js';
 import { HeldBlobs } from '../../osimage/held-blobs.js';
 import { manifestOf, shortId } from '../../osimage/manifest.js';
 import type { SiteConfig } from '../../site/config.js';
-import type { ExtentMap } from '../../store/extents.js';
+import { readBlob, type ExtentMap } from '../../store/extents.js';
 import type { GenerationRecord, NodeRecord, Store, Timestamp } from '../../store/records.js';
 import { signRun } from '../../node/run-token.js';
 import { xcatVariables } from '../../node/xcat/kernel-line.js';
@@ -26,6 +28,8 @@ export interface IsoImageOptions {
   readonly answerToken?: string; // for its answer file, made valid by the caller; without it one is issued
   readonly netinstall: boolean;
   readonly volumeId?: string;
+  /** Puts the node's answer file on it, passwords and all; then no token is issued. */
+  readonly answerOnIso?: boolean;
 }
 
 /** What making an ISO needs besides the generation. */
@@ -52,9 +56,11 @@ export async function isoImage(
 ): Promise<ExtentMap> {
   requireBootable(record);
   const variables = await isoVariables(tools, record, options);
+  const answer = options.answerOnIso === true ? await answerText(tools.store, record, variables) : undefined;
   return layOut(tools.store, record, {
     netinstall: options.netinstall,
     menus: await renderMenus(tools.store, record, variables, options),
+    ...(answer === undefined ? {} : { answer }),
     ...(options.volumeId === undefined ? {} : { volumeId: options.volumeId }),
     ...(options.node === undefined ? {} : { node: options.node.name }),
   });
@@ -78,6 +84,7 @@ export async function claimedIsoImage(
     volumeId,
     menus,
     ...(own === undefined ? {} : { node: own.node }),
+    ...(own?.answer === undefined ? {} : { answer: own.answer }),
   });
 }
 
@@ -94,8 +101,17 @@ async function renderMenus(
     if (entry.kind === 'xen' && path !== undefined && (await losesArchives(store.blobs, manifest, path)))
       losing.push(entry.label);
   }
-  const place = { volumeId: volumeId ?? defaultVolumeId(record), netinstall, tree: variables.tree };
-  return renderIsoConfigs(manifest.boot, variables, {
+  const place = {
+    volumeId: volumeId ?? defaultVolumeId(record),
+    netinstall,
+    tree: variables.tree,
+    answer: ANSWER_URL,
+  };
+  // What the node is set to starts by itself.
+  const entries = manifest.boot.toSorted(
+    (a, b) => Number(b.label === variables.entry) - Number(a.label === variables.entry),
+  );
+  return renderIsoConfigs(entries, variables, {
     title: `rackboot: ${record.osimage} generation ${record.number} (${shortId(record.id)})${node === undefined ? '' : ` for ${node.name}`}`,
     base: isoFiles(manifest.family),
     timeoutSeconds: MENU_TIMEOUT,
@@ -150,7 +166,7 @@ function sharedVariables(
 async function isoVariables(
   tools: IsoImageTools,
   record: GenerationRecord,
-  { node, answerToken }: IsoImageOptions,
+  { node, answerToken, answerOnIso = false }: IsoImageOptions,
 ): Promise<EntryVariables> {
   const shared = sharedVariables(tools, record);
   if (node === undefined) return shared;
@@ -162,9 +178,10 @@ async function isoVariables(
       `${node.name} is not set to install ${record.osimage}, so an ISO for it could not report; set it first: rackboot nodeset ${node.name} osimage=${record.osimage}`,
     );
   }
+  const entry = assignment.entry ?? shared.entry;
   const run = signRun(tools.runKey, { node: node.name, since: assignment.since, generation: record.id });
   const token =
-    node.ip === null || manifestOf(record).answer === undefined
+    answerOnIso || node.ip === null || manifestOf(record).answer === undefined
       ? undefined
       : (answerToken ??
         (await tools.store.tokens.issue({
@@ -184,8 +201,35 @@ async function isoVariables(
       destiny: assignment.destiny,
     }),
     report: `${url}/nodes/${node.name}/report?run=${run}`,
+    entry,
+    ...(answerOnIso ? { answerfile: ANSWER_URL } : {}),
     ...(token === undefined
       ? {}
       : { answerfile: `${url}/nodes/${node.name}/answerfile?token=${token}.${run}` }),
   };
+}
+
+/** The answer file of the node of `variables`. Throws BootError NO_ANSWER, TemplateError and AnswerError. */
+async function answerText(
+  store: Store,
+  record: GenerationRecord,
+  { node, xcat, report, answerfile, ...shared }: EntryVariables,
+): Promise<string> {
+  const { answer, tree } = manifestOf(record);
+  if (answer === undefined || node === undefined || xcat === undefined || report === undefined) {
+    throw new BootError(
+      'NO_ANSWER',
+      node === undefined
+        ? 'an answer file is a node’s own; name the node with --node'
+        : `${record.osimage} has no answer file to put on its ISO; build it with a layer that has one`,
+    );
+  }
+  const template = (await readBlob(store.blobs, answer.template)).toString('utf8');
+  return fillAnswer(answer, template, tree, {
+    ...shared,
+    node,
+    xcat,
+    report,
+    answerfile: answerfile ?? ANSWER_URL,
+  });
 }
