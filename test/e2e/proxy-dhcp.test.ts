@@ -1,135 +1,85 @@
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import test from 'ava';
-import { watchBoot } from '../../src/demo/boot-watch.js';
-import { type Accelerator, chooseAcceleration } from '../../src/demo/kvm.js';
-import { Lab } from '../../src/demo/lab.js';
-import { type LabServer, serveInLab } from '../../src/demo/lab-server.js';
-import { startMachine } from '../../src/demo/machine.js';
-import type { Firmware } from '../../src/demo/qemu.js';
-import { packageRoot } from '../../src/site/assets.js';
-import { initSite } from '../../src/site/init.js';
-import { configFile, openSite } from '../../src/site/site.js';
-import type { EventRecord, Store } from '../../src/store/records.js';
-import { openStore } from '../../src/store/store.js';
-
-/** A boot under software emulation on busy processors, in milliseconds. */
-const PATIENCE = 4 * 60_000;
+import { configFile } from '../../src/site/site.js';
+import { EDITED, importEdited, PATIENCE, waitForEvidence } from '../boot/boot-once.js';
+import { LabSite, type LabNode } from './lab-site.js';
 
 /** The proxy's own address, beside dnsmasq's on the same bridge. */
 const OURS = '10.77.0.2';
 
-const machines: readonly { name: string; mac: string; ip: string; firmware: Firmware; stages: string[] }[] = [
-  { name: 'n1', mac: '52:54:00:77:01:01', ip: '10.77.0.121', firmware: 'bios', stages: ['dhcp'] },
-  {
-    name: 'n2',
-    mac: '52:54:00:77:01:02',
-    ip: '10.77.0.122',
-    firmware: 'uefi',
-    stages: ['dhcp', 'loader'],
-  },
+const nodes: readonly LabNode[] = [
+  { name: 'n1', mac: '52:54:00:77:01:01', ip: '10.77.0.121', firmware: 'bios' },
+  { name: 'n2', mac: '52:54:00:77:01:02', ip: '10.77.0.122', firmware: 'uefi' },
 ];
 
-let accelerator: Accelerator;
-let lab: Lab;
-let store: Store;
-let server: LabServer;
-const stops: (() => Promise<unknown>)[] = [];
+let site: LabSite;
+let stopDnsmasq: () => Promise<void> = async () => undefined;
 
 test.before(async (t) => {
   t.timeout(120_000);
-  ({ accelerator } = await chooseAcceleration());
-  const dir = await mkdtemp(join(tmpdir(), 'rackboot-proxy-'));
-  stops.push(() => rm(dir, { recursive: true, force: true }));
-  lab = await Lab.open();
-  stops.push(() => lab.close());
-  await lab.run(['ip', 'address', 'add', `${OURS}/24`, 'dev', lab.interface]);
-  await startDnsmasq(join(dir, 'leases'));
-
-  const site = join(dir, 'site');
-  await initSite(site);
-  await writeFile(
-    join(site, configFile),
-    `http: { listen: '${OURS}:8080' }
+  site = await LabSite.open(nodes, async (opened) => {
+    const { lab, dir } = opened;
+    await lab.run(['ip', 'address', 'add', `${OURS}/24`, 'dev', lab.interface]);
+    stopDnsmasq = await startDnsmasq(opened);
+    await importEdited(opened, 'single');
+    await writeFile(
+      join(dir, 'site', configFile),
+      `http: { listen: '${OURS}:8080' }
 tftp: { listen: '${OURS}:69' }
 dhcp:
   interfaces: { ${lab.interface}: proxy }
   subnets: [{ network: ${lab.network}, server: ${OURS} }]
 `,
-  );
-  store = await openStore(await openSite(site));
-  stops.push(() => store.close());
-  for (const { name, mac, ip } of machines) {
-    await rackboot(site, 'node', 'add', name, '--mac', mac, '--ip', ip);
-    await rackboot(site, 'nodeset', name, 'boot');
-  }
-  server = await serveInLab(lab, site);
-  stops.push(() => server.close());
+    );
+  });
 });
 
 test.after.always(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
+  await stopDnsmasq();
+  await site?.close();
 });
 
-for (const { name, mac, ip, firmware, stages } of machines) {
+for (const node of nodes) {
+  const { name, ip, firmware } = node;
   test.serial(
-    `a ${firmware} machine gets its address from dnsmasq and its boot from the proxy`,
+    `a ${firmware} machine gets its address from dnsmasq, and all that it boots from the proxy`,
     async (t) => {
-      const events: EventRecord[] = [];
-      const after = await store.events.lastId();
-      const machine = await startMachine(
-        lab,
-        { name, mac, firmware, accelerator, boot: { kind: 'network' }, memoryMb: 512 },
-        { lifetimeMs: PATIENCE },
-      );
-      try {
-        let ended: string | undefined;
-        void machine.ended.then((end) => (ended = `${end.message}: ${machine.serial.text.slice(-2000)}`));
-        await watchBoot(store, name, {
-          after,
-          wanted: [...stages, 'local'],
-          withinMs: PATIENCE,
-          signal: new AbortController().signal,
-          gone: () => ended,
-          onEvent: (event) => events.push(event),
-        });
-      } finally {
-        await machine.close();
-      }
-      const first = events.find(({ stage }) => stage === 'dhcp');
-      t.regex(first?.detail ?? '', /^proxy for .*boot file /);
-      t.is(events.find(({ stage }) => stage === 'local')?.client, ip);
+      t.timeout(PATIENCE + 60_000);
+      await site.rackboot('nodeset', name, 'osimage=single:linux');
+      const after = await site.store.events.lastId();
+      const { evidence } = await site.withMachine(node, { kind: 'network' }, waitForEvidence, {
+        memoryMb: 512,
+      });
+      t.is(evidence.marker, EDITED);
+      const events = (await site.store.events.since(after, 100)).filter((event) => event.node === name);
+      const of = (stage: string) => events.find((event) => event.stage === stage);
+      t.regex(of('dhcp')?.detail ?? '', /^proxy for .*boot file /);
+      t.is(of('loader')?.detail, firmware === 'uefi' ? 'snponly.efi by TFTP' : undefined);
+      for (const stage of ['script', 'kernel', 'initrd']) t.is(of(stage)?.client, ip, stage);
     },
   );
 }
 
-/** A DHCP server that knows the machines' addresses, and nothing about booting. */
-async function startDnsmasq(leases: string): Promise<void> {
+/** A DHCP server that knows the machines' addresses, and nothing about booting; ended by what it gives. */
+async function startDnsmasq({ lab, dir }: LabSite): Promise<() => Promise<void>> {
   const dnsmasq = lab.spawn([
     ...['dnsmasq', '--keep-in-foreground', '--log-facility=-', '--conf-file=/dev/null', '--user=root'],
     ...['--port=0', '--bind-dynamic', `--interface=${lab.interface}`, '--dhcp-authoritative'],
-    ...['--dhcp-range=10.77.0.100,10.77.0.150,1h', `--dhcp-leasefile=${leases}`],
-    ...machines.map(({ mac, ip }) => `--dhcp-host=${mac},${ip}`),
+    ...['--dhcp-range=10.77.0.100,10.77.0.150,1h', `--dhcp-leasefile=${join(dir, 'leases')}`],
+    ...nodes.map(({ mac, ip }) => `--dhcp-host=${mac},${ip}`),
   ]);
   let said = '';
   dnsmasq.stderr?.on('data', (text: Buffer) => (said += text.toString()));
-  stops.push(async () => {
-    if (dnsmasq.exitCode !== null || dnsmasq.signalCode !== null) return;
-    dnsmasq.kill('SIGKILL');
-    await once(dnsmasq, 'exit');
-  });
   for (let tries = 0; !said.includes('DHCP, IP range'); tries += 1) {
     if (tries > 200) throw new Error(`dnsmasq (package dnsmasq-base) did not start: ${said}`);
     await sleep(50);
   }
-}
-
-async function rackboot(site: string, ...args: string[]): Promise<void> {
-  const program = join(packageRoot(), 'bin', 'rackboot');
-  await promisify(execFile)(program, ['--site', site, ...args], { timeout: 60_000 });
+  return async () => {
+    if (dnsmasq.exitCode !== null || dnsmasq.signalCode !== null) return;
+    dnsmasq.kill('SIGKILL');
+    await once(dnsmasq, 'exit');
+  };
 }
