@@ -7,6 +7,7 @@ import type { GroupDefinition, NodeDefinition } from './formats/definition.js';
 import { joinTables, type DumpedTable } from './formats/tables.js';
 import { isKnowable, parseGroup } from './nodes.js';
 import { parseSelections } from './selection.js';
+import { isSecret } from './xcat/attributes.js';
 import { nodeObject, nodeOfObject } from './xcat/node-object.js';
 
 /** A file to import, by the name its errors carry. */
@@ -101,6 +102,7 @@ function compare(
     const more = refused.length > 3 ? `; and ${refused.length - 3} more` : '';
     throw new NodeError('BAD_IMPORT', `nothing is imported: ${refused.slice(0, 3).join('; ')}${more}`);
   }
+  notes.push(...secretNotes(definitions));
   const added = [...after.keys()].filter((name) => !before.has(name)).sort();
   const changed = [...after.values()].flatMap((node) => {
     const old = before.get(node.name);
@@ -129,6 +131,12 @@ function compare(
     unchanged: [...after.keys()].filter((name) => !touched.has(name)).sort(),
     notes,
   };
+}
+
+function secretNotes(definitions: readonly NodeDefinition[]): string[] {
+  const keys = definitions.flatMap(({ attributes }) => [...attributes.keys()].filter(isSecret));
+  if (keys.length === 0) return [];
+  return [`${[...new Set(keys)].sort().join(', ')}: left out, the database holds no passwords`];
 }
 
 /** MAC addresses and addresses that two nodes would have, when one of them is imported. */

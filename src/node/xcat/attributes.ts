@@ -109,6 +109,11 @@ const STATE: Readonly<Record<string, readonly string[]>> = {
 /** The names of those columns as attributes of an object. */
 export const STATE_ATTRIBUTES: ReadonlySet<string> = new Set(Object.values(STATE).flat());
 
+/** Whether an attribute is a password, which the database is no place for: templates and the API show attributes. */
+export function isSecret(attribute: string): boolean {
+  return /passw(?:or)?d/i.test(attribute);
+}
+
 const columns = new Map(
   Object.entries(TABLES).map(([table, entries]) => [
     table,

@@ -1,7 +1,7 @@
 import type { NodeRecord } from '../../store/records.js';
 import { listOf } from '../formats/tables.js';
 import { readNode } from '../nodes.js';
-import { STATE_ATTRIBUTES } from './attributes.js';
+import { isSecret, STATE_ATTRIBUTES } from './attributes.js';
 
 /**
  * A node with xCAT's names of attributes, unsorted: `groups`, `ip`, `mac`, `serial` and `uuid` beside its own. Our
@@ -54,7 +54,7 @@ export const OWN_ATTRIBUTES: readonly string[] = ['node', 'groups', 'ip', 'mac',
 
 /**
  * `before`, or a new node, with the attributes of an object as xCAT names them; an empty value takes one away, and what
- * the object does not name stays. What xCAT did last (`status`, `currstate` …) is left out. Throws NodeError.
+ * the object does not name stays. What xCAT did last (`status`, `currstate` …) and passwords are left out. Throws NodeError.
  */
 export function nodeOfObject(
   name: string,
@@ -63,7 +63,7 @@ export function nodeOfObject(
 ): NodeRecord {
   const merged = new Map(before === undefined ? [] : nodeObject(before));
   for (const [key, value] of object) {
-    if (STATE_ATTRIBUTES.has(key) || key === 'node') continue;
+    if (STATE_ATTRIBUTES.has(key) || isSecret(key) || key === 'node') continue;
     if (value === '') merged.delete(key);
     else merged.set(key, value);
   }
