@@ -64,6 +64,7 @@ const MULTIBOOT_LINES = 512;
  * GRUB goes on.
  */
 function ipxeXen(full: XenBoot, shared: object): string {
+  requireMultiboot(full);
   // The URLs take of the room that the lines have.
   const plan = { ...full, base: full.base.replace(/(@[0-9a-f]{16})[0-9a-f]+$/, '$1') };
   const hypervisor = plan.serverUrl + encodePath(`${plan.base}/hypervisor/${plan.hypervisor}`);
@@ -107,6 +108,7 @@ export function renderPxelinux(plan: BootPlan): string {
       args: syslinuxArguments(plan.args),
     });
   }
+  requireMultiboot(plan);
   return fillLoaderTemplate('pxelinux/xen.liquid', { ...headOf(plan), modules: mbootModules(plan, path) });
 }
 
@@ -133,6 +135,7 @@ export function renderGrub(plan: BootPlan, transport: GrubTransport): string {
       initrds: plan.initrds.map(path).join(' '),
     });
   }
+  requireMultiboot(plan);
   return fillLoaderTemplate('grub/xen.liquid', {
     ...shared,
     hypervisor: path(plan.hypervisor),
@@ -147,6 +150,15 @@ function requireFirmware({ what, firmware }: LinuxBoot, own: 'bios' | 'uefi', lo
   throw new BootError(
     'BAD_ENTRY',
     `${what} starts on ${firmware === 'bios' ? 'BIOS' : 'UEFI'} only, and ${loader} is for ${own === 'bios' ? 'BIOS' : 'UEFI'}; set the node to another entry`,
+  );
+}
+
+/** Throws BootError BAD_ENTRY where the hypervisor is an EFI program, which only loaders on its own media start. */
+function requireMultiboot({ what, hypervisor }: XenBoot): void {
+  if (!/\.efi$/i.test(hypervisor)) return;
+  throw new BootError(
+    'BAD_ENTRY',
+    `${what} starts ${hypervisor}, an EFI program, and over the network Xen starts by multiboot only; set the node to an entry with xen.gz`,
   );
 }
 

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import fc from 'fast-check';
 import { sampleVariables } from '../../../src/template/variables.js';
+import { fillLoaderTemplate } from '../../../src/pxe/boot/loader-templates.js';
 import { renderIsoConfigs } from '../../../src/pxe/boot/iso.js';
 import { planEntry, type BootPlan, type SystemBoot } from '../../../src/pxe/boot/plan.js';
 import {
@@ -171,6 +172,22 @@ test('GRUB: Xen by multiboot2, its archive as it is', (t) => {
   t.true(http.includes(`if module2 --nounzip '${root}/boot/vmlinuz' console=hvc0 install '`));
   t.true(http.includes(`if module2 --nounzip '${root}/install.img'; then\n        boot\n`));
   checkGrub(renderGrub(xen, 'tftp'));
+});
+
+test('Xen as an EFI program is refused: no loader here starts it over the network', (t) => {
+  const efi = planEntry({ ...xenEntry, hypervisor: 'boot/xen.efi' }, variables);
+  for (const render of [
+    () => renderIpxe(efi, self),
+    () => renderPxelinux(efi),
+    () => renderGrub(efi, 'http'),
+  ])
+    t.throws(render, { name: 'BootError', message: /starts boot\/xen\.efi, an EFI program, / });
+});
+
+test('our own GRUB holds a script that GRUB can read', (t) => {
+  const text = fillLoaderTemplate('grub/core.liquid', { script: '(http,192.0.2.1:8080)/grub.cfg' });
+  checkGrub(text);
+  t.true(text.includes('source "(http,192.0.2.1:8080)/grub.cfg?mac=$net_default_mac"'));
 });
 
 test('GRUB that has a name to ask by asks until it is told', (t) => {
