@@ -107,6 +107,8 @@ async function buildOnce(
     scratch: (body) => store.scratch(body),
     note: (line) => notes.push(line),
   });
+  // What the tree says is read to judge the answer file by.
+  if (tree.treeChanges !== undefined) await writer.seal();
   const answer = await answerOf(store.blobs, snapshots, { ...current.manifest, ...tree }, inputs.settings);
   const boot = layeredBoot(current.manifest.family, current.manifest.bootBase, layers, inputs.settings);
   const told = { counts, missed, notes };
@@ -220,9 +222,9 @@ function holdsLayers(packed: PackedArchive | undefined, { layers }: GenerationIn
 }
 
 /** The kernels that are booted with the archive at `path`. */
-function bootedKernels({ files, bootBase }: GenerationManifest, path: string): Artifact[] {
+function bootedKernels({ family, files, bootBase }: GenerationManifest, path: string): Artifact[] {
   const kernels = new Set(
-    bootBase.filter(({ initrds }) => initrds.includes(path)).map(({ kernel }) => kernel),
+    bootBase.filter(({ initrds }) => family === 'xcat' || initrds.includes(path)).map(({ kernel }) => kernel),
   );
   return files.filter((file) => kernels.has(file.path));
 }
@@ -308,9 +310,9 @@ export function mainArchive(manifest: GenerationManifest): string {
   return main;
 }
 
-/** The default boot entry's first initrd; where nothing boots, the one archive that there is. */
-function findMainArchive({ boot, archives }: GenerationManifest): string | undefined {
+/** The default boot entry's first initrd; a root image that its initrd fetches; where nothing boots, the one archive. */
+function findMainArchive({ family, boot, archives }: GenerationManifest): string | undefined {
   const [entry] = boot;
-  const main = entry === undefined ? Object.keys(archives)[0] : entry.initrds[0];
+  const main = entry === undefined || family === 'xcat' ? Object.keys(archives)[0] : entry.initrds[0];
   return main !== undefined && archives[main] !== undefined ? main : undefined;
 }
