@@ -23,6 +23,11 @@ export function isoMark({ id }: Pick<GenerationRecord, 'id'>): string {
   return `.disk/rackboot-${shortId(id)}`;
 }
 
+/** Whether its GRUB looks for isoMark: that of the media, and one that loads Xen. */
+function hasMark({ disc, boot }: GenerationManifest): boolean {
+  return disc !== undefined || boot.some(({ kind }) => kind === 'xen');
+}
+
 /** What ISO_FACTS holds, as JSON. */
 export interface IsoStatement {
   readonly osimage: string;
@@ -113,7 +118,7 @@ export async function isoOfGeneration(
     ...grub.map((path) => text(path, options.menus.grub)),
     text(DISK_INFO, `rackboot ${record.osimage} generation ${record.number} (${shortId(record.id)})\n`),
     text(ISO_FACTS, `${JSON.stringify(statement)}\n`),
-    ...(manifest.disc === undefined ? [] : [text(isoMark(record), `${record.id}\n`)]),
+    ...(hasMark(manifest) ? [text(isoMark(record), `${record.id}\n`)] : []),
   ];
   const { answer } = options;
   if (answer !== undefined && answerPlace(manifest.family) === 'disc')
@@ -136,7 +141,7 @@ export async function isoOfGeneration(
       entries,
       boot:
         manifest.disc === undefined
-          ? { bios: true, uefi: true }
+          ? { bios: true, uefi: true, ...(hasMark(manifest) ? { xenMark: isoMark(record) } : {}) }
           : await mediaLoaders(store.blobs, manifest.disc, options.menus.grub, options.date),
       date: options.date,
     },

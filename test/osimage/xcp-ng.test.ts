@@ -313,3 +313,34 @@ test('on request the node’s answer file is in install.img, and no server is as
   await file.close();
   t.is((await rackboot('image', 'verify', 'alone', '--iso', at('n7.iso'))).status, 1);
 });
+
+test('media without loaders gets Debian’s, and a GRUB that loads Xen', async (t) => {
+  const { dir } = { dir: at('bare') };
+  await writeXcpNg(dir);
+  for (const path of ['boot/isolinux/isolinux.bin', 'boot/efiboot.img']) await rm(join(dir, path));
+  await succeed('image', 'import', dir, '--name', 'bare');
+  await succeed('image', 'iso', 'bare', '-o', at('bare.iso'));
+  const menu = async (path: string): Promise<string> =>
+    (await counterpart('isoinfo', '-R', '-i', at('bare.iso'), '-x', path)).toString();
+  t.is(parseSyslinux(await menu('/isolinux/isolinux.cfg'), 'isolinux').entries.length, 7);
+  t.is(parseGrub(await menu('/boot/grub/grub.cfg')).entries.length, 7);
+  const image = await openImageFile(t, at('bare.iso'));
+  for (const path of ['isolinux/mboot.c32', 'isolinux/libcom32.c32'])
+    t.is(findNode(image, path).kind, 'file');
+  const program = await readAll(image, findNode(image, 'EFI/BOOT/BOOTX64.EFI'));
+  t.true(program.includes('multiboot2') && program.length < 4_000_000);
+  t.is((await rackboot('image', 'verify', 'bare', '--iso', at('bare.iso'))).status, 0);
+});
+
+test('media with one loader says so at import', async (t) => {
+  await writeXcpNg(at('bios-only'));
+  await rm(at('bios-only', 'boot/efiboot.img'));
+  const { err } = await rackboot('image', 'import', at('bios-only'), '--name', 'bios-only');
+  t.regex(err, /isolinux\.bin is the only loader of the media; an ISO made of it boots on BIOS only/);
+  await succeed('image', 'iso', 'bios-only', '-o', at('bios-only.iso'));
+  const report = (
+    await counterpart('xorriso', '-indev', at('bios-only.iso'), '-report_el_torito', 'plain')
+  ).toString();
+  t.regex(report, /El Torito boot img : +1 +BIOS/);
+  t.notRegex(report, /UEFI/);
+});

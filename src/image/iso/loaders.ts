@@ -1,7 +1,15 @@
 import { ImageError } from '../errors.js';
 import { readPackaged, type BootFiles } from './boot-files.js';
 import { makeEfiImage, readEfiFiles } from './efi-boot.js';
-import { DISK_INFO, GRUB_CONFIG, ISOLINUX_CONFIG, type IsoEntry, type IsoRequest } from './request.js';
+import {
+  DISK_INFO,
+  GRUB_CONFIG,
+  ISOLINUX_CONFIG,
+  type DebianBoot,
+  type IsoEntry,
+  type IsoRequest,
+} from './request.js';
+import { makeDiscGrub } from './disc-grub.js';
 
 /** A file that firmware starts. */
 export interface LoaderFile {
@@ -38,10 +46,10 @@ export function isolinuxLoader(
   return { image, catalog, bootCode: hybrid ? bootCode.subarray(0, BOOT_CODE) : null };
 }
 
-/** Debian's ISOLINUX, and its shim and GRUB, signed for Secure Boot. Throws ImageError: no menu for them, a missing package. */
+/** Debian's ISOLINUX; its shim and GRUB, signed for Secure Boot, or a GRUB that loads Xen. Throws ImageError: no menu for them, a missing package. */
 export async function debianLoaders(
   { entries, volumeId, date }: Omit<IsoRequest, 'boot'>,
-  firmware: { readonly bios: boolean; readonly uefi: boolean },
+  firmware: DebianBoot,
   bootFiles: BootFiles,
   tempDir: string,
 ): Promise<IsoLoaders> {
@@ -69,7 +77,11 @@ export async function debianLoaders(
   let uefi: IsoLoaders['uefi'] = null;
   if (firmware.uefi) {
     require(GRUB_CONFIG, 'UEFI');
-    const efiFiles = await readEfiFiles(bootFiles);
+    const { xenMark } = firmware;
+    const efiFiles =
+      xenMark === undefined
+        ? await readEfiFiles(bootFiles)
+        : [{ path: 'EFI/BOOT/BOOTX64.EFI', bytes: await makeDiscGrub(xenMark, tempDir) }];
     const image = { path: 'boot/efiboot.img', bytes: await makeEfiImage(efiFiles, date, tempDir) };
     uefi = { image, catalog: 'boot/boot.cat' };
     // Also for those who copy the files to a FAT stick instead of writing the image.

@@ -13,12 +13,22 @@ export interface IsoEntry {
   readonly content: IsoContent;
 }
 
+/** Which of Debian's loaders: `bios` needs an entry at ISOLINUX_CONFIG, `uefi` one at GRUB_CONFIG. */
+export interface DebianBoot {
+  readonly bios: boolean;
+  readonly uefi: boolean;
+  /**
+   * For images that boot Xen: a file that no other disc has, which a GRUB made for it finds its menu by. The signed
+   * chain, which cannot load Xen, is left out.
+   */
+  readonly xenMark?: string;
+}
+
 /** An image to write. The same request gives the same bytes. */
 export interface IsoRequest {
   readonly volumeId: string;
   readonly entries: readonly IsoEntry[]; // in any order
-  /** Loaders; or which of Debian's: `bios` needs an entry at ISOLINUX_CONFIG, `uefi` one at GRUB_CONFIG. */
-  readonly boot: IsoLoaders | { readonly bios: boolean; readonly uefi: boolean };
+  readonly boot: IsoLoaders | DebianBoot;
   readonly date: Date; // of the volume and of every file; whole seconds
 }
 

@@ -56,6 +56,11 @@ export async function findMenus(source: Source): Promise<FoundMenus> {
   if (biosImage !== undefined && !isIsolinux) {
     notes.push(`${biosImage.where}: no ISOLINUX with a menu; an ISO made of this boots on UEFI only`);
   }
+  const [one] = [biosImage, uefiImage].filter((image) => image !== undefined);
+  if (one !== undefined && (!isIsolinux || uefiImage === undefined) && notes.length === 0) {
+    const only = uefiImage === undefined ? 'BIOS' : 'UEFI';
+    notes.push(`${one.where} is the only loader of the media; an ISO made of it boots on ${only} only`);
+  }
   const catalogs = files.filter((file) => CATALOG.test(file.path));
   const image = isIsolinux ? biosImage : uefiImage;
   const remade = new Set([...isolinux, ...grub, ...catalogs]);
