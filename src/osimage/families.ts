@@ -3,12 +3,13 @@ import { OsimageError } from './errors.js';
 import { el, EL_SIGNS } from './family/el.js';
 import type { MediaHints, MediaLayout } from './family/layout.js';
 import { supplementalPack } from './family/supplemental-pack.js';
+import { xcat, XCAT_SIGNS } from './family/xcat.js';
 import { xcpNg, XCP_NG_SIGNS } from './family/xcp-ng.js';
 import type { Source, SourceFile } from './source/source.js';
 import type { BootEntry, Family } from './types.js';
 
 /** Every family this release can import. */
-export const FAMILIES: readonly Family[] = ['debian-installer', 'el', 'generic', 'xcp-ng'];
+export const FAMILIES: readonly Family[] = ['debian-installer', 'el', 'generic', 'xcat', 'xcp-ng'];
 
 /**
  * Recognises the media in `source`, as `hints` say where they do. `name` is the osimage's, for menus. Throws
@@ -22,6 +23,7 @@ export async function recogniseMedia(name: string, source: Source, hints: MediaH
   const found =
     (may('xcp-ng') ? ((await xcpNg(source)) ?? (await supplementalPack(source))) : undefined) ??
     (may('el') ? await el(source, name) : undefined) ??
+    (may('xcat') ? xcat(source, name, hints) : undefined) ??
     (may('debian-installer') ? debianInstaller(name, withoutLoaders(source)) : undefined);
   if (found !== undefined) return found;
   const signs = family === undefined ? undefined : SIGNS[family];
@@ -47,6 +49,11 @@ const SIGNS: Partial<
     what: 'XCP-ng installer',
     lookedFor: XCP_NG_SIGNS,
     instead: 'give its ISO or all that is on it',
+  },
+  xcat: {
+    what: 'stateless image of xCAT',
+    lookedFor: XCAT_SIGNS,
+    instead: 'give its rootimgdir after packimage',
   },
   el: { what: 'Anaconda installer', lookedFor: EL_SIGNS, instead: 'give its ISO or all that is on it' },
 };

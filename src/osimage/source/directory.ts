@@ -3,12 +3,14 @@ import path from 'node:path';
 import { codeOf } from '../../errors.js';
 import { readLocalFile, unreadable } from '../../image/local-file.js';
 import { OsimageError } from '../errors.js';
+import { isOfStateless } from '../family/xcat.js';
 import type { SourceFile } from './source.js';
 
 const MAX_DEPTH = 32;
 
 /**
- * The files below `directory`, in order of their paths. Symbolic links are followed as long as they stay inside.
+ * The files below `directory`, in order of their paths; not those of the tree that xCAT made a stateless image of.
+ * Symbolic links are followed as long as they stay inside.
  * Throws OsimageError BAD_SOURCE.
  */
 export async function listDirectory(directory: string): Promise<SourceFile[]> {
@@ -23,7 +25,9 @@ export async function listDirectory(directory: string): Promise<SourceFile[]> {
     const entries = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
       throw unreadable(dir, error);
     });
+    const stateless = entries.some(({ name }) => isOfStateless(name));
     for (const entry of entries) {
+      if (stateless && entry.name === 'rootimg') continue;
       const onDisk = path.join(dir, entry.name);
       const info = await stat(onDisk).catch((error: unknown) => {
         throw new OsimageError(
