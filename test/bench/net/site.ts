@@ -9,7 +9,7 @@ import { openStore } from '../../../src/store/store.js';
 import { node, shell, type Run } from '../measure.js';
 import { CROWD, RELAY, SERVER, type Lab, type Running } from './lab.js';
 
-const CLI = path.join(packageRoot(), 'dist/src/cli/main.js');
+const CLI = path.join(packageRoot(), 'dist/bundle/main.js');
 export const HTTP_PORT = 8080;
 export const TFTP_PORT = 6969;
 export const RACKBOOT_URL = `http://${SERVER.address}:${HTTP_PORT}`;

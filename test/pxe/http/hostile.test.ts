@@ -1,9 +1,12 @@
 import { connect, type Socket } from 'node:net';
 import test from 'ava';
+import { capturedRequests } from './captures.js';
 import { ask, bootFiles, digestOf, runSite, until, type RunningSite } from './running-site.js';
 
 const SEED = 20260301;
-const REQUESTS = 20_000;
+
+/** Mutated requests; more with RACKBOOT_FUZZ_RUNS=1000000. */
+const REQUESTS = Number(process.env['RACKBOOT_FUZZ_RUNS'] ?? 20_000);
 
 /** Numbers below `limit`, the same in every run (mulberry32). */
 function seeded(seed: number): (limit: number) => number {
@@ -48,6 +51,9 @@ function seeds(id: string): string[] {
     `PUT /api/v1/nodes/n1/assignment HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{"target":"boot"}`,
     `HEAD http://x/images/d12@${id}/files/small HTTP/1.0\r\n\r\n`,
     `CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n`,
+    ...capturedRequests(`/images/d12@${id}/files/small`),
+    ...capturedRequests('/nodes/n1/report'),
+    ...capturedRequests('/boot.ipxe?mac=52:54:00:00:00:01'),
   ];
 }
 

@@ -122,3 +122,30 @@ test('close cuts what is left', async (t) => {
   await server.close();
   t.is(await open, '');
 });
+
+test('responses in line behind another are closed with their connection', async (t) => {
+  const closed: (string | undefined)[] = [];
+  const ended = new Promise<void>((resolve) => {
+    void listenHttp(
+      (req, res) => {
+        res.on('close', () => {
+          closed.push(req.url);
+          if (closed.length === 3) resolve();
+        });
+        res.write('some');
+      },
+      '127.0.0.1',
+      0,
+    ).then(async (server) => {
+      t.teardown(() => server.close());
+      const socket = await hold(
+        server.port,
+        ['/1', '/2', '/3'].map((path) => request.replace('/', path)).join(''),
+      );
+      socket.destroy();
+    }, t.fail);
+  });
+  await ended;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.deepEqual(closed.sort(), ['/1', '/2', '/3']);
+});
