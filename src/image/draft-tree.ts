@@ -108,7 +108,16 @@ export class DraftTree {
   get #directories(): ReadonlyMap<ArchivePath, ReadonlySet<ArchivePath>> {
     if (this.#held !== undefined) return this.#held;
     const held = new Map<ArchivePath, Set<ArchivePath>>();
-    for (const path of this.#nodes.keys()) hang(path, held);
+    let [parent, beside] = [ROOT, new Set<ArchivePath>()]; // those of the path before: most are neighbours
+    held.set(parent, beside);
+    for (const path of this.#nodes.keys()) {
+      if (path === ROOT) continue;
+      if (path.lastIndexOf('/') !== parent.length || !path.startsWith(parent)) {
+        hang(path, held);
+        parent = parentOf(path);
+        beside = held.get(parent) ?? beside;
+      } else beside.add(path);
+    }
     this.#held = held;
     return held;
   }
