@@ -17,6 +17,8 @@ import {
   here,
   say,
   startClient,
+  startDnsmasq,
+  startRelay,
   startServer,
   withSegment,
   xid,
@@ -281,25 +283,7 @@ test.serial(
 test.serial('a proxy offers firmware a boot file beside dnsmasq, which gives the address', (t) =>
   withSegment(async (segment, dir) => {
     await segment.server.must('ip', 'address', 'add', '10.77.0.2/24', 'dev', SERVER_SIDE.interface);
-    const dnsmasq = segment.server.spawn([
-      'dnsmasq',
-      '--keep-in-foreground',
-      '--log-facility=-',
-      '--conf-file=/dev/null',
-      '--port=0',
-      '--bind-dynamic', // shares port 67
-      `--interface=${SERVER_SIDE.interface}`,
-      '--dhcp-authoritative',
-      '--dhcp-range=10.77.0.100,10.77.0.150,1h',
-      `--dhcp-leasefile=${join(dir, 'leases')}`,
-      '--user=root',
-    ]);
-    const log: string[] = [];
-    dnsmasq.stderr?.on('data', (text: Buffer) => log.push(text.toString()));
-    for (let tries = 0; !log.join('').includes('DHCP, IP range'); tries += 1) {
-      if (tries > 200) throw new Error(`dnsmasq (package dnsmasq-base): ${log.join('')}`);
-      await sleep(50);
-    }
+    await startDnsmasq(dir, segment.server);
     const interfaces = { [SERVER_SIDE.interface]: 'proxy' };
     const server = await startServer(segment, { interfaces, server: '10.77.0.2' });
     const client = await startClient(segment, '10.77.0.200');
@@ -336,7 +320,6 @@ test.serial('a proxy offers firmware a boot file beside dnsmasq, which gives the
 
 test.serial('behind dhcrelay, a node is known by its switch port and gets its own network’s address', (t) =>
   withSegment(async (segment, dir) => {
-    // The relay sits in the client's namespace between cli1, to us, and a third namespace's wire on cli0's side.
     const relayed = { network: '10.88.0.0/24', server: SERVER_SIDE.address, routers: ['10.88.0.1'] };
     const subnet = { ...relayed, nameServers: [], lease: 600, pools: [], relays: ['10.88.0.1'] };
     const server = await startServer(segment, {
@@ -344,23 +327,7 @@ test.serial('behind dhcrelay, a node is known by its switch port and gets its ow
       nodes: { port: { name: 'n9', ip: '10.88.0.9' } },
       ports: { [CLIENT_SIDE.other]: 'port' },
     });
-    const { client } = segment;
-    await client.must('ip', 'address', 'add', '10.77.0.250/24', 'dev', CLIENT_SIDE.interface);
-    await client.must('ip', 'address', 'flush', 'dev', CLIENT_SIDE.other);
-    await client.must('ip', 'address', 'add', '10.88.0.1/24', 'dev', CLIENT_SIDE.other);
-    await segment.server.must('ip', 'route', 'add', '10.88.0.0/24', 'via', '10.77.0.250');
-    const relay = client.spawn([
-      ...['dhcrelay', '-4', '-d', '--no-pid', '-a', '-id', CLIENT_SIDE.other, '-iu', CLIENT_SIDE.interface],
-      SERVER_SIDE.address,
-    ]);
-    const said: string[] = [];
-    relay.stderr?.on('data', (text: Buffer) => said.push(text.toString()));
-    for (let tries = 0; !said.join('').includes('Sending on   Socket'); tries += 1) {
-      if (tries > 200) throw new Error(`dhcrelay (package isc-dhcp-relay): ${said.join('')}`);
-      await sleep(50);
-    }
-    // srv1 is the other end of cli1: the node's own place, with nothing turned on.
-    await segment.server.must('ip', 'address', 'flush', 'dev', SERVER_SIDE.other);
+    await startRelay(segment);
     const script = join(dir, 'script');
     await writeFile(script, UDHCPC_SCRIPT.replace(/^case[^]*$/m, ''), { mode: 0o755 });
     const { output } = await segment.server.run([
