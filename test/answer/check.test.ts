@@ -1,4 +1,5 @@
 import test from 'ava';
+import fc from 'fast-check';
 import { checkAnswer, type AnswerSetting } from '../../src/answer/check.js';
 
 const xcp: AnswerSetting = { release: 'xcp-ng-8' };
@@ -221,4 +222,37 @@ test('values of a sample are let through', (t) => {
   const text = withElement('<hostname>sample-a b</hostname><service name="sample-x" state="sample-state"/>');
   t.deepEqual(problems(text, { ...xcp, sample: /\bsample-/ }), []);
   t.is(problems(text).length, 2);
+});
+
+test('property: any text gives problems at places within it, or none', (t) => {
+  const good = withElement(
+    '<hostname>h\u00e9\u{1f600}</hostname><script stage="x" type="url">a</script>',
+    ' mode="fresh"',
+  );
+  const piece = fc.constantFrom(
+    '<',
+    '>',
+    '/',
+    '"',
+    '&',
+    '&amp;',
+    '<!--',
+    '<![CDATA[',
+    '\u{1f600}',
+    '\r\n',
+    'a=',
+    '<source>',
+  );
+  fc.assert(
+    fc.property(fc.nat(good.length), fc.nat(12), fc.array(piece, { maxLength: 4 }), (at, cut, pieces) => {
+      const text = good.slice(0, at) + pieces.join('') + good.slice(at + cut);
+      const lines = text.replaceAll('\r\n', '\n').split('\n');
+      for (const { place, message } of checkAnswer(text, xcp)) {
+        t.true(message !== '' && !message.includes('\n'));
+        t.true(place.line >= 1 && place.line <= lines.length);
+        t.true(place.column >= 1 && place.column <= (lines[place.line - 1] ?? '').length + 1);
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });
