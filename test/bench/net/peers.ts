@@ -10,6 +10,7 @@ export const TFTP_PACKAGES = ['tftpd-hpa', 'atftpd', 'libwrap0'] as const;
 export interface TftpPeer {
   readonly name: string;
   readonly port: number;
+  readonly negotiatesWindows: boolean; // RFC 7440
   start(lab: Lab, root: string): Promise<Running>;
 }
 
@@ -18,6 +19,7 @@ export function tftpPeers(debian: DebianPeers): readonly TftpPeer[] {
   const peer = (name: string, port: number, command: (root: string) => readonly string[]): TftpPeer => ({
     name,
     port,
+    negotiatesWindows: name === 'atftpd',
     start: (lab, root) => lab.server.start(command(root), () => isListening(lab, port)),
   });
   const { address } = SERVER;

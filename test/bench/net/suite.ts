@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Row } from '../ratio-table.js';
+import { benchDhcp } from './dhcp.js';
 import { benchHttp } from './http.js';
 import { unpackPeers } from './debian-peers.js';
 import { openLab, type Lab } from './lab.js';
@@ -14,8 +15,9 @@ const MB = 1e6;
 const NODES = 10_000;
 const GIB = 2 ** 30;
 
-/** Measures the boot servers: TFTP, HTTP, nodeset, and a thousand nodes that boot at once. */
+/** Measures the boot servers: TFTP, HTTP, DHCP, nodeset, and a thousand nodes that boot at once. */
 export async function benchNet(directory: string, say: (line: string) => void): Promise<Row[]> {
+  const dhcp = await part('DHCP', say, () => benchDhcp(directory, say));
   const scratch = await mkdtemp('/dev/shm/rackboot-bench-');
   const lab = await openLab();
   try {
@@ -34,25 +36,35 @@ export async function benchNet(directory: string, say: (line: string) => void): 
       scratch,
     });
     const serve = () => site.serve(lab);
-    const tftp = await benchTftp(lab, peers, await fixture(rack), await fixture(small), serve, say);
-    const size = GIB;
-    const http = await benchHttp(
-      lab,
-      site,
-      { ofOurs: large.initrd, ofPeers: large.name, size, root },
-      serve,
-      directory,
-      say,
-    );
+    const ofRack = await fixture(rack);
+    const ofSmall = await fixture(small);
+    const tftp = await part('TFTP', say, () => benchTftp(lab, peers, ofRack, ofSmall, serve, say));
+    const ofLarge = { ofOurs: large.initrd, ofPeers: large.name, size: GIB, root };
+    const http = await part('HTTP', say, () => benchHttp(lab, site, ofLarge, serve, directory, say));
     say(`making ${NODES} nodes`);
     await site.addNodes(NODES);
-    const nodeset = await benchNodeset(site, rack.name, say);
+    const nodeset = await part('nodeset', say, () => benchNodeset(site, rack.name, say));
     await site.run('nodeset', 'all', `osimage=${rack.name}`);
-    const storm = await benchStorm(lab, serve, say);
-    return [...tftp, ...http, ...nodeset, ...storm];
+    const storm = await part('boot storm', say, () => benchStorm(lab, serve, say));
+    return [...tftp, ...http, ...dhcp, ...nodeset, ...storm];
   } finally {
     await lab.close();
     await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** What `run` measures; a row that says so when it cannot, so that the others are not lost with it. */
+async function part(
+  work: string,
+  say: (line: string) => void,
+  run: () => Promise<Row[]>,
+): Promise<readonly Row[]> {
+  try {
+    return await run();
+  } catch (error) {
+    const [note = ''] = String(error).split('\n');
+    say(`${work}: ${String(error)}`);
+    return [{ work, peer: 'not measured', ours: NaN, theirs: NaN, unit: 's', goal: { most: 0 }, note }];
   }
 }
 

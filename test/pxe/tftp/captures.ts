@@ -2,6 +2,9 @@
 export const CAPTURED_REQUESTS: readonly Buffer[] = [
   '\0\x01s.ipxe\0octet\0blksize\x001432\0tsize\x000\0', // iPXE 1.0.0+git-20190125
   '\0\x01snponly.efi\0octet\0blksize\x001432\0tsize\x000\0', // iPXE
+  '\0\x01snponly.efi\0octet\0tsize\x000\0blksize\x001468\0windowsize\x004\0', // OVMF 2022.11: how large is it?
+  '\0\x05\0\x08User aborted the transfer\0', // OVMF, having been told
+  '\0\x01snponly.efi\0octet\0blksize\x001468\0windowsize\x004\0', // OVMF
   '\0\x01/grub/grub.cfg\0octet\0blksize\x001024\0tsize\x000\0', // GRUB 2.06
   '\0\x01/grub/x86_64-efi/http.mod\0octet\0blksize\x001024\0tsize\x000\0', // GRUB
   '\0\x01ldlinux.c32\0octet\0tsize\x000\0blksize\x001408\0', // PXELINUX 6.04
