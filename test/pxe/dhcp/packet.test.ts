@@ -39,6 +39,12 @@ const captured: Record<(typeof CAPTURE_NAMES)[number], readonly [xid: number, fl
     udhcpcRequest: [0x888e654e, 0, '53 50 54 57 55 60 61'],
     dhclientDiscover: [0xe65fbb24, 0, '53 55'],
     dhclientInitReboot: [0x5366af38, 0, '53 50 55'],
+    dhcpcdDiscover: [0x72b4f7e3, 0, '53 55 57 60 145'],
+    dhcpcdInitReboot: [0x72b4f7e3, 0, '50 53 55 57 60 145'],
+    grubDiscover: [0x6b01f622, 0, '53'],
+    grubRequest: [0x6b01f622, 0, '53 54 50 55'],
+    relayedDiscover: [0x2aa78b51, 0, '53 57 55 60 61 82'],
+    relayedRequest: [0x2aa78b51, 0, '53 50 54 57 55 60 61 82'],
   };
 for (const name of CAPTURE_NAMES) {
   test(`${name} is read, and written back as it was`, (t) => {
@@ -47,7 +53,7 @@ for (const name of CAPTURE_NAMES) {
     const [xid, flags, codes] = captured[name];
     t.deepEqual([packet.xid, packet.flags], [xid, flags]);
     t.is(packet.options.map(({ code }) => code).join(' '), codes);
-    t.is(packet.chaddr.toString('hex').slice(0, 6), '525400');
+    t.is(packet.chaddr.toString('hex').slice(0, 6), name.startsWith('relayed') ? 'a24c98' : '525400');
     const written = encodeDhcp(packet);
     const end = Math.min(written.length, bytes.length);
     t.deepEqual(written.subarray(0, end), bytes.subarray(0, end));

@@ -161,8 +161,8 @@ export async function openSegment(): Promise<Segment> {
 
 /** A program of these tests running in a namespace: it prints one JSON value a line. */
 export interface Peer {
-  /** The next value for which `matches`, skipping others; throws when none comes within 20 seconds or the program ends. */
-  next<T>(matches: (value: T) => boolean): Promise<T>;
+  /** The next value for which `matches`, skipping others; throws when none comes in time (20 seconds) or the program ends. */
+  next<T>(matches: (value: T) => boolean, seconds?: number): Promise<T>;
   send(value: unknown): void;
   readonly child: ChildProcess;
 }
@@ -193,8 +193,8 @@ export function startPeer(
   return {
     child,
     send: (value) => child.stdin?.write(`${JSON.stringify(value)}\n`),
-    async next<T>(matches: (value: T) => boolean): Promise<T> {
-      const until = Date.now() + 20_000;
+    async next<T>(matches: (value: T) => boolean, seconds = 20): Promise<T> {
+      const until = Date.now() + seconds * 1000;
       for (;;) {
         while (values.length > 0) {
           const value = values.shift() as T;
