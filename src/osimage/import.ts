@@ -242,7 +242,13 @@ async function importDisc(
     ...(volumeId === undefined ? {} : { volumeId }),
     ...(bios === undefined
       ? {}
-      : { bios: { image: await put(bios.image), ...(bootCode === undefined ? {} : { bootCode }) } }),
+      : {
+          bios: {
+            image: await put(bios.image),
+            ...(bootCode === undefined ? {} : { bootCode }),
+            ...(bios.isGrub === undefined ? {} : { isGrub: bios.isGrub }),
+          },
+        }),
     ...(uefi === undefined ? {} : { uefi: { image: await put(uefi.image) } }),
     catalog,
     isolinuxMenus,

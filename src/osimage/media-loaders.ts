@@ -23,16 +23,7 @@ export async function mediaLoaders(
     return collect(readRange(map, blobs, 0, map.size));
   };
   return {
-    bios:
-      bios === undefined
-        ? null
-        : isolinuxLoader(
-            { path: bios.image.path, bytes: await bytesOf(bios.image) },
-            catalog,
-            bios.bootCode === undefined
-              ? await readPackaged(DEBIAN_BOOT_FILES.isolinuxMbr)
-              : await readBlob(blobs, bios.bootCode),
-          ),
+    bios: bios === undefined ? null : await biosLoader(bios, catalog, await bytesOf(bios.image), blobs),
     uefi:
       uefi === undefined
         ? null
@@ -45,4 +36,17 @@ export async function mediaLoaders(
           },
     files: [],
   };
+}
+
+/** Without the media's own boot code, Debian's starts ISOLINUX; GRUB's has to fit its version, and is left out. */
+async function biosLoader(
+  { image, bootCode, isGrub }: NonNullable<MediaDisc['bios']>,
+  catalog: string,
+  bytes: Buffer,
+  blobs: BlobReader,
+): Promise<NonNullable<IsoLoaders['bios']>> {
+  const own = bootCode === undefined ? undefined : await readBlob(blobs, bootCode);
+  const file = { path: image.path, bytes };
+  if (isGrub === true) return { kind: 'grub', image: file, catalog, bootCode: own ?? null };
+  return isolinuxLoader(file, catalog, own ?? (await readPackaged(DEBIAN_BOOT_FILES.isolinuxMbr)));
 }

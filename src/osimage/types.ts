@@ -60,8 +60,12 @@ export interface AnswerTemplate {
  */
 export interface MediaDisc {
   readonly volumeId?: string;
-  /** ISOLINUX; `bootCode` is the blob of what starts it where the ISO is a disk. */
-  readonly bios?: { readonly image: Artifact; readonly bootCode?: Digest };
+  /** ISOLINUX or GRUB; `bootCode` is the blob of what starts it where the ISO is a disk. */
+  readonly bios?: {
+    readonly image: Artifact;
+    readonly bootCode?: Digest;
+    readonly isGrub?: true; // else ISOLINUX
+  };
   /** The FAT image that UEFI starts from; GRUB menus in it are made anew too. */
   readonly uefi?: { readonly image: Artifact };
   readonly catalog: string; // the El Torito catalog

@@ -7,7 +7,9 @@ import { parseSyslinux } from '../../src/image/boot-config/syslinux.js';
 import { findNode } from '../../src/image/iso/reader.js';
 import { runCommand, type Outcome } from '../cli/in-process.js';
 import { counterpart, openImageFile } from '../image/iso/counterparts.js';
-import { LABEL, makeElIso, writeEl } from './family/el-media.js';
+import { GRUB, LABEL, makeElIso, writeEl } from './family/el-media.js';
+
+const GRUB_MODULES = ['biosdisk', 'iso9660', 'normal', 'linux', 'search', 'search_fs_file'];
 
 let parent = '';
 let imported: Outcome;
@@ -125,4 +127,68 @@ test('on request the node’s kickstart file is on the disc', async (t) => {
   t.true(menu.includes(` inst.ks=hd:LABEL=${LABEL}:/rackboot-answerfile`), menu);
   t.regex(await textOf(at('ks.iso'), '/rackboot-answerfile'), /^url --url=http:\S+\/tree\nrootpw secret\n$/);
   t.is((await rackboot('image', 'verify', 'ks', '--iso', at('ks.iso'))).status, 0);
+});
+
+test('media that GRUB boots on BIOS too, as EL 10 and Fedora come, keeps it', async (t) => {
+  await writeEl(at('grub'));
+  await rm(at('grub', 'isolinux'), { recursive: true });
+  await mkdir(at('grub', 'boot/grub2'), { recursive: true });
+  await writeFile(at('grub', 'boot/grub2/grub.cfg'), GRUB.replaceAll('efi /', ' /'));
+  const core = at('core.img');
+  await counterpart(
+    'grub-mkimage',
+    '-O',
+    'i386-pc-eltorito',
+    '-p',
+    '/boot/grub2',
+    '-o',
+    core,
+    ...GRUB_MODULES,
+  );
+  await copyFile(core, at('grub', 'images/eltorito.img'));
+  await counterpart(
+    'xorriso',
+    ...['-as', 'mkisofs', '-quiet', '-o', at('grub.iso'), '-R', '-J', '-V', LABEL],
+    ...[
+      '--grub2-mbr',
+      '/usr/lib/grub/i386-pc/boot_hybrid.img',
+      '-b',
+      'images/eltorito.img',
+      '-c',
+      'boot.cat',
+    ],
+    ...[
+      '-no-emul-boot',
+      '-boot-load-size',
+      '4',
+      '-boot-info-table',
+      '--grub2-boot-info',
+      '-eltorito-alt-boot',
+    ],
+    ...['-e', 'images/efiboot.img', '-no-emul-boot', '-efi-boot-part', '--efi-boot-image', at('grub')],
+  );
+  const { status, err } = await rackboot('image', 'import', at('grub.iso'), '--name', 'el10');
+  t.is(status, 0, err);
+  t.notRegex(err, /only loader|UEFI only/);
+  await succeed('image', 'iso', 'el10', '-o', at('el10.iso'));
+  const report = (
+    await counterpart(
+      'xorriso',
+      '-indev',
+      at('el10.iso'),
+      '-report_el_torito',
+      'plain',
+      '-report_system_area',
+      'plain',
+    )
+  ).toString();
+  t.regex(report, /El Torito img path : +1 +\/images\/eltorito\.img/);
+  t.regex(report, /El Torito img opts : +1 +boot-info-table grub2-boot-info/);
+  t.regex(report, /System area summary: MBR protective-msdos-label grub2-mbr cyl-align-\w+ GPT/);
+  t.is(
+    await textOf(at('el10.iso'), '/boot/grub2/grub.cfg'),
+    await textOf(at('el10.iso'), '/EFI/BOOT/grub.cfg'),
+  );
+  await t.notThrowsAsync(counterpart('checkisomd5', at('el10.iso')));
+  t.is((await rackboot('image', 'verify', 'el10', '--iso', at('el10.iso'))).status, 0);
 });

@@ -75,7 +75,8 @@ export async function authorIso(request: IsoRequest, tools: AuthorTools): Promis
         volumeId: request.volumeId,
         date: request.date,
         diskGuid: diskGuid(request, loaders, files),
-        bios: bios === null ? null : { bootImage: bios.image.path, catalog: bios.catalog, mbr },
+        bios:
+          bios === null ? null : { kind: bios.kind, bootImage: bios.image.path, catalog: bios.catalog, mbr },
         uefi: uefi === null ? null : { bootImage: uefi.image.path, catalog: uefi.catalog },
       },
       files,
@@ -108,7 +109,7 @@ async function planFiles(
   if (bios !== null) write(bios.image);
   if (uefi !== null) {
     // Without isolinux, xorriso puts its boot catalog behind this image: so it has to write that too.
-    if (bios === null) write(uefi.image);
+    if (bios?.kind !== 'isolinux') write(uefi.image);
     else added.push({ path: uefi.image.path, content: { kind: 'bytes', bytes: uefi.image.bytes } });
   }
   const catalogs = [bios, uefi].flatMap((loader) => (loader === null ? [] : [loader.catalog]));

@@ -19,8 +19,9 @@ export interface LoaderFile {
 
 /** What boots an image: a file for each firmware, and what these load. */
 export interface IsoLoaders {
-  /** ISOLINUX; `bootCode` starts it where the image is a disk, null where it cannot. */
+  /** `bootCode` starts it where the image is a disk; null where it cannot. */
   readonly bios: {
+    readonly kind: 'isolinux' | 'grub';
     readonly image: LoaderFile;
     readonly catalog: string;
     readonly bootCode: Buffer | null;
@@ -43,7 +44,7 @@ export function isolinuxLoader(
 ): NonNullable<IsoLoaders['bios']> {
   const { bytes } = image;
   const hybrid = bytes.length >= HYBRID.offset + 4 && bytes.readUInt32LE(HYBRID.offset) === HYBRID.signature;
-  return { image, catalog, bootCode: hybrid ? bootCode.subarray(0, BOOT_CODE) : null };
+  return { kind: 'isolinux', image, catalog, bootCode: hybrid ? bootCode.subarray(0, BOOT_CODE) : null };
 }
 
 /** Debian's ISOLINUX; its shim and GRUB, signed for Secure Boot, or a GRUB that loads Xen. Throws ImageError: no menu for them, a missing package. */

@@ -20,7 +20,12 @@ export interface XorrisoPlan {
   readonly date: Date;
   readonly diskGuid: string; // 32 hexadecimal digits
   /** `mbr`: file of what starts it from a disk; null where nothing can. */
-  readonly bios: { readonly bootImage: string; readonly catalog: string; readonly mbr: string | null } | null;
+  readonly bios: {
+    readonly kind: 'isolinux' | 'grub';
+    readonly bootImage: string;
+    readonly catalog: string;
+    readonly mbr: string | null;
+  } | null;
   readonly uefi: { readonly bootImage: string; readonly catalog: string } | null;
 }
 
@@ -36,13 +41,15 @@ export function xorrisoArguments(plan: XorrisoPlan): string[] {
   if (plan.bios !== null) {
     boot.push('-b', plan.bios.bootImage, '-c', plan.bios.catalog);
     boot.push('-no-emul-boot', '-boot-load-size', '4', '-boot-info-table');
-    if (plan.bios.mbr !== null) boot.push('-isohybrid-mbr', plan.bios.mbr);
+    if (plan.bios.kind === 'grub') boot.push('--grub2-boot-info');
+    if (plan.bios.mbr !== null)
+      boot.push(plan.bios.kind === 'grub' ? '--grub2-mbr' : '-isohybrid-mbr', plan.bios.mbr);
   }
   if (plan.uefi !== null) {
     if (plan.bios !== null) boot.push('-eltorito-alt-boot');
     boot.push('-e', plan.uefi.bootImage, '-no-emul-boot');
     if (plan.bios === null) boot.push('-c', plan.uefi.catalog);
-    if (plan.bios?.mbr != null) boot.push('-isohybrid-gpt-basdat');
+    if (plan.bios?.kind === 'isolinux' && plan.bios.mbr !== null) boot.push('-isohybrid-gpt-basdat');
     else boot.push('-efi-boot-part', '--efi-boot-image');
   }
   return [

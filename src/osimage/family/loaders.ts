@@ -7,8 +7,8 @@ import { readText, type Source, type SourceFile } from '../source/source.js';
 /** What boots media as an ISO: its own loaders, which every ISO made of it gets again, with menus made anew. */
 export interface MediaLoaders {
   readonly volumeId?: string;
-  /** ISOLINUX, and what starts it where the ISO is a disk. */
-  readonly bios?: { readonly image: SourceFile; readonly bootCode?: Buffer };
+  /** ISOLINUX or GRUB, and what starts it where the ISO is a disk. */
+  readonly bios?: { readonly image: SourceFile; readonly bootCode?: Buffer; readonly isGrub?: true };
   /** The FAT image that UEFI starts from. */
   readonly uefi?: { readonly image: SourceFile };
   readonly catalog: string; // path of the El Torito catalog
@@ -30,10 +30,14 @@ const ISOLINUX_MENU = /(^|\/)isolinux\/isolinux\.cfg$/i;
 const GRUB_MENU = /(^|\/)grub[^/]*\.cfg$/i;
 const CATALOG = /(^|\/)boot\.cat(alog)?$/i;
 const ISOLINUX_IMAGE = /(^|\/)isolinux[^/]*\.bin$/i;
+/** GRUB for BIOS, as lorax calls it. */
+const GRUB_IMAGE = /(^|\/)eltorito\.img$/i;
 const EFI_IMAGE = /(^|\/)(efiboot|efi)\.img$/i;
 /** What rackboot's own ISOs say of themselves. */
 const STATEMENT = /^\.disk\/(info|rackboot[^/]*)$/;
 
+/** The menu of GRUB for BIOS. */
+const BIOS_GRUB_MENU = /^boot\/grub2?\/grub\.cfg$/i;
 /** Where GRUB for EFI looks first. */
 const GRUB_ORDER = [/^EFI\/xenserver\/grub\.cfg$/i, /^EFI\/BOOT\/grub\.cfg$/i, /^EFI\//i, /./];
 
@@ -43,26 +47,35 @@ export async function findMenus(source: Source): Promise<FoundMenus> {
   const isolinux = files.filter((file) => ISOLINUX_MENU.test(file.path));
   const grub = files.filter((file) => GRUB_MENU.test(file.path));
   const notes: string[] = [];
-  const bios = await firstMenu(isolinux, (text, file) => parseSyslinux(text, path.posix.dirname(file.path)));
+  const isolinuxMenu = await firstMenu(isolinux, (text, file) =>
+    parseSyslinux(text, path.posix.dirname(file.path)),
+  );
   const inOrder = GRUB_ORDER.flatMap((pattern) => grub.filter((file) => pattern.test(file.path)));
   const efi = await firstMenu(inOrder, parseGrub);
   const booted = (platform: 'bios' | 'uefi', name: RegExp): SourceFile | undefined =>
     disc === undefined
       ? files.find((file) => name.test(file.path))
       : disc.boot.find((image) => image.platform === platform)?.file;
-  const biosImage = booted('bios', ISOLINUX_IMAGE);
+  const biosImage = booted('bios', ISOLINUX_IMAGE) ?? booted('bios', GRUB_IMAGE);
   const uefiImage = booted('uefi', EFI_IMAGE);
-  const isIsolinux = biosImage !== undefined && ISOLINUX_IMAGE.test(biosImage.path) && bios !== undefined;
-  if (biosImage !== undefined && !isIsolinux) {
-    notes.push(`${biosImage.where}: no ISOLINUX with a menu; an ISO made of this boots on UEFI only`);
+  const isIsolinux = biosImage !== undefined && ISOLINUX_IMAGE.test(biosImage.path);
+  const bios =
+    isolinuxMenu ??
+    (await firstMenu(
+      grub.filter((file) => BIOS_GRUB_MENU.test(file.path)),
+      parseGrub,
+    ));
+  const startsBios = biosImage !== undefined && (isIsolinux ? isolinuxMenu : bios) !== undefined;
+  if (biosImage !== undefined && !startsBios) {
+    notes.push(`${biosImage.where}: no loader with a menu; an ISO made of this boots on UEFI only`);
   }
   const [one] = [biosImage, uefiImage].filter((image) => image !== undefined);
-  if (one !== undefined && (!isIsolinux || uefiImage === undefined) && notes.length === 0) {
+  if (one !== undefined && (!startsBios || uefiImage === undefined) && notes.length === 0) {
     const only = uefiImage === undefined ? 'BIOS' : 'UEFI';
     notes.push(`${one.where} is the only loader of the media; an ISO made of it boots on ${only} only`);
   }
   const catalogs = files.filter((file) => CATALOG.test(file.path));
-  const image = isIsolinux ? biosImage : uefiImage;
+  const image = startsBios ? biosImage : uefiImage;
   const remade = new Set([...isolinux, ...grub, ...catalogs]);
   for (const file of [biosImage, uefiImage]) if (file !== undefined) remade.add(file);
   for (const file of files) if (STATEMENT.test(file.path)) remade.add(file);
@@ -71,8 +84,14 @@ export async function findMenus(source: Source): Promise<FoundMenus> {
     ...(efi === undefined ? {} : { efi }),
     loaders: {
       ...(disc === undefined || disc.volumeId === '' ? {} : { volumeId: disc.volumeId }),
-      ...(isIsolinux
-        ? { bios: { image: biosImage, ...(disc?.bootCode === undefined ? {} : { bootCode: disc.bootCode }) } }
+      ...(startsBios
+        ? {
+            bios: {
+              image: biosImage,
+              ...(disc?.bootCode === undefined ? {} : { bootCode: disc.bootCode }),
+              ...(isIsolinux ? {} : { isGrub: true as const }),
+            },
+          }
         : {}),
       ...(uefiImage === undefined ? {} : { uefi: { image: uefiImage } }),
       catalog:

@@ -5,7 +5,7 @@ import type { IsoNode } from '../../image/iso/tree.js';
 import { SECTOR } from '../../image/iso/volume.js';
 import type { Source, SourceFile } from './source.js';
 
-/** What isohybrid puts first into an image: code of this many bytes, then where ISOLINUX lies. */
+/** What isohybrid and GRUB put first into an image: code of this many bytes, then where the loader lies. */
 const BOOT_CODE = 432;
 
 /** An ISO that can be read, wherever it is. */
@@ -34,7 +34,7 @@ export async function openDisc(disc: OpenDisc): Promise<Source> {
       starts.set(file, node.extents[0]?.offset);
     }
     const files = [...starts.keys()];
-    const bootCode = await isolinuxBootCode(image);
+    const bootCode = await biosBootCode(image);
     return {
       kind: 'iso',
       files,
@@ -58,11 +58,14 @@ export async function openDisc(disc: OpenDisc): Promise<Source> {
   }
 }
 
-/** The code that starts ISOLINUX where the image is a disk, if that is what its MBR holds. */
-async function isolinuxBootCode({ source, boot }: IsoImage): Promise<Buffer | undefined> {
+/** The code that starts the El Torito image for BIOS where the image is a disk, if that is what its MBR holds. */
+async function biosBootCode({ source, boot }: IsoImage): Promise<Buffer | undefined> {
   if (source.size < BOOT_CODE + 4) return undefined;
   const area = await source.read(0, BOOT_CODE + 4);
   const starts = area.readUInt32LE(BOOT_CODE);
-  const isIt = boot.some(({ platform, sector }) => platform === 'bios' && sector * (SECTOR / 512) === starts);
+  // ISOLINUX is read from its first sector on, GRUB from its fifth, behind cdboot.img.
+  const isIt = boot.some(
+    ({ platform, sector }) => platform === 'bios' && [0, 4].includes(starts - sector * (SECTOR / 512)),
+  );
   return isIt ? area.subarray(0, BOOT_CODE) : undefined;
 }

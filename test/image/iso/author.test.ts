@@ -211,6 +211,7 @@ for (const boot of [
       diskGuid: boot.uefi ? gptGuid : '0'.repeat(32),
       bios: boot.bios
         ? {
+            kind: 'isolinux',
             bootImage: 'isolinux/isolinux.bin',
             catalog: catalogs.bios,
             mbr: DEBIAN_BOOT_FILES.isolinuxMbr.path,

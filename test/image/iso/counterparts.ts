@@ -28,6 +28,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   '7z': 'p7zip-full',
   mcopy: 'mtools',
   mdir: 'mtools',
+  'grub-mkimage': 'grub-common grub-pc-bin',
   checkisomd5: 'isomd5sum',
   implantisomd5: 'isomd5sum',
   mkudffs: 'udftools',

@@ -63,7 +63,7 @@ label local
   localboot 0xffff
 `;
 
-const GRUB = `set default="1"
+export const GRUB = `set default="1"
 set timeout=60
 search --no-floppy --set=root -l '${LABEL}'
 menuentry 'Install EL 9' --class fedora {
