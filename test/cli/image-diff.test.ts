@@ -153,6 +153,18 @@ test('times and hard links are told where the content is the same', async (t) =>
   t.regex(wrong.err, /--times goes with --with/);
 });
 
+test('another name that comes or goes is no change of the names that stay', async (t) => {
+  const { json, rackboot } = await imageSite(t, [
+    item({ name: 'one', ino: 7, nlink: 2 }),
+    item({ name: 'two', ino: 7, nlink: 2, data: Buffer.from('linked\n') }),
+  ]);
+  t.is((await rackboot('image', 'delete', 'x', '/two')).status, 0);
+  const told = async (...words: string[]): Promise<unknown> =>
+    (await json<Diff>('image', 'diff', 'x', ...words)).paths.map(({ path, change }) => [path, change]);
+  t.deepEqual(await told('1', '2'), [['/two', 'removed']]);
+  t.deepEqual(await told('2', '1'), [['/two', 'added']]);
+});
+
 test('diff --with reads an archive file, leaves nothing behind, and says what it cannot read', async (t) => {
   const { dir, work, rackboot, json } = await imageSite(t, items);
   const image = join(work, 'x.img');

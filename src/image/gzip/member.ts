@@ -5,11 +5,9 @@ import { ImageError } from '../errors.js';
 
 /** ID1 ID2 of a gzip member (RFC 1952 §2.3.1). */
 export const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
-/** The header we write: deflate, no flags, no time, made on Unix. */
-export const PLAIN_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
 /** XFL of a member whose compressor was told to be as fast as it can (RFC 1952 §2.3.1). */
 const FASTEST = 4;
-/** The header of members that only keep bytes and are not served. */
+/** The header of members that only keep bytes and are not served: deflate, no flags, no time, made on Unix. */
 export const FAST_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, FASTEST, 3]);
 
 /** Whether a member with `header` was compressed as fast as could be, and is to be compressed so again. */

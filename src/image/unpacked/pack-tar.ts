@@ -1,24 +1,17 @@
+import { applyPlan, type ApplyTools } from '../apply-plan.js';
 import { FrameReader, type PlacedEntry } from '../archive-index.js';
 import type { ArchiveDescriptor } from '../archive.js';
 import { haveSameBytes } from '../chunks.js';
 import { isRegular, isSymlink, S_IFMT } from '../cpio/header.js';
-import type { ArchivePath } from '../cpio/path.js';
 import type { EditPlan } from '../edit-plan.js';
 import { attributesOf, type PlannedEntry } from '../entry-draft.js';
 import { ImageError } from '../errors.js';
 import { tailOfPart } from '../parts.js';
-import { applyPlan } from '../splice.js';
 import { ArchiveTree } from '../tree.js';
-import { compressAgain, withWhole, type WholeTools } from '../whole/compress.js';
+import { compressAgain, withWhole } from '../whole/compress.js';
 import type { GatheredEntry } from './gather.js';
 import type { PackTarget } from './pack.js';
 import { placeEntries } from './placement.js';
-
-/** What packTar works with. */
-export interface PackTarTools extends WholeTools {
-  /** Told of files whose capabilities went with their content. */
-  readonly onCapabilityLost?: (path: ArchivePath) => void;
-}
 
 /**
  * The file `base` of a tar archive or squashfs, which holds `old`, made of `entries`. What stands in it as it did is left
@@ -31,7 +24,7 @@ export async function packTar(
   old: readonly PlacedEntry[],
   entries: readonly GatheredEntry[],
   { part, compress }: PackTarget,
-  tools: PackTarTools,
+  tools: ApplyTools,
 ): Promise<ArchiveDescriptor> {
   const target = tailOfPart(base, part);
   if (compress !== undefined && base.frames[target.frame]?.whole?.codec === 'squashfs') {
@@ -41,7 +34,7 @@ export async function packTar(
     );
   }
   const plan = await planPack(base, old, entries, tools);
-  const packed = await applyPlan(base, old, plan, target, { ...tools, mtime: undefined });
+  const packed = await applyPlan(base, old, plan, target, tools);
   const frame = packed.frames[target.frame];
   if (frame === undefined || (packed === base && compress === undefined)) return base;
   const served = await (compress === undefined
@@ -54,7 +47,7 @@ async function planPack(
   base: ArchiveDescriptor,
   old: readonly PlacedEntry[],
   entries: readonly GatheredEntry[],
-  { blobs }: WholeTools,
+  { blobs }: ApplyTools,
 ): Promise<EditPlan> {
   const tree = new ArchiveTree(old);
   const placed = placeEntries(old);

@@ -46,12 +46,15 @@ export async function compareTrees(
   options: CompareOptions,
 ): Promise<PathChange[]> {
   const names = { before: new FileNames(before), after: new FileNames(after) };
-  const isCommon = (path: ArchivePath): boolean => before.has(path) && after.has(path);
+  const common = (paths: readonly ArchivePath[]): string => {
+    const both = paths.filter((path) => before.has(path) && after.has(path));
+    return both.length < 2 ? '' : both.join('\0');
+  };
   const changes: PathChange[] = [];
   for (const path of [...new Set([...before.keys(), ...after.keys()])].sort()) {
     const [left, right] = [before.get(path), after.get(path)];
     const [was, now] = [names.before.of(path), names.after.of(path)];
-    const linked = was.filter(isCommon).join('\0') !== now.filter(isCommon).join('\0');
+    const linked = common(was) !== common(now); // names that came or went are changes of their own
     const change = await compareFiles(left, right, { linked, times: options.times });
     if (change === undefined) continue;
     const text = options.text ? await textOf(path, left, right, change) : undefined;

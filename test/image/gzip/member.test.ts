@@ -5,10 +5,13 @@ import test from 'ava';
 import fc from 'fast-check';
 import { ChunkReader, collect } from '../../../src/image/chunks.js';
 import { ImageError } from '../../../src/image/errors.js';
-import { encodeEnd, inflateMember, PLAIN_HEADER, takeHeader } from '../../../src/image/gzip/member.js';
+import { encodeEnd, inflateMember, takeHeader } from '../../../src/image/gzip/member.js';
 import { filling } from '../archive-models.js';
 import { inChunks } from '../memory-blobs.js';
 import { output } from '../programs.js';
+
+/** Deflate, no flags, no time, no hint at the level, made on Unix. */
+const PLAIN_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
 
 const PLAIN = filling(3000, 1);
 
