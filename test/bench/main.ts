@@ -6,6 +6,7 @@ import { benchImage } from './image/suite.js';
 import { benchIso } from './iso/suite.js';
 import { benchNet } from './net/suite.js';
 import { benchRepo } from './repo/suite.js';
+import { benchXcat } from './xcat/suite.js';
 import { machineLine, ratioTable, type Row } from './ratio-table.js';
 
 type Suite = (directory: string, say: (line: string) => void) => Promise<Row[]>;
@@ -15,6 +16,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   iso: benchIso,
   net: benchNet,
   repo: benchRepo,
+  xcat: benchXcat,
 };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(SUITES);
