@@ -16,7 +16,7 @@ export interface ComparedFile {
   readonly target?: string; // of a symbolic link, latin-1
   readonly device?: string; // of a device, `major:minor`
   readonly mtime: number; // seconds
-  readonly inode?: string; // what its names have in common, where it can have several
+  readonly inode?: string; // of a regular file: what its names have in common, where it can have several
   /** Names the bytes without reading them: files with equal marks have equal data. */
   readonly mark?: string;
   /** The bytes of a regular file. */
@@ -33,7 +33,7 @@ export function treeOfArchive(archive: OpenArchive): ComparedTree {
 
 function fileOfEntry(archive: OpenArchive, entry: PlacedEntry): ComparedFile {
   const { mode, uid, gid, mtime, rdevMajor, rdevMinor } = entry.header;
-  const inode = inodeOf(entry);
+  const inode = isRegular(mode) ? inodeOf(entry) : undefined;
   return {
     mode,
     uid,
@@ -59,7 +59,7 @@ export async function treeOfDirectory(directory: string): Promise<ComparedTree> 
       uid: Number(info.uid),
       gid: Number(info.gid),
       mtime: wholeSeconds(info.mtimeNs),
-      ...(info.nlink > 1n && !info.isDirectory() ? { inode: `${info.dev}:${info.ino}` } : {}),
+      ...(info.nlink > 1n && info.isFile() ? { inode: `${info.dev}:${info.ino}` } : {}),
       size: isRegular(mode) ? Number(info.size) : 0,
       ...(isSymlink(mode)
         ? { target: (await readlink(place, { encoding: 'buffer' })).toString('latin1') }
