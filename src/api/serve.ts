@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Express } from 'express';
@@ -230,7 +231,7 @@ async function startDhcp(
     onStranger: config.dhcp.unknown === 'record' ? (seen) => recordStranger(service, seen) : undefined,
     loaders: config.dhcp.loaders,
     menus: config.dhcp.menus,
-    tftpServer: tftpHost === undefined ? undefined : isAny(tftpHost) ? 'subnet' : { address: tftpHost },
+    tftpServer: tftpHost === undefined ? undefined : tftpServerAt(tftpHost),
     httpUrl: url,
     log: service.log,
     now: service.now,
@@ -243,8 +244,10 @@ async function startDhcp(
   });
 }
 
-function isAny(host: string): boolean {
-  return host === '0.0.0.0' || host === '::';
+/** Where DHCP sends nodes that listen to `host`: it can name IPv4 addresses only. */
+function tftpServerAt(host: string): 'subnet' | { readonly address: string } | undefined {
+  if (host === '0.0.0.0' || host === '::') return 'subnet';
+  return isIPv4(host) ? { address: host } : undefined;
 }
 
 function recordStranger(service: BootService, seen: Parameters<Store['strangers']['record']>[0]): void {

@@ -4,8 +4,8 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** `address:port`, the address an IPv4 one or an IPv6 one in brackets. */
-export const listenPattern = /^(?:(?:\d{1,3}\.){3}\d{1,3}|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/;
+/** `address:port`, the address an IPv4 one or an IPv6 one in brackets; a link-local one names its interface (`fe80::1%eth0`). */
+export const listenPattern = /^(?:(?:\d{1,3}\.){3}\d{1,3}|\[[0-9A-Fa-f:.]+(?:%[\w.-]{1,15})?\]):\d{1,5}$/;
 
 /** `text` ("127.0.0.1:8080", "[::1]:69") taken apart. Throws RangeError on anything that is not address:port. */
 export function parseListen(text: string): ListenAddress {
