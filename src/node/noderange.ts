@@ -73,7 +73,7 @@ export function readCompatNoderange(
 }
 
 function sorted(names: Iterable<string>): string[] {
-  return [...names].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  return [...names].sort(); // by code unit
 }
 
 function unknownNodes(text: string, missed: readonly string[], directory: NodeDirectory): NodeError {
@@ -256,7 +256,10 @@ class Reading {
     this.made += names.length;
     if (this.made > MAX_NAMES) throw this.tooMany(atom);
     const nodes = new Set<string>();
-    for (const name of names) for (const node of this.expandKnown(name)) nodes.add(node);
+    for (const name of names) {
+      if (this.directory.has(name)) nodes.add(name);
+      else for (const node of this.expandKnown(name)) nodes.add(node);
+    }
     return nodes;
   }
 
