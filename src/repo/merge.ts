@@ -50,14 +50,21 @@ export async function writeMerged(merge: Merge, sink: MetadataSink): Promise<Met
     strands(merge.fresh, () => true),
   );
   const { edit } = merge;
-  const written: MetadataFile[] = [];
-  for (const type of PACKAGE_LISTS) {
+  const write = (type: PackageList): Promise<MetadataFile> => {
     const threads = { old: thread(merge.old, type), fresh: thread(merge.fresh, type) };
     const editing = (fragment: Buffer, from: Step['from']): Buffer =>
       edit === undefined || from === 'old' || type !== 'primary' ? fragment : edit(fragment);
-    written.push(await writeMetadata(type, weave(type, steps, threads, editing), sink, merge.timestamp));
-  }
-  return written;
+    return writeMetadata(type, weave(type, steps, threads, editing), sink, merge.timestamp);
+  };
+  return allOf(PACKAGE_LISTS.map(write));
+}
+
+/** The results in order, or the first failure when all have ended: nobody writes any more then. */
+async function allOf<T>(running: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(running);
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
+  return Promise.all(running);
 }
 
 function strands(listing: Listing | undefined, keeps: (entry: PackageEntry) => boolean): Strand[] {

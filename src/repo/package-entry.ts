@@ -1,6 +1,6 @@
 import { RepoError } from './errors.js';
 import { isInside, type Checksum } from './repomd.js';
-import { attributesOf, decodeXml, elementAttributes, elementText } from './xml-text.js';
+import { attributesOf, decodeXml } from './xml-text.js';
 
 /** A package as primary metadata lists it. */
 export interface PackageEntry {
@@ -25,13 +25,13 @@ export function nevra(entry: Pick<PackageEntry, 'name' | 'epoch' | 'version' | '
 /** Reads a `<package>` of primary metadata; `where` names the file. Throws RepoError BAD_METADATA. */
 export function parseEntry(fragment: Buffer, where: string): PackageEntry {
   const xml = fragment.toString('utf8');
-  const version = elementAttributes(xml, 'version');
-  const time = elementAttributes(xml, 'time');
-  const name = elementText(xml, 'name');
-  const type = elementAttributes(xml, 'checksum')?.get('type');
-  const value = elementText(xml, 'checksum');
-  const href = elementAttributes(xml, 'location')?.get('href');
-  const size = Number(elementAttributes(xml, 'size')?.get('package'));
+  const name = textOf(xml, 'name');
+  const version = attributesIn(xml, 'version');
+  const time = attributesIn(xml, 'time');
+  const type = attributesIn(xml, 'checksum')?.get('type');
+  const value = textOf(xml, 'checksum');
+  const href = attributesIn(xml, 'location')?.get('href');
+  const size = Number(attributesIn(xml, 'size')?.get('package'));
   if (
     name === undefined ||
     type === undefined ||
@@ -46,7 +46,7 @@ export function parseEntry(fragment: Buffer, where: string): PackageEntry {
   }
   return {
     name,
-    arch: elementText(xml, 'arch') ?? 'noarch',
+    arch: textOf(xml, 'arch') ?? 'noarch',
     epoch: version?.get('epoch') ?? '0',
     version: version?.get('ver') ?? '',
     release: version?.get('rel') ?? '',
@@ -56,6 +56,20 @@ export function parseEntry(fragment: Buffer, where: string): PackageEntry {
     fileTime: Number(time?.get('file') ?? 0),
     buildTime: Number(time?.get('build') ?? 0),
   };
+}
+
+/** The attributes of the first element `name`. Thousands of packages are read: a search for the tag is what costs least. */
+function attributesIn(xml: string, name: string): ReadonlyMap<string, string> | undefined {
+  const start = xml.indexOf(`<${name} `);
+  const end = start < 0 ? -1 : xml.indexOf('>', start);
+  return end < 0 ? undefined : attributesOf(xml.slice(start + name.length + 1, end));
+}
+
+/** The text of the first element `name`. */
+function textOf(xml: string, name: string): string | undefined {
+  const end = xml.indexOf(`</${name}>`);
+  const start = end < 0 ? -1 : xml.lastIndexOf('>', end);
+  return start < 0 ? undefined : decodeXml(xml.slice(start + 1, end).trim());
 }
 
 /** What a package gives and needs, by name alone: versions are the solver's business. */
@@ -72,7 +86,7 @@ export function parseRelations(fragment: Buffer): Relations {
   );
   const wanted = [...namesIn(xml, 'requires'), ...namesIn(xml, 'recommends')];
   return {
-    provides: [elementText(xml, 'name') ?? '', ...namesIn(xml, 'provides'), ...files],
+    provides: [textOf(xml, 'name') ?? '', ...namesIn(xml, 'provides'), ...files],
     requires: wanted.flatMap(operandsOf).filter((name) => !name.startsWith('rpmlib(')),
   };
 }
