@@ -9,9 +9,10 @@ import type {
   Timestamp,
 } from '../records.js';
 import type { StateDatabase } from './database.js';
-import { insertEvent } from './events.js';
+import { insertEvents } from './events.js';
 import { requireGeneration, requireOsimage } from './generations.js';
-import { groupsOf } from './rows.js';
+import type { DatabaseKind } from './migrations.js';
+import { groupsOf, ListStatement } from './rows.js';
 import type { AssignmentTable, Queries, Row } from './tables.js';
 
 const states: readonly AssignmentState[] = ['osimage', 'boot', 'offline'];
@@ -46,7 +47,8 @@ export class AssignmentRows {
     events: readonly NewEvent[] = [],
     attributes: readonly AttributeChange[] = [],
   ): Promise<void> {
-    await this.database.write((trx) => reassign(trx, { assignments, events, attributes }));
+    const { kind } = this.database;
+    await this.database.write((trx) => reassign(trx, kind, { assignments, events, attributes }));
   }
 
   async assignIf(node: string, since: Timestamp, next: AssignmentRecord): Promise<boolean> {
@@ -60,7 +62,7 @@ export class AssignmentRows {
         .executeTakeFirst();
       if (row === undefined) return false;
       await requireTargets(trx, [next]);
-      await replace(trx, next);
+      await replace(trx, this.database.kind, [next]);
       return true;
     });
   }
@@ -69,11 +71,12 @@ export class AssignmentRows {
 /** Makes `change` true in the transaction `trx`. Throws as `assign`. */
 export async function reassign(
   trx: Queries,
+  kind: DatabaseKind,
   { assignments, events, attributes = [] }: Reassignment,
 ): Promise<void> {
   await requireTargets(trx, assignments);
-  for (const next of assignments) await replace(trx, next);
-  for (const event of events) await insertEvent(trx, event);
+  await replace(trx, kind, assignments);
+  await insertEvents(trx, kind, events);
   for (const change of attributes) await changeAttribute(trx, change);
 }
 
@@ -102,15 +105,29 @@ export async function usersOf(
   return rows.map(assignmentOf);
 }
 
-async function replace(trx: Queries, next: AssignmentRecord): Promise<void> {
-  const { node, state, osimage, generation, entry, since, destiny = null, chain = [] } = next;
-  const steps = chain.length === 0 ? null : JSON.stringify(chain);
-  const values = { state, osimage, generation, entry, since, destiny, chain: steps };
-  await trx
-    .insertInto('assignment')
-    .values({ node, ...values })
-    .onConflict((conflict) => conflict.column('node').doUpdateSet(values))
-    .execute();
+const replaceAll = new ListStatement<never>(
+  ({ rows }) => `
+    insert into assignment (node, state, osimage, generation, entry, since, destiny, chain)
+    select value->>0, value->>1, value->>2, value->>3, value->>4, cast(value->>5 as bigint), value->>6, value->>7
+    from ${rows} where true
+    on conflict (node) do update set state = excluded.state, osimage = excluded.osimage,
+      generation = excluded.generation, entry = excluded.entry, since = excluded.since,
+      destiny = excluded.destiny, chain = excluded.chain`,
+);
+
+/** Sets what `assignments` say; of several for one node the last. */
+async function replace(
+  trx: Queries,
+  kind: DatabaseKind,
+  assignments: readonly AssignmentRecord[],
+): Promise<void> {
+  const byNode = new Map(assignments.map((next) => [next.node, next]));
+  const rows = [...byNode.values()].map((next) => {
+    const { node, state, osimage, generation, entry, since, destiny = null, chain = [] } = next;
+    const steps = chain.length === 0 ? null : JSON.stringify(chain);
+    return [node, state, osimage, generation, entry, since, destiny, steps];
+  });
+  await replaceAll.run(trx, kind, rows);
 }
 
 async function requireTargets(trx: Queries, assignments: readonly AssignmentRecord[]): Promise<void> {

@@ -1,5 +1,6 @@
 import type { EventRecord, EventState, NewEvent } from '../records.js';
 import type { StateDatabase } from './database.js';
+import type { DatabaseKind } from './migrations.js';
 import { ListStatement } from './rows.js';
 import type { Queries } from './tables.js';
 
@@ -25,10 +26,7 @@ export class EventRows implements EventState {
 
   async appendAll(events: readonly NewEvent[]): Promise<void> {
     if (events.length === 0) return;
-    const values = events.map(({ at, node, stage, detail, bytes, ms, generation, client }) => [
-      ...[at, node, stage, detail, bytes, ms, generation, client],
-    ]);
-    await this.#database.write((trx) => insertAll.run(trx, this.#database.kind, values), { durable: false });
+    await this.#database.write((trx) => insertEvents(trx, this.#database.kind, events), { durable: false });
   }
 
   async since(after: number, limit: number): Promise<EventRecord[]> {
@@ -75,4 +73,16 @@ export async function insertEvent(trx: Queries, event: NewEvent): Promise<EventR
   const { at, node, stage, detail, bytes, ms, generation, client } = event;
   const values = { at, node, stage, detail, bytes, ms, generation, client };
   return trx.insertInto('event').values(values).returningAll().executeTakeFirstOrThrow();
+}
+
+/** Appends many events in the transaction `trx`. */
+export async function insertEvents(
+  trx: Queries,
+  kind: DatabaseKind,
+  events: readonly NewEvent[],
+): Promise<void> {
+  const values = events.map(({ at, node, stage, detail, bytes, ms, generation, client }) => [
+    ...[at, node, stage, detail, bytes, ms, generation, client],
+  ]);
+  await insertAll.run(trx, kind, values);
 }

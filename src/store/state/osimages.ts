@@ -100,7 +100,7 @@ export class OsimageRows implements OsimageState {
     return this.#database.write(async (trx) => {
       await requireOsimage(trx, name);
       const users = await usersOf(trx, name);
-      if (reassigned !== undefined) await reassign(trx, reassigned(users));
+      if (reassigned !== undefined) await reassign(trx, this.#database.kind, reassigned(users));
       else if (users.length > 0) throw inUse('OSIMAGE_IN_USE', `osimage ${name}`, users);
       await trx.deleteFrom('osimage').where('name', '=', name).execute();
       return users;
@@ -122,7 +122,7 @@ export class OsimageRows implements OsimageState {
         );
       }
       const users = await usersOf(trx, name, id);
-      if (reassigned !== undefined) await reassign(trx, reassigned(users));
+      if (reassigned !== undefined) await reassign(trx, this.#database.kind, reassigned(users));
       else if (users.length > 0)
         throw inUse('GENERATION_IN_USE', `osimage ${name} generation ${short(id)}`, users);
       await trx.deleteFrom('generation').where('osimage', '=', name).where('id', '=', id).execute();
