@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { codeOf, messageOf } from '../../errors.js';
+import { messageOf } from '../../errors.js';
 import { sha256 } from '../../store/digest.js';
 import { RepoError } from '../errors.js';
 import { noAccess } from '../files.js';
@@ -13,6 +13,7 @@ import type { MirrorState } from './state.js';
 /** Where parts of files lie that are not complete, in the destination. */
 export const PARTIAL = '.rackboot-mirror-partial';
 
+const WRITE = 1 << 20; // bytes at one time
 const ATTEMPTS = 4; // after each break the rest is asked for
 
 type FileState = MirrorState['files'][string];
@@ -97,19 +98,28 @@ async function fetchOnce(
   const file = await open(partial, sent.offset > 0 ? 'a' : 'w').catch((error: unknown) => {
     throw noAccess(partial, error);
   });
+  let pending: Buffer[] = [];
+  let held = 0;
+  const flush = async (): Promise<void> => {
+    if (held === 0) return;
+    await file.writeFile(Buffer.concat(pending, held)).catch((error: unknown) => {
+      throw noAccess(partial, error);
+    });
+    [pending, held] = [[], 0];
+  };
   try {
     for await (const chunk of sent.body) {
       hash.update(chunk);
-      await file.writeFile(chunk).catch((error: unknown) => {
-        throw noAccess(partial, error);
-      });
+      pending.push(chunk);
       bytes += chunk.length;
+      held += chunk.length;
+      if (held >= WRITE) await flush();
     }
   } catch (error) {
-    if (codeOf(error) === 'NO_ACCESS') throw error;
+    await flush();
     return { kind: 'broken', why: messageOf(error) };
   } finally {
-    await file.close();
+    await flush().finally(() => file.close());
   }
   const facts = sent.modified === undefined ? {} : { modified: sent.modified };
   const complete = { kind: 'complete', bytes, ...facts } as const;
