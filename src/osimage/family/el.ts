@@ -3,10 +3,10 @@ import { codeOf } from '../../errors.js';
 import { parseTreeinfo, TREEINFO } from '../../repo/treeinfo.js';
 import { readText, type Source, type SourceFile } from '../source/source.js';
 import type { BootEntry, LinuxEntry } from '../types.js';
+import { keepBootable, pathsOf } from './bootable.js';
 import type { MediaLayout } from './layout.js';
 import { findMenus } from './loaders.js';
 import { mergeMenus } from './menus.js';
-import { keepBootable, pathsOf } from './xcp-ng.js';
 
 /** What the operator is told that was looked for. */
 export const EL_SIGNS =

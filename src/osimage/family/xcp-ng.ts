@@ -1,5 +1,5 @@
-import type { Source, SourceFile } from '../source/source.js';
-import type { BootEntry } from '../types.js';
+import type { Source } from '../source/source.js';
+import { keepBootable, pathsOf } from './bootable.js';
 import type { MediaLayout } from './layout.js';
 import { findMenus } from './loaders.js';
 import { mergeMenus } from './menus.js';
@@ -30,36 +30,4 @@ export async function xcpNg(source: Source): Promise<MediaLayout | undefined> {
     loaders: found.loaders,
     notes: [...found.notes, ...merged.notes, ...kept.notes],
   };
-}
-
-/** Every file that an entry loads. */
-export function pathsOf(entry: BootEntry): string[] {
-  const own =
-    entry.kind === 'xen' ? [entry.hypervisor] : entry.efiProgram === undefined ? [] : [entry.efiProgram];
-  return [...own, entry.kernel, ...entry.initrds];
-}
-
-/** `entries` without those that load what is not on the media. */
-export function keepBootable(
-  entries: readonly BootEntry[],
-  there: ReadonlyMap<string, SourceFile>,
-): { readonly entries: readonly BootEntry[]; readonly notes: readonly string[] } {
-  const kept: BootEntry[] = [];
-  const notes: string[] = [];
-  for (const entry of entries) {
-    const { efiProgram, ...withoutProgram } =
-      entry.kind === 'linux' ? entry : { ...entry, efiProgram: undefined };
-    const missing = pathsOf(entry).filter((path) => !there.has(path));
-    if (missing.length === 0) {
-      kept.push(entry);
-    } else if (missing.length === 1 && missing[0] === efiProgram && entry.kind === 'linux') {
-      kept.push({ ...(withoutProgram as typeof entry), firmware: 'bios' });
-      notes.push(
-        `boot entry ${entry.label} loads ${missing.join(', ')} on UEFI, which is not there; it is for BIOS only`,
-      );
-    } else {
-      notes.push(`boot entry ${entry.label} loads ${missing.join(', ')}, which is not there; it is left out`);
-    }
-  }
-  return { entries: kept, notes };
 }
