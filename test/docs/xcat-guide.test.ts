@@ -79,6 +79,12 @@ ${name}:
     },
   );
   await writeFile(join(dir, 'tftpboot', 'genesis.fs.x86_64.gz'), gzipSync(stdout));
+  const rootimgdir = join(dir, 'install/netboot/rocky9.4/x86_64/compute');
+  await mkdir(rootimgdir, { recursive: true });
+  await writeFile(join(rootimgdir, 'kernel'), 'a kernel');
+  for (const name of ['initrd-stateless.gz', 'rootimg.cpio.gz'])
+    await writeFile(join(rootimgdir, name), gzipSync(stdout));
+  await writeFile(join(dir, 'ntp.conf'), 'server 10.1.0.254\n');
 }
 
 test('every command of docs/xcat.md runs, one after the other', async (t) => {
@@ -98,7 +104,8 @@ test('every command of docs/xcat.md runs, one after the other', async (t) => {
     for (const line of lines) {
       const here = line
         .replaceAll('/root/xcatdb', join(work, 'xcatdb'))
-        .replaceAll('/tftpboot/xcat', join(work, 'tftpboot'));
+        .replaceAll('/tftpboot/xcat', join(work, 'tftpboot'))
+        .replaceAll('/install/netboot', join(work, 'install/netboot'));
       await t.notThrowsAsync(
         exec('bash', ['-c', shell + here], { cwd: work, timeout: 120_000 }),
         `${section}: ${line}`,
