@@ -150,7 +150,7 @@ check('import', [
   },
   {
     words: 'image import http://127.0.0.1:1/ --name again',
-    says: /importing over HTTP is not in this release; download it and import the copy/,
+    says: 'http://127.0.0.1:1/.treeinfo: ECONNREFUSED; check the address and the way to that server',
   },
   {
     words: 'image import DIR/media --name d12',

@@ -4,6 +4,7 @@ import type { IsoSource } from '../../image/iso/source.js';
 import type { IsoNode } from '../../image/iso/tree.js';
 import { collect } from '../../image/chunks.js';
 import { urlBelow } from '../../repo/open-tree.js';
+import { TREEINFO } from '../../repo/treeinfo.js';
 import { fetchError, webClient, type WebClient } from '../../repo/web.js';
 import { OsimageError } from '../errors.js';
 import { openDisc } from './iso.js';
@@ -81,6 +82,7 @@ async function openWebTree(client: WebClient, url: string): Promise<Source> {
     },
     read: open,
   };
+  await tree.size(TREEINFO); // a server that does not answer is told of by a file that people know
   if ((await tree.size(NOWHERE)) !== undefined) {
     throw new OsimageError(
       'BAD_SOURCE',
