@@ -16,7 +16,7 @@ const defaults = {
   database: 'sqlite',
   http: { listen: '127.0.0.1:8080' },
   tftp: { listen: 'off', ports: 'any', limits: {}, clients: [] },
-  dhcp: { interfaces: {}, subnets: [], unknown: 'refuse' },
+  dhcp: { interfaces: {}, subnets: [], unknown: 'refuse', probe: 'off' },
   install: { done: 'report', tokenTtl: 3600 },
   xcat: { genesis: 'genesis', reports: 'off', paths: 'off' },
   signing: { by: 'nobody' },
