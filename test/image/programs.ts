@@ -31,7 +31,7 @@ export async function run(
   cwd = os.tmpdir(),
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, env: { ...process.env, LC_ALL: 'C' }, timeout: 60_000 });
+    const child = spawn(program, args, { cwd, env: { ...process.env, LC_ALL: 'C' }, timeout: 180_000 });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
