@@ -1,6 +1,6 @@
 import type { Frame } from './archive.js';
 import type { PlacedEntry } from './archive-index.js';
-import { encodeHeader, newcTime, padding4 } from './cpio/header.js';
+import { encodeHeader, newcTime, padding4, TRAILER_NAME } from './cpio/header.js';
 import { canonicalPath, pathToText } from './cpio/path.js';
 import type { PlannedEntry } from './entry-draft.js';
 import { ImageError } from './errors.js';
@@ -43,9 +43,15 @@ export class EntryWriter {
     await this.#out.push(Buffer.alloc(this.#padding(size)));
   }
 
-  /** An entry's header and name; its data is to follow. */
+  /** An entry's header and name; its data is to follow. Throws ImageError UNSAFE_PATH for the name that ends an archive. */
   async head(entry: WrittenEntry): Promise<void> {
     const { rawName, target, link } = entry;
+    if (!this.#tar && rawName === TRAILER_NAME) {
+      throw new ImageError(
+        'UNSAFE_PATH',
+        `/${TRAILER_NAME}: this name ends a cpio archive, and what came after it would be lost; give the file another name`,
+      );
+    }
     const mtime = this.#tar ? entry.header.mtime : newcTime(entry.header.mtime);
     const header = { ...entry.header, mtime };
     const head = this.#tar ? encodeTarHead(entry, entry.origin) : encodeHeader(header, rawName);
