@@ -5,6 +5,7 @@ import { defineGroup } from '../node/import.js';
 import { directoryOf } from '../node/site-directory.js';
 import type { Context } from './context.js';
 import { textTable } from './table.js';
+import { collect } from './repeated.js';
 
 /** `group set|ls|rm`: groups that are defined by themselves, among them those whose members are found by selections. */
 export function registerGroup(program: Command, context: Context): void {
@@ -85,8 +86,4 @@ Examples:
       await store.nodes.removeGroups([name]);
       context.print([name], () => `removed ${name}`);
     });
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
 }

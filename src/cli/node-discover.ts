@@ -4,13 +4,14 @@ import { parseMac, parseNode } from '../node/nodes.js';
 import type { NodeRecord, Store, StrangerRecord } from '../store/records.js';
 import { type Context, UsageError } from './context.js';
 import { formatTime, textTable } from './table.js';
+import { collectList } from './repeated.js';
 
 /** `node discover`: machines that asked for an address and are no node yet. */
 export function registerNodeDiscover(node: Command, context: Context): void {
   node
     .command('discover')
     .description('list the machines that asked DHCP for an address and are no node, and make nodes of them')
-    .option('--add <name=mac>', 'add that machine as a node; may be repeated', collect)
+    .option('--add <name=mac>', 'add that machine as a node; may be repeated', collectList)
     .addHelpText(
       'after',
       `
@@ -71,8 +72,4 @@ async function addNodes(context: Context, store: Store, pairs: readonly string[]
   }
   for (const record of added) await store.nodes.put(record);
   context.print(added, () => added.map(({ name, macs }) => `added ${name} (${macs.join(', ')})`).join('\n'));
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, ...value.split(',').filter((item) => item !== '')];
 }

@@ -12,6 +12,7 @@ import { registerNodeDiscover } from './node-discover.js';
 import { registerNodeImport } from './node-import.js';
 import { noderangeHelp, noteExpansion } from './noderange-help.js';
 import { textTable } from './table.js';
+import { collectList } from './repeated.js';
 
 interface NodeOptions {
   readonly mac?: string[];
@@ -70,8 +71,8 @@ export function registerNode(program: Command, context: Context): void {
   withNodeOptions(node.command('set'))
     .description('change nodes; --mac and --group replace what was there')
     .argument('<noderange>', 'one node; or several, for groups and attributes')
-    .option('--add-group <group>', 'put into a group; may be repeated', collect)
-    .option('--remove-group <group>', 'take out of a group; may be repeated', collect)
+    .option('--add-group <group>', 'put into a group; may be repeated', collectList)
+    .option('--remove-group <group>', 'take out of a group; may be repeated', collectList)
     .addHelpText(
       'after',
       examples(
@@ -176,21 +177,17 @@ function withNodeOptions(command: Command): Command {
     .option(
       '--mac <mac>',
       'MAC address of an interface, in any notation; may be repeated, the boot interface first',
-      collect,
+      collectList,
     )
     .option('--ip <address>', 'its reserved IPv4 address')
     .option('--uuid <uuid>', 'its SMBIOS UUID')
     .option('--serial <serial>', 'its serial number')
-    .option('--group <group>', 'a group it is in; may be repeated', collect)
+    .option('--group <group>', 'a group it is in; may be repeated', collectList)
     .option(
       '--attr <key=value>',
       'an attribute for templates: node.attributes.key; may be repeated',
       collectPairs,
     );
-}
-
-function collect(value: string, before: string[] = []): string[] {
-  return [...before, ...value.split(',').filter((item) => item !== '')];
 }
 
 function collectPairs(text: string, before: Record<string, string> = {}): Record<string, string> {

@@ -1,16 +1,9 @@
 import { once } from 'node:events';
-import { setFlagsFromString } from 'node:v8';
 import { Option, type Command } from 'commander';
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
 import { startServers } from '../api/serve.js';
 import type { Context } from './context.js';
-
-/**
- * By how much the heap grows before garbage is looked for, in percent. Unasked, V8 lets it grow to several times what is
- * in use, and a server that a thousand nodes boot from takes half as much memory again as one that ten boot from.
- */
-const HEAP_GROWTH = 50;
 
 /** `serve`: DHCP, TFTP, HTTP, API and page until it is stopped. */
 export function registerServe(program: Command, context: Context): void {
@@ -34,7 +27,6 @@ Examples:
   rackboot --site /srv/rackboot serve --log-level debug 2> serve.log`,
     )
     .action(async (options: { logLevel: string }) => {
-      setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH}`);
       const { site, store } = await context.openStore();
       const stopped = waitForStop();
       const servers = await startServers({ site, store, log: createLog(options.logLevel) });

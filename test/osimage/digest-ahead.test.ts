@@ -5,7 +5,7 @@ import path from 'node:path';
 import test from 'ava';
 import { digestAhead } from '../../src/osimage/digest-ahead.js';
 import type { Digest } from '../../src/store/digest.js';
-import type { ExtentMap, Part } from '../../src/store/extents.js';
+import { partLength, type ExtentMap, type Part } from '../../src/store/extents.js';
 import type { BlobPlace, BlobReader } from '../../src/store/types.js';
 
 const SIZE = 9 << 20;
@@ -30,16 +30,15 @@ async function makeBlobs(): Promise<{ directory: string; bytes: Buffer; blobs: B
       Promise.resolve(
         new Map([...wanted].flatMap((blob) => (places.has(blob) ? [[blob, places.get(blob)!]] : []))),
       ),
-    // eslint-disable-next-line require-yield -- the thread reads the files itself
-    async *readFile() {
-      throw new Error('read through the store');
+    readFile() {
+      throw new Error('the thread reads the files itself');
     },
   };
   return { directory, bytes, blobs, parts };
 }
 
 const mapOf = (parts: readonly Part[]): ExtentMap => ({
-  size: parts.reduce((sum, part) => sum + (part.kind === 'inline' ? part.bytes.length : part.length), 0),
+  size: parts.reduce((sum, part) => sum + partLength(part), 0),
   parts,
 });
 

@@ -8,6 +8,7 @@ import { parseSelections } from '../../node/selection.js';
 import type { Context } from '../context.js';
 import { lsdefForm, osimageListed, printListed, withLsdefOptions, type LsdefOptions } from './lsdef.js';
 import { foldWords, formatBytes, formatTime, textTable } from '../table.js';
+import { collect } from '../repeated.js';
 
 export function registerLists(image: Command, context: Context): void {
   withLsdefOptions(image.command('ls'))
@@ -132,10 +133,6 @@ export function registerLists(image: Command, context: Context): void {
           ),
       );
     });
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
 }
 
 /** What every listing says of a generation. */
