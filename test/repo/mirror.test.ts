@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { buildRepository } from '../../src/repo/build.js';
@@ -17,6 +17,7 @@ import { makePackages, workDirectory } from './rpm-packages.js';
 import { serveDirectory } from './web-server.js';
 
 const { exclude } = defaultConfig().mirror;
+const LONG_AGO = 1_500_000_000; // seconds
 const NO_WAIT = (): Promise<void> => Promise.resolve();
 
 /** A source as a product site has them: two repositories, sources, files beside, a package that no metadata lists. */
@@ -36,6 +37,7 @@ async function product(dir: string): Promise<void> {
     await buildRepository({ dir: path.join(dir, repository), revision: '1' });
   await makePackages(path.join(dir, 'updates/x86_64'), [{ name: 'unlisted' }]);
   await writeFile(path.join(dir, 'EULA'), 'terms\n');
+  await utimes(path.join(dir, 'EULA'), LONG_AGO, LONG_AGO);
 }
 
 interface Mirrored {
@@ -181,6 +183,8 @@ test('a server that lists nothing is mirrored by its metadata and its .treeinfo'
         await mkdir(path.dirname(path.join(web, name)), { recursive: true });
         await writeFile(path.join(web, name), name);
       }
+      for (const name of await readdir(web, { recursive: true }))
+        await utimes(path.join(web, name), LONG_AGO, LONG_AGO);
     },
     { listings: false },
   );
@@ -193,9 +197,19 @@ test('a server that lists nothing is mirrored by its metadata and its .treeinfo'
     'boot/vmlinuz',
     'repodata/repomd.xml',
   ]);
-  await writeFile(path.join(web, 'boot/vmlinuz'), 'another');
-  t.like(await mirror(), { fetched: 1 });
+  t.like(await mirror(), { fetched: 0 });
+  const kernel = path.join(web, 'boot/vmlinuz');
+  await writeFile(kernel, 'another');
+  await utimes(kernel, LONG_AGO, LONG_AGO);
+  t.like(await mirror(), { fetched: 1 }, 'another file of the same second');
   t.is(await readFile(path.join(dir, 'boot/vmlinuz'), 'utf8'), 'another');
+  const now = Date.now() / 1000 + 3600;
+  for (const text of ['freshly', 'changed']) {
+    await writeFile(kernel, text);
+    await utimes(kernel, now, now);
+    t.like(await mirror(), { fetched: 1 }, 'a time that may still cover a change proves nothing');
+    t.is(await readFile(path.join(dir, 'boot/vmlinuz'), 'utf8'), text);
+  }
   const other = mirrorTree({ source: localSource(web), dir, exclude, extraPackages: [], jobs: 1 });
   await t.throwsAsync(other, { code: 'NOT_A_MIRROR', message: new RegExp(`a mirror of ${url}`) });
   await rm(path.join(web, 'repodata'), { recursive: true });

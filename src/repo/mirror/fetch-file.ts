@@ -45,16 +45,22 @@ export async function fetchFile(
     if (digest === wanted.sha256) return { kind: 'kept', state: { ...present, sha256: digest }, bytes: 0 };
   }
   const partial = path.join(dir, PARTIAL, wanted.sha256 ?? sha256(wanted.href));
-  const since = isKnown && wanted.sha256 === undefined ? known.time : undefined;
+  const unless = isKnown && wanted.sha256 === undefined ? known.validator : undefined;
   for (let attempt = 1; ; attempt++) {
-    const outcome = await fetchOnce(source, wanted, partial, since);
-    if (outcome.kind === 'same' && present !== undefined) return { kind: 'kept', state: present, bytes: 0 };
+    const outcome = await fetchOnce(source, wanted, partial, unless);
+    if (outcome.kind === 'same' && present !== undefined)
+      return {
+        kind: 'kept',
+        state: { ...present, ...(unless === undefined ? {} : { validator: unless }) },
+        bytes: 0,
+      };
     if (outcome.kind === 'complete') {
       await place(partial, file, outcome.modified);
-      const state = (await factsOf(file)) ?? { size: 0, time: 0 };
+      const { sha256: checked } = wanted;
+      const proof = checked === undefined ? outcome.validator : { sha256: checked };
       return {
         kind: 'fetched',
-        state: wanted.sha256 === undefined ? state : { ...state, sha256: wanted.sha256 },
+        state: { ...((await factsOf(file)) ?? { size: 0, time: 0 }), ...proof },
         bytes: outcome.bytes,
       };
     }
@@ -76,7 +82,12 @@ export async function fetchFile(
 }
 
 type Outcome =
-  | { readonly kind: 'complete'; readonly bytes: number; readonly modified?: number }
+  | {
+      readonly kind: 'complete';
+      readonly bytes: number;
+      readonly modified?: number;
+      readonly validator: { readonly validator?: string };
+    }
   | { readonly kind: 'same' | 'missing' | 'wrong' }
   | { readonly kind: 'broken'; readonly why: string };
 
@@ -84,14 +95,14 @@ async function fetchOnce(
   source: MirrorSource,
   wanted: WantedFile,
   partial: string,
-  since: number | undefined,
+  unless: string | undefined,
 ): Promise<Outcome> {
   // A part may only be continued where the digest tells whether both parts are of one file.
   const begun = wanted.sha256 === undefined ? undefined : await factsOf(partial);
   const offset = begun === undefined || begun.size > (wanted.size ?? begun.size) ? 0 : begun.size;
   const begin = createHash('sha256');
   if (offset > 0) for await (const chunk of createReadStream(partial)) begin.update(chunk as Buffer);
-  const sent = await source.fetch(wanted.href, { offset, ...(since === undefined ? {} : { since }) });
+  const sent = await source.fetch(wanted.href, { offset, ...(unless === undefined ? {} : { unless }) });
   if (sent.kind !== 'bytes') return { kind: sent.kind };
   const hash = sent.offset > 0 ? begin : createHash('sha256');
   let bytes = 0;
@@ -121,8 +132,12 @@ async function fetchOnce(
   } finally {
     await flush().finally(() => file.close());
   }
-  const facts = sent.modified === undefined ? {} : { modified: sent.modified };
-  const complete = { kind: 'complete', bytes, ...facts } as const;
+  const complete = {
+    kind: 'complete',
+    bytes,
+    ...(sent.modified === undefined ? {} : { modified: sent.modified }),
+    validator: sent.validator === undefined ? {} : { validator: sent.validator },
+  } as const;
   if (wanted.sha256 === undefined) return complete;
   const size = sent.offset + bytes;
   if (wanted.size !== undefined && size < wanted.size) return { kind: 'broken', why: 'it ends early' };

@@ -1,4 +1,5 @@
 import { open, readdir } from 'node:fs/promises';
+import type { IncomingHttpHeaders } from 'node:http';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pLimit from 'p-limit';
@@ -15,9 +16,10 @@ export type Sent =
       readonly kind: 'bytes';
       readonly offset: number; // where they begin: as asked, or 0
       readonly modified?: number; // seconds
+      readonly validator?: string; // what a later request may give as `unless`
       readonly body: AsyncIterable<Buffer>;
     }
-  | { readonly kind: 'same' } // as it was at the time that was asked about
+  | { readonly kind: 'same' } // its validator is still the one that was given
   | { readonly kind: 'missing' };
 
 /** A tree that is mirrored. */
@@ -27,8 +29,8 @@ export interface MirrorSource {
   urlOf(href: string): string;
   /** Every file below, or undefined where the server lists no directories. Directories that `leavesOut` are passed over. */
   list(leavesOut: (href: string) => boolean): Promise<readonly string[] | undefined>;
-  /** A file from `offset` on; `same` when it was not modified after `since` (seconds). Throws RepoError FETCH_FAILED. */
-  fetch(href: string, request: { readonly offset: number; readonly since?: number }): Promise<Sent>;
+  /** A file from `offset` on, unless its validator is still `unless`. Throws RepoError FETCH_FAILED. */
+  fetch(href: string, request: { readonly offset: number; readonly unless?: string }): Promise<Sent>;
 }
 
 /** Where a mirror keeps what is its own, in the destination: never a file of a source. */
@@ -56,20 +58,20 @@ export function localSource(dir: string): MirrorSource {
       });
       return found.sort();
     },
-    async fetch(href, { offset, since }) {
+    async fetch(href, { offset, unless }) {
       const file = path.join(dir, href);
       try {
         const handle = await open(file);
         const info = await handle.stat();
         const modified = Math.floor(info.mtimeMs / 1000);
-        const isSame = since !== undefined && modified <= since;
-        if (!info.isFile() || isSame) {
+        const validator = `${info.ino}-${info.mtimeMs}-${info.ctimeMs}-${info.size}`;
+        if (!info.isFile() || validator === unless) {
           await handle.close();
           return { kind: info.isFile() ? 'same' : 'missing' };
         }
         const start = offset > info.size ? 0 : offset;
         const body = handle.createReadStream({ start, highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>;
-        return { kind: 'bytes', offset: start, modified, body };
+        return { kind: 'bytes', offset: start, modified, validator, body };
       } catch (error) {
         if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return { kind: 'missing' };
         throw noAccess(file, error);
@@ -105,14 +107,20 @@ export function webSource(client: WebClient, url: string): MirrorSource {
       };
       return (await walk('')) ? found.sort() : undefined;
     },
-    async fetch(href, { offset, since }) {
+    async fetch(href, { offset, unless }) {
       const address = urlBelow(url, href);
       const answer = await client.get(address, {
         ...(offset === 0 ? {} : { range: `bytes=${offset}-` }),
-        ...(since === undefined ? {} : { 'if-modified-since': new Date(since * 1000).toUTCString() }),
+        ...(unless === undefined
+          ? {}
+          : { [unless.includes('"') ? 'if-none-match' : 'if-modified-since']: unless }),
       });
       const modified = Date.parse(answer.headers['last-modified'] ?? '') / 1000;
-      const facts = Number.isFinite(modified) ? { modified } : {};
+      const validator = validatorOf(answer.headers);
+      const facts = {
+        ...(Number.isFinite(modified) ? { modified } : {}),
+        ...(validator === undefined ? {} : { validator }),
+      };
       const start = Number(/^bytes (\d+)-/.exec(answer.headers['content-range'] ?? '')?.[1]);
       if (answer.status === 200) return { kind: 'bytes', offset: 0, body: answer.body, ...facts };
       if (answer.status === 206 && start === offset)
@@ -123,6 +131,16 @@ export function webSource(client: WebClient, url: string): MirrorSource {
       return offset > 0 && answer.status !== 404 ? this.fetch(href, { offset: 0 }) : { kind: 'missing' };
     },
   };
+}
+
+/**
+ * An answer’s ETag (which has quotes), else its Last-Modified; undefined where the file was modified in the second before it
+ * was sent, since servers make both from whole seconds (RFC 9110 § 8.8.2.2).
+ */
+function validatorOf(headers: IncomingHttpHeaders): string | undefined {
+  const { etag, date, 'last-modified': modified } = headers;
+  if (modified !== undefined && Date.parse(date ?? '') - Date.parse(modified) < 1000) return undefined;
+  return etag?.includes('"') === true ? etag : modified;
 }
 
 /** The names that a server’s page of a directory links to, directories with a final slash; undefined for no such page. */

@@ -13,10 +13,18 @@ const stateSchema = z.object({
   version: z.literal(1),
   source: z.string(), // without credentials
   exclude: z.array(z.string()), // regular expressions
-  /** By path, the files that are the mirror’s: size in bytes and time in seconds as they were when they were checked. */
+  /**
+   * By path, the files that are the mirror’s: size in bytes and time in seconds as they were when they were checked, and what
+   * tells whether the source has another: the digest of the metadata, or the source’s validator.
+   */
   files: z.record(
     z.string(),
-    z.object({ size: z.number(), time: z.number(), sha256: z.string().optional() }),
+    z.object({
+      size: z.number(),
+      time: z.number(),
+      sha256: z.string().optional(),
+      validator: z.string().optional(),
+    }),
   ),
 });
 
