@@ -1,18 +1,19 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { listenPattern, parseListen, parsePorts } from './listen.js';
+import { type Platform, tableFault } from './loader-names.js';
 import { mirror, signing } from './repo-config.js';
 
 const seconds = z.int('must be a whole number of seconds').min(1, 'must be at least 1 second');
 
 const ipv4 = z.string().refine(isIPv4, 'must be an IPv4 address, such as 10.77.0.1');
 
-const loader = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
-    'must be ipxe, pxelinux, grub, shim or a plain file name, such as undionly.kpxe',
-  );
+/** A loader that `key` of dhcp.loaders can have. */
+function loaderFor(key: Platform | 'ipxe'): z.ZodString {
+  return z.string().refine((text) => tableFault(key, text) === undefined, {
+    error: ({ input }) => tableFault(key, String(input)) ?? 'must be a loader',
+  });
+}
 
 /** Whether `parse` takes `text`. */
 function parses(parse: (text: string) => unknown, text: string): boolean {
@@ -159,12 +160,18 @@ export function parsePool(text: string): { readonly first: string; readonly last
 }
 
 const loaders = z.strictObject({
-  bios: loader.optional().describe('For BIOS machines; without it ipxe'),
-  'uefi-x64': loader.optional().describe('For x86-64 UEFI machines; without it ipxe'),
-  'uefi-arm64': loader.optional().describe('For arm64 UEFI machines; without it they are not answered'),
-  'http-x64': loader.optional().describe('For x86-64 UEFI HTTP Boot; without it that of uefi-x64'),
-  'http-arm64': loader.optional().describe('For arm64 UEFI HTTP Boot; without it that of uefi-arm64'),
-  ipxe: loader
+  bios: loaderFor('bios').optional().describe('For BIOS machines; without it ipxe'),
+  'uefi-x64': loaderFor('uefi-x64').optional().describe('For x86-64 UEFI machines; without it ipxe'),
+  'uefi-arm64': loaderFor('uefi-arm64')
+    .optional()
+    .describe('For arm64 UEFI machines; without it they are not answered'),
+  'http-x64': loaderFor('http-x64')
+    .optional()
+    .describe('For x86-64 UEFI HTTP Boot; without it that of uefi-x64'),
+  'http-arm64': loaderFor('http-arm64')
+    .optional()
+    .describe('For arm64 UEFI HTTP Boot; without it that of uefi-arm64'),
+  ipxe: loaderFor('ipxe')
     .optional()
     .describe('For clients that are iPXE already: script, or a loader to go on with; without it script'),
 });

@@ -1,9 +1,9 @@
-import { distance } from 'fastest-levenshtein';
 import { isMap, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
 import { messageOf } from '../errors.js';
 import { configJsonSchema, siteConfigSchema, type SiteConfig } from './config.js';
 import { SiteError } from './errors.js';
+import { nearest } from './nearest.js';
 
 type Path = readonly PropertyKey[];
 
@@ -99,14 +99,9 @@ function oneOf(values: readonly string[]): string {
 
 function unknownKey(key: string, parent: Path): string {
   const known = keysAt(parent);
-  const near = known
-    .map((name) => ({ name, away: distance(key.toLowerCase(), name.toLowerCase()) }))
-    .sort((a, b) => a.away - b.away)[0];
+  const near = nearest(key, known);
   const where = parent.length === 0 ? '' : ` in '${parent.map(String).join('.')}'`;
-  const mend =
-    near !== undefined && near.away <= Math.max(2, Math.floor(key.length / 3))
-      ? `did you mean '${near.name}'?`
-      : `known ones: ${known.join(', ')}`;
+  const mend = near === undefined ? `known ones: ${known.join(', ')}` : `did you mean '${near}'?`;
   return `unknown key '${key}'${where}; ${mend}`;
 }
 

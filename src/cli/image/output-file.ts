@@ -94,6 +94,8 @@ async function removeLeftovers(whole: string): Promise<void> {
   }
 }
 
+const FLUSH = 64 * 1024 * 1024; // bytes; the disk writes while more are copied
+
 /**
  * Writes `map` to `file`, or where it links to, so that it appears whole or not at all. Throws OsimageError BAD_SOURCE,
  * StoreError.
@@ -111,13 +113,19 @@ export async function writeWhole(
     await removeLeftovers(whole);
     const handle = await open(temporary, 'wx', mode);
     try {
-      let done = 0;
+      let [done, flushed] = [0, 0];
+      let flushing = Promise.resolve();
       // Lent buffers are written over once the next is asked for, so that a large file takes the memory of a small one.
       for await (const chunk of readRange(map, blobs, 0, map.size, 'lent')) {
         for (let at = 0; at < chunk.length;) at += (await handle.write(chunk, at)).bytesWritten;
         done += chunk.length;
         onBytes(done);
+        if (done - flushed < FLUSH) continue;
+        flushed = done;
+        flushing = flushing.then(() => handle.datasync());
+        flushing.catch(() => undefined); // awaited below
       }
+      await flushing;
       await handle.sync();
     } finally {
       await handle.close();

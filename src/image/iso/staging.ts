@@ -1,6 +1,8 @@
-import { access, constants, mkdir, open, writeFile } from 'node:fs/promises';
+import { chmodSync, closeSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { access, constants, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 
 /** A file of the staged tree: real when xorriso has to read it, else a hole of the same size. */
 export interface StagedFile {
@@ -25,25 +27,34 @@ export async function scratchRoot(): Promise<string> {
   }
 }
 
-/** Lays `files` out below `directory`, an existing empty one. Holes take no space. */
+const FILES_A_TURN = 100;
+
+/**
+ * Lays `files` out below `directory`, an existing empty one. Holes take no space. The calls are made at once, some in each
+ * turn of the event loop: in memory each takes microseconds, and through the thread pool twenty times as long.
+ */
 export async function stageTree(directory: string, files: readonly StagedFile[]): Promise<void> {
   const made = new Set<string>();
-  for (const { path, size, mode, real } of files) {
-    const place = join(directory, path);
-    const parent = dirname(place);
+  for (const [index, file] of files.entries()) {
+    if (index % FILES_A_TURN === FILES_A_TURN - 1) await turn();
+    const parent = dirname(file.path);
     if (!made.has(parent)) {
-      await mkdir(parent, { recursive: true });
-      for (let above = dirname(path); above !== '.'; above = dirname(above)) made.add(join(directory, above));
+      mkdirSync(join(directory, parent), { recursive: true });
+      for (let above = parent; above !== '.'; above = dirname(above)) made.add(above);
     }
-    const file = await open(place, 'wx');
-    try {
-      if (real === undefined) await file.truncate(size);
-      else await file.writeFile(real);
-      await file.chmod(mode | 0o400);
-    } finally {
-      await file.close();
-    }
+    stageFile(join(directory, file.path), file);
   }
+}
+
+function stageFile(place: string, { size, mode, real }: StagedFile): void {
+  const file = openSync(place, 'wx');
+  try {
+    if (real === undefined) ftruncateSync(file, size);
+    else for (let at = 0; at < real.length;) at += writeSync(file, real, at);
+  } finally {
+    closeSync(file);
+  }
+  chmodSync(place, mode | 0o400);
 }
 
 /** Writes the order of the files' bytes for `--sort-weight-list`: as given, whatever their inodes. */

@@ -1,10 +1,11 @@
+import {
+  isLoaderName,
+  LOADER_FILES,
+  type Platform,
+  PLATFORMS,
+  platformsOf,
+} from '../../site/loader-names.js';
 import { archName, type Client } from './client.js';
-
-/** The kinds of firmware that are given a first loader, and how they fetch it. */
-export type Platform = 'bios' | 'uefi-x64' | 'uefi-arm64' | 'http-x64' | 'http-arm64';
-
-/** Loaders with a short name, whatever their file is called on a platform. */
-export type LoaderName = 'ipxe' | 'pxelinux' | 'grub' | 'shim';
 
 /**
  * Which loader each kind of firmware is given: a LoaderName or the name of a file. HTTP Boot has the one of PXE on its
@@ -22,17 +23,6 @@ export type LoaderChoice =
   | { readonly kind: 'file'; readonly name: string }
   | { readonly kind: 'none'; readonly why: string };
 
-type FilesByPlatform = Readonly<Partial<Record<Platform, string>>>;
-
-/** The file of each loader on the platforms it is for. */
-export const LOADER_FILES: Readonly<Record<LoaderName, FilesByPlatform>> = {
-  ipxe: { bios: 'undionly.kpxe', 'uefi-x64': 'snponly.efi', 'http-x64': 'snponly.efi' },
-  pxelinux: { bios: 'pxelinux.0' },
-  grub: { 'uefi-x64': 'core-x64.efi', 'http-x64': 'core-x64.efi' },
-  // Not by HTTP: the GRUB that Debian signed for shim speaks TFTP only.
-  shim: { 'uefi-x64': 'shimx64.efi' },
-};
-
 /** What loaders fetch from where they came from, to go on at all. */
 const COMPANIONS: ReadonlyMap<string, readonly string[]> = new Map([
   ['pxelinux.0', ['ldlinux.c32', 'libcom32.c32', 'mboot.c32']],
@@ -41,8 +31,7 @@ const COMPANIONS: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** Every file that a client may be given, or need, by `table`. */
 export function filesOf(table: LoaderTable): string[] {
-  const platforms = ['bios', 'uefi-x64', 'uefi-arm64', 'http-x64', 'http-arm64'] as const;
-  const first = platforms.flatMap((platform) => {
+  const first = PLATFORMS.flatMap((platform) => {
     const wanted = [loaderOf(platform, table), ...(platform.startsWith('http') ? [] : [table.ipxe])];
     return wanted.flatMap((loader) => {
       if (loader === undefined || loader === 'script') return [];
@@ -80,7 +69,7 @@ export function chooseLoader(
     return { kind: 'none', why: `no loader is configured for ${describe(client)}` };
   }
   const name = isLoaderName(wanted) ? LOADER_FILES[wanted][platform] : wanted;
-  if (name === undefined || isForOthers(name, platform)) {
+  if (name === undefined || platformsOf(name)?.includes(platform) === false) {
     return { kind: 'none', why: `its loader ${wanted} is none for ${describe(client)}` };
   }
   return { kind: 'file', name };
@@ -106,21 +95,9 @@ function loaderOf(platform: Platform | undefined, table: LoaderTable): string | 
   }
 }
 
-function isLoaderName(text: string): text is LoaderName {
-  return Object.hasOwn(LOADER_FILES, text);
-}
-
 /** Whether a loader is iPXE again, by its name: it would only ask the same once more. */
 function isIpxe(loader: string): boolean {
   return /ipxe|undionly|snponly/.test(loader);
-}
-
-/** Whether the file `name` is one that we know to be for other platforms only. */
-function isForOthers(name: string, platform: Platform): boolean {
-  const platforms = Object.values(LOADER_FILES).flatMap((files) =>
-    Object.entries(files).flatMap(([of, file]) => (file === name ? [of] : [])),
-  );
-  return platforms.length > 0 && !platforms.includes(platform);
 }
 
 function describe({ kind, arch }: Client & { readonly arch: number }): string {

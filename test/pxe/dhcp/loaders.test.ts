@@ -1,14 +1,9 @@
 import test from 'ava';
 import { loaderSource } from '../../../src/pxe/boot/loader-files.js';
 import type { Client } from '../../../src/pxe/dhcp/client.js';
-import {
-  chooseLoader,
-  DEFAULT_LOADERS,
-  filesOf,
-  LOADER_FILES,
-  type LoaderTable,
-} from '../../../src/pxe/dhcp/loaders.js';
+import { chooseLoader, DEFAULT_LOADERS, filesOf, type LoaderTable } from '../../../src/pxe/dhcp/loaders.js';
 import { defaultConfig } from '../../../src/site/config.js';
+import { LOADER_FILES } from '../../../src/site/loader-names.js';
 
 type BootClient = Exclude<Client, { kind: 'other' }>;
 
