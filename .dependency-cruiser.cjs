@@ -12,6 +12,7 @@ const rows = [
   ['image', 'template'],
   ['store'],
   ['site'],
+  ['ssh'],
 ];
 const rules = rows.slice(1).flatMap((names, at) =>
   names.map((name) => {
