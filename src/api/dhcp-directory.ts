@@ -1,8 +1,6 @@
+import { LOADER_ATTRIBUTE } from '../node/loader-check.js';
 import type { DhcpDirectory, DhcpQuery, KnownNode } from '../pxe/dhcp/facts.js';
 import type { NodeAtMac, NodeRecord, NodeState } from '../store/records.js';
-
-/** The attribute of a node that names the loader it is to be given, in place of the one of dhcp.loaders. */
-const LOADER_ATTRIBUTE = 'loader';
 
 /**
  * The node database as DHCP asks it: reservations alone, by MAC address, then by UUID, then by switch port. `serverUrl` is

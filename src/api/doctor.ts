@@ -5,13 +5,16 @@ import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { codeOf, messageOf } from '../errors.js';
+import { LOADER_ATTRIBUTE, unbootableNodes } from '../node/loader-check.js';
 import { loaderSource } from '../pxe/boot/loader-files.js';
 import { DEFAULT_LOADERS, filesOf } from '../pxe/dhcp/loaders.js';
 import { placesOf } from '../pxe/dhcp/places.js';
 import { tryDhcpPorts } from '../pxe/dhcp/server.js';
 import { httpUrl, inNetwork, type SiteConfig } from '../site/config.js';
 import { parseListen } from '../site/listen.js';
-import type { NodeRecord } from '../store/records.js';
+import { loaderFileNames, nodeLoaderFault, platformsOf } from '../site/loader-names.js';
+import { nearest } from '../site/nearest.js';
+import type { NodeRecord, Store } from '../store/records.js';
 
 /** One thing that was looked at. `mend` is null when it is well; a warning costs a feature, a fault stops `serve`. */
 export interface Check {
@@ -164,10 +167,18 @@ export async function checkBoot(config: SiteConfig): Promise<readonly Check[]> {
     const source = loaderSource(name, config);
     if (source === undefined) continue;
     const { path, package: pack } = source;
+    const near = platformsOf(name) === undefined ? nearest(name, loaderFileNames()) : undefined;
+    const install =
+      platformsOf(name) === undefined ? 'put it there, or correct dhcp.loaders' : `apt install ${pack}`;
     checks.push(
       (await isAccessible(path, constants.R_OK))
         ? ok('loader', path)
-        : { what: 'loader', state: 'fault', detail: `${path} is missing`, mend: `apt install ${pack}` },
+        : {
+            what: 'loader',
+            state: 'fault',
+            detail: `${path} is missing`,
+            mend: near === undefined ? install : `did you mean '${near}'? Correct dhcp.loaders`,
+          },
     );
   }
   if (tftp.listen === 'off') {
@@ -216,6 +227,22 @@ export function checkNodes(config: SiteConfig, nodes: readonly NodeRecord[]): re
     });
   }
   return checks.length > 0 ? checks : [ok('nodes', `${nodes.length} that DHCP can answer`)];
+}
+
+/** Nodes whose attribute loader names none that is handed out, or one that cannot boot what they are set to. */
+export async function checkLoaders(
+  config: SiteConfig,
+  store: Store,
+  nodes: readonly NodeRecord[],
+): Promise<readonly Check[]> {
+  const faults = nodes.flatMap(({ name, attributes }) => {
+    const loader = attributes[LOADER_ATTRIBUTE];
+    const why = loader === undefined ? undefined : nodeLoaderFault(loader, config.dhcp.loaders ?? {});
+    return why === undefined ? [] : [{ node: name, why }];
+  });
+  return [...faults, ...(await unbootableNodes(store, nodes))].map(({ node, why }) =>
+    problem('loader', 'warning', `${node}: ${why}`),
+  );
 }
 
 function tryPlaces({ dhcp }: SiteConfig): Pick<ReturnType<typeof placesOf>, 'subnets'> {

@@ -1,6 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { Argument, type Command } from 'commander';
-import { type Check, checkBoot, checkNodes, checkPorts, checkPrograms, checkSpace } from '../api/doctor.js';
+import {
+  type Check,
+  checkBoot,
+  checkLoaders,
+  checkNodes,
+  checkPorts,
+  checkPrograms,
+  checkSpace,
+} from '../api/doctor.js';
 import { messageOf, RackbootError } from '../errors.js';
 import { readCapture } from '../pxe/dhcp/capture.js';
 import { type Diagnosis, diagnose } from '../pxe/dhcp/diagnose.js';
@@ -68,12 +76,14 @@ async function siteChecks(context: Context): Promise<readonly Check[]> {
   try {
     const { site, store } = await context.openStore();
     const { config } = site;
+    const nodes = await store.nodes.list();
     return [
       { what: 'site', state: 'ok', detail: site.dir, mend: null },
       await checkSpace(site.dir),
       ...(await checkPorts(config)),
       ...(await checkBoot(config)),
-      ...checkNodes(config, await store.nodes.list()),
+      ...checkNodes(config, nodes),
+      ...(await checkLoaders(config, store, nodes)),
     ];
   } catch (error) {
     const [, detail = messageOf(error), mend = null] = /^(.*?); (.*)$/s.exec(messageOf(error)) ?? [];

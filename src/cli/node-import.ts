@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { codeOf, messageOf } from '../errors.js';
 import { NodeError } from '../node/errors.js';
 import { applyImport, planImport, summarizeImport, type ImportFile } from '../node/import.js';
+import { requireKnownLoaders } from '../node/loader-check.js';
 import { NODE_TABLES } from '../node/xcat/attributes.js';
 import type { Context } from './context.js';
 
@@ -35,9 +36,10 @@ Examples:
     .action(async (names: readonly string[], options: { dryRun?: boolean }) => {
       const files: ImportFile[] = [];
       for (const name of names) files.push(...(await readFiles(name)));
-      const { store } = await context.openStore();
+      const { site, store } = await context.openStore();
       const { nodes: state } = store;
       const plan = planImport(files, { nodes: await state.list(), groups: await state.groups() });
+      requireKnownLoaders(plan.nodes, site.config.dhcp.loaders ?? {});
       for (const line of plan.notes) context.note(line);
       if (options.dryRun !== true) await applyImport(state, plan);
       const { added, changed, unchanged, groups } = plan;

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { NodeError } from '../node/errors.js';
 import { foldNames } from '../node/fold.js';
+import { LOADER_ATTRIBUTE, requireKnownLoaders, unbootableNodes } from '../node/loader-check.js';
 import { isKnowable, parseNode, readNode } from '../node/nodes.js';
 import { describeAssignment } from '../node/nodeset.js';
 import { listObjects } from '../node/formats/lsdef.js';
@@ -52,7 +53,8 @@ export function registerNode(program: Command, context: Context): void {
         groups: options.group ?? [],
         attributes: options.attr ?? {},
       });
-      const { store } = await context.openStore();
+      const { site, store } = await context.openStore();
+      requireKnownLoaders([record], site.config.dhcp.loaders ?? {});
       if ((await store.nodes.get(record.name)) !== undefined) {
         throw new NodeError(
           'NODE_EXISTS',
@@ -84,7 +86,7 @@ export function registerNode(program: Command, context: Context): void {
         noderangeHelp,
     )
     .action(async (range: string, options: SetOptions) => {
-      const { store } = await context.openStore();
+      const { site, store } = await context.openStore();
       const nodes = await selectNodes(store.nodes, range);
       const own = ['mac', 'ip', 'uuid', 'serial'].filter((key) => key in options);
       if (own.length > 0 && nodes.length > 1) {
@@ -93,6 +95,10 @@ export function registerNode(program: Command, context: Context): void {
         );
       }
       const changed = nodes.map((before) => changeNode(before, options));
+      if (options.attr?.[LOADER_ATTRIBUTE] !== undefined) {
+        requireKnownLoaders(changed, site.config.dhcp.loaders ?? {});
+        await requireBootableBy(store, changed);
+      }
       noteExpansion(context, range, nodes);
       await store.nodes.putAll(changed);
       context.print(changed, () => `changed ${foldNames(changed.map(({ name }) => name))}`);
@@ -194,6 +200,16 @@ function collectPairs(text: string, before: Record<string, string> = {}): Record
   const at = text.indexOf('=');
   if (at < 1) throw new UsageError(`--attr ${text}: write it as key=value`);
   return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+/** Throws NodeError BAD_ATTRIBUTE when one of `nodes` is set to what the loader that it is given now cannot boot. */
+async function requireBootableBy(store: Store, nodes: readonly NodeRecord[]): Promise<void> {
+  const [first] = await unbootableNodes(store, nodes);
+  if (first !== undefined)
+    throw new NodeError(
+      'BAD_ATTRIBUTE',
+      `node ${first.node}: ${first.why}, or nodeset it to something else first`,
+    );
 }
 
 function changeNode(before: NodeRecord, options: SetOptions): NodeRecord {

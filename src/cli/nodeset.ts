@@ -46,8 +46,8 @@ Examples:
       const nodes = await selectNodes(store.nodes, range);
       if (request.kind === 'stat') return printStates(context, store, nodes);
       const now = Date.now();
-      const { genesis } = site.config.xcat;
-      const { plan, warnings } = await prepareNodeset(store, nodes, request, genesis, now);
+      const { dhcp, xcat } = site.config;
+      const { plan, warnings } = await prepareNodeset(store, nodes, request, xcat.genesis, now, dhcp.loaders);
       for (const line of warnings) context.note(`warning: ${line}`);
       noteExpansion(context, range, nodes);
       if (options.dryRun !== true) await applyNodeset(store, plan, now, null);

@@ -1,6 +1,7 @@
 import type { AssignmentRecord, NodeRecord, Store, Timestamp } from '../store/records.js';
 import { requireAnswers } from './answer-check.js';
 import { chooseTargets } from './choose.js';
+import { EntryReader, loaderWarnings, type LoaderChoices, refuseByLoader } from './loader-check.js';
 import { memoryWarnings } from './memory-check.js';
 import { planChoices, type NodesetPlan } from './nodeset.js';
 import type { ResolvedTarget, TargetChain } from './target.js';
@@ -22,10 +23,13 @@ export async function prepareNodeset(
   request: TargetChain,
   genesis: string,
   now: Timestamp,
+  loaders?: LoaderChoices | undefined,
 ): Promise<PreparedNodeset> {
   const names = nodes.map(({ name }) => name);
   const current = new Map((await store.nodes.assignments(names)).map((row) => [row.node, row]));
-  const choices = await chooseTargets(store, nodes, current, request, genesis);
+  const entries = new EntryReader(store);
+  const chosen = await chooseTargets(store, nodes, current, request, genesis);
+  const choices = await refuseByLoader(chosen, entries);
   const groups = new Map<string, { target: ResolvedTarget; nodes: NodeRecord[] }>();
   for (const choice of choices) {
     if ('refused' in choice) continue;
@@ -34,7 +38,7 @@ export async function prepareNodeset(
     group.nodes.push(choice.node);
     groups.set(key, group);
   }
-  const warnings: string[] = [];
+  const warnings: string[] = [...(await loaderWarnings(choices, entries, loaders))];
   for (const { target, nodes: those } of groups.values()) {
     await requireAnswers(store, those, target);
     warnings.push(...(await memoryWarnings(store, those, target)));

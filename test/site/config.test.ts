@@ -169,6 +169,23 @@ for (const [text, message] of [
     'dhcp: { loaders: { bios: ../etc/passwd } }',
     'dhcp.loaders.bios must be ipxe, pxelinux, grub, shim or a plain file name',
   ],
+  [
+    'dhcp: { loaders: { bios: pxelinx } }',
+    "dhcp.loaders.bios must be ipxe, pxelinux, grub, shim or a plain file name, such as undionly.kpxe, not 'pxelinx'; did you mean 'pxelinux'?",
+  ],
+  [
+    'dhcp: { loaders: { bios: shim } }',
+    "dhcp.loaders.bios cannot be 'shim', which is for uefi-x64; take ipxe or pxelinux",
+  ],
+  [
+    'dhcp: { loaders: { http-x64: shim } }',
+    "dhcp.loaders.http-x64 cannot be 'shim', which is for uefi-x64; take ipxe or grub",
+  ],
+  ['dhcp: { loaders: { uefi-arm64: grub } }', 'name a file of your own in /usr/lib/ipxe'],
+  [
+    'dhcp: { loaders: { uefi-x64: script } }',
+    'dhcp.loaders.uefi-x64 must be a loader: only clients that are iPXE take a script',
+  ],
   ['a: [', 'line 1: Flow sequence'],
   ['name: a\nname: b\n', 'line 2: Map keys must be unique'],
   ['name: a\n---\nname: b\n', 'line 2: a second document begins; keep one'],
