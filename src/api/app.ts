@@ -11,20 +11,24 @@ import { EventFeed } from './event-feed.js';
 import { eventStreamRoute } from './event-stream.js';
 import type { Metrics } from './metrics.js';
 import { nodeRoutes } from './node-routes.js';
+import { nodesetRoutes } from './nodeset-routes.js';
 import { openApi } from './openapi.js';
 import { osimageRoutes } from './osimage-routes.js';
+import type { WriteGate } from './write-gate.js';
 
-/** Every URL of rackboot: what nodes use, the API, the page, and what watches over it. */
+/** Every URL of rackboot: what nodes use, the API, the page, and what watches over it. `gate` stands before every change. */
 export function allRoutes(
   service: BootService,
   metrics: Metrics,
+  gate: WriteGate,
   moreRoutes: readonly Route[] = [],
 ): Route[] {
   const feed = new EventFeed(service.store.events, service.log);
   const routes: Route[] = [
     ...bootRoutes(service),
     ...moreRoutes,
-    ...nodeRoutes(service),
+    ...nodeRoutes(service, gate),
+    ...nodesetRoutes(service, gate),
     ...osimageRoutes(service),
     eventStreamRoute(service, feed),
     healthRoute(service),

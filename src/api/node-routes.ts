@@ -5,19 +5,22 @@ import { prepareNodeset } from '../node/prepare.js';
 import { readStatuses } from '../node/status.js';
 import { parseTargets } from '../node/target.js';
 import type { BootService } from '../pxe/boot/service.js';
-import { readBody } from '../pxe/http/body.js';
 import { nodeOf } from '../pxe/http/boot-script-routes.js';
 import { HttpError } from '../pxe/http/errors.js';
 import { type Route, type RouteRequest, sendJson } from '../pxe/http/route.js';
 import type { AssignmentRecord, NodeRecord } from '../store/records.js';
+import { readJsonBody } from './json-body.js';
+import type { WriteGate } from './write-gate.js';
 
 const JSON_TYPE = 'application/json';
 const MAX_BODY = 16 * 1024;
 
+const ASSIGNMENT_SHAPE = '{"target": "osimage=NAME"}, {"target": "boot"} or {"target": "offline"}';
+
 const assignmentBody = z.strictObject({ target: z.string().max(200) });
 
-/** The node database, read by everybody (attributes, which may hold secrets, from this machine only), written from this machine only. */
-export function nodeRoutes(service: BootService): Route[] {
+/** The node database: read by everybody (attributes, which may hold secrets, from this machine only), written by whom `gate` lets pass. */
+export function nodeRoutes(service: BootService, gate: WriteGate): Route[] {
   const { store } = service;
   return [
     {
@@ -52,7 +55,7 @@ export function nodeRoutes(service: BootService): Route[] {
     {
       methods: ['PUT'],
       path: '/api/v1/nodes/{node}/assignment',
-      summary: 'Sets what the node does at its next network boot, as nodeset does. From this machine only',
+      summary: 'Sets what the node does at its next network boot, as nodeset does. With the site’s token',
       body: {
         contentType: JSON_TYPE,
         description:
@@ -62,21 +65,30 @@ export function nodeRoutes(service: BootService): Route[] {
       responses: {
         200: 'What it was set from and to',
         400: 'Not a target',
-        403: 'Not asked from this machine itself',
+        401: 'No token, or a wrong one',
+        403: 'Neither over HTTPS nor from this machine itself',
         404: 'No such node, osimage, generation or entry',
         409: 'The node would get no answer file, or lacks what it takes',
         413: 'Body too large',
         415: 'Not JSON',
       },
       async handle(request) {
-        requireLocal(request);
-        const target = parseTargets((await readAssignment(request)).target);
+        gate(request);
+        const body = await readJsonBody(request.req, MAX_BODY, assignmentBody, ASSIGNMENT_SHAPE);
+        const target = parseTargets(body.target);
         if (target.kind === 'stat')
           throw new HttpError('BAD_REQUEST', "'stat' sets nothing; GET the node instead");
         parseName(request.params['node'] ?? '');
         const node = await nodeOf(service, request);
-        const { genesis } = service.config.xcat;
-        const { plan, current } = await prepareNodeset(store, [node], target, genesis, service.now());
+        const { dhcp, xcat } = service.config;
+        const { plan, current } = await prepareNodeset(
+          store,
+          [node],
+          target,
+          xcat.genesis,
+          service.now(),
+          dhcp.loaders,
+        );
         const [refused] = plan.refused;
         if (refused !== undefined) throw new HttpError('CONFLICT', `${node.name}: ${refused.why}`);
         const before = current.get(node.name);
@@ -106,37 +118,4 @@ function shownNode(
 ): object {
   const { attributes, ...open } = node;
   return { ...open, ...(request.isLocal ? { attributes } : {}), assignment: assignment ?? null };
-}
-
-function requireLocal(request: RouteRequest): void {
-  if (!request.isLocal) {
-    throw new HttpError(
-      'FORBIDDEN',
-      'changes are taken from this machine itself only; run rackboot nodeset on the server',
-    );
-  }
-}
-
-async function readAssignment(request: RouteRequest): Promise<z.infer<typeof assignmentBody>> {
-  // A form of another site's page cannot send this type without asking first.
-  if (!/^application\/json\s*(;|$)/i.test(request.req.headers['content-type'] ?? '')) {
-    throw new HttpError('WRONG_CONTENT_TYPE', 'send the body as Content-Type: application/json');
-  }
-  const text = await readBody(request.req, MAX_BODY);
-  const parsed = assignmentBody.safeParse(parseJson(text));
-  if (!parsed.success) {
-    throw new HttpError(
-      'BAD_REQUEST',
-      'the body must be {"target": "osimage=NAME"}, {"target": "boot"} or {"target": "offline"}',
-    );
-  }
-  return parsed.data;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -14,7 +14,7 @@ export function openApi(routes: readonly Route[], version: string): object {
       title: 'rackboot',
       version,
       description:
-        'Boot scripts, images, install trees, answer files, reports and the node database. Reading is open to the boot network; changes are taken from the server itself only.',
+        'Boot scripts, images, install trees, answer files, reports and the node database. Reading is open to the boot network; changes want the token that the site keeps in api.token, over HTTPS or from the server itself.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     paths,

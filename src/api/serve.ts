@@ -18,13 +18,16 @@ import { listenHttp, listenHttps, type HttpsListener } from '../pxe/http/server.
 import { neighbourMac } from '../pxe/tftp/neighbours.js';
 import { startTftpServer, type TftpTransferEvent } from '../pxe/tftp/server.js';
 import { startXcatReports } from '../pxe/xcat-report/server.js';
+import { loadApiToken } from '../site/api-token.js';
 import { httpUrl, type SiteConfig } from '../site/config.js';
 import { parseListen, parsePorts } from '../site/listen.js';
 import type { Site } from '../site/site.js';
 import type { Store } from '../store/records.js';
 import { allRoutes, createApp } from './app.js';
 import { dhcpDirectory } from './dhcp-directory.js';
+import { checkBoot } from './doctor.js';
 import { Metrics } from './metrics.js';
+import { writeGate } from './write-gate.js';
 
 export interface ServeOptions {
   readonly site: Site;
@@ -71,9 +74,10 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
     now: options.now ?? Date.now,
     serverUrl: () => url,
   });
+  const gate = writeGate(await loadApiToken(site.dir));
   const metrics = new Metrics();
   try {
-    const routes = allRoutes(service, metrics, options.moreRoutes?.(service));
+    const routes = allRoutes(service, metrics, gate, options.moreRoutes?.(service));
     const listen = parseListen(config.http.listen);
     stops.push(() => service.transfers.flush());
     const app = createApp(routes, service, metrics);
@@ -115,6 +119,8 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
         ? ['DHCP is off: nothing is answered on any interface (dhcp.interfaces)']
         : dhcp.answering.map(describePlace)),
     );
+    for (const { state, detail, mend } of await checkBoot(config))
+      if (state !== 'ok') log.warn(`${detail}; ${mend ?? 'see rackboot doctor'}`);
     return {
       url,
       service,

@@ -34,7 +34,8 @@ export async function chooseTargets(
       const chain: ChainStep[] = [];
       for (const later of request.later) chain.push(stepOf(await chooser.resolve(later, node, before)));
       requireBootable(node, target);
-      choices.push({ node, target, chain });
+      const line = request.lines?.get(node.name);
+      choices.push({ node, target, chain, ...(line === undefined ? {} : { line }) });
     } catch (error) {
       if (!(error instanceof RackbootError)) throw error;
       choices.push({ node, refused: messageOf(error) });

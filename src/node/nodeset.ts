@@ -30,7 +30,12 @@ export interface NodesetPlan {
 
 /** What one node is to be set to, or why it cannot be. */
 export type NodeChoice =
-  | { readonly node: NodeRecord; readonly target: ResolvedTarget; readonly chain?: readonly ChainStep[] }
+  | {
+      readonly node: NodeRecord;
+      readonly target: ResolvedTarget;
+      readonly chain?: readonly ChainStep[];
+      readonly line?: string; // as in AssignmentRecord
+    }
   | { readonly node: NodeRecord; readonly refused: string };
 
 /** The assignments that set every one of `nodes` to `target`; pure. */
@@ -65,7 +70,7 @@ export function planChoices(
       continue;
     }
     const before = current.get(name);
-    const next = nextAssignment(name, choice.target, choice.chain ?? [], before, now);
+    const next = nextAssignment(choice, before, now);
     attributes.push(...provmethodChange(choice.node, choice.target));
     if (before !== undefined && isSame(before, next)) {
       unchanged.push(name);
@@ -86,19 +91,20 @@ function provmethodChange({ name, attributes }: NodeRecord, target: ResolvedTarg
 }
 
 function nextAssignment(
-  node: string,
-  target: ResolvedTarget,
-  steps: readonly ChainStep[],
+  choice: Exclude<NodeChoice, { readonly refused: string }>,
   before: AssignmentRecord | undefined,
   now: Timestamp,
 ): AssignmentRecord {
+  const { target, chain: steps = [], line } = choice;
+  const node = choice.node.name;
   // `since` names this assignment to the run it starts, so no two of a node may be equal.
   const since = Math.max(now, (before?.since ?? 0) + 1);
   const chain = steps.length === 0 ? {} : { chain: steps };
   if (target.kind === 'osimage') {
     const { osimage, generation, entry, destiny } = target;
     const errand = destiny === undefined ? {} : { destiny };
-    return { node, state: 'osimage', osimage, generation, entry, since, ...errand, ...chain };
+    const handed = line === undefined ? {} : { line };
+    return { node, state: 'osimage', osimage, generation, entry, since, ...errand, ...chain, ...handed };
   }
   return { node, state: target.kind, ...lastOsimage(before), since, ...chain };
 }
@@ -138,7 +144,8 @@ function isSame(a: AssignmentRecord, b: AssignmentRecord): boolean {
     (a.osimage === b.osimage &&
       a.generation === b.generation &&
       a.entry === b.entry &&
-      a.destiny === b.destiny)
+      a.destiny === b.destiny &&
+      a.line === b.line)
   );
 }
 

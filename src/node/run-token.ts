@@ -1,7 +1,8 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { link, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, messageOf } from '../errors.js';
+import { makeSecretFile } from '../site/secret-file.js';
 import type { Timestamp } from '../store/records.js';
 import { NodeError } from './errors.js';
 
@@ -56,19 +57,12 @@ export async function loadRunKey(siteDir: string): Promise<Buffer> {
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw unusable(file, error);
   }
-  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
   try {
-    await writeFile(draft, randomBytes(KEY_BYTES), { mode: 0o600, flag: 'wx', flush: true });
-    // link, not rename: of two servers that start at once, the first one's key stays.
-    await link(draft, file);
+    await makeSecretFile(file, randomBytes(KEY_BYTES));
+    return await readKey(file);
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw unusable(file, error);
-  } finally {
-    await rm(draft, { force: true }).catch(() => undefined);
-  }
-  return readKey(file).catch((error: unknown) => {
     throw unusable(file, error);
-  });
+  }
 }
 
 async function readKey(file: string): Promise<Buffer> {

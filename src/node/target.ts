@@ -27,6 +27,8 @@ export interface TargetChain {
   readonly kind: 'set';
   readonly first: Target;
   readonly later: readonly Target[];
+  /** The kernel lines that xCAT composed for it, by node. */
+  readonly lines?: ReadonlyMap<string, string>;
 }
 
 /** A target whose names all exist; `generation` is a full id or null. */

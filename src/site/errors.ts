@@ -6,6 +6,7 @@ export type SiteErrorCode =
   | 'SITE_EXISTS' // init on a directory that already is a site
   | 'NOT_EMPTY' // init on a directory that holds something else
   | 'NO_ACCESS' // the file system said no: permissions, read-only, full
+  | 'BAD_TOKEN' // api.token cannot be read, made or used
   | 'BROKEN_PACKAGE'; // rackboot's own files are missing
 
 /** What goes wrong with a site's directory and its rackboot.yaml. */

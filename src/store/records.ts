@@ -52,6 +52,8 @@ export interface AssignmentRecord {
   readonly destiny?: string;
   /** What the node is set to afterwards, one step after another. */
   readonly chain?: readonly ChainStep[];
+  /** The kernel line that xCAT composed for the node, where xCAT set it; without it the osimage's own. */
+  readonly line?: string;
 }
 
 /** A later step of a chain: an assignment of whatever generation is current then. */

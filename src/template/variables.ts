@@ -29,6 +29,7 @@ export interface XcatVariables {
   readonly persistent: string; // what is marked `R::` there: for the installed system only
   readonly bootif: string; // `BOOTIF=01-52-54-00-12-34-56`
   readonly destiny: string; // what genesis is booted for
+  readonly line: string; // the whole line, where xCAT composed it; node/xcat/handed-line.ts
 }
 
 /** What boot arguments and answer files may use, as Liquid variables. */
@@ -106,6 +107,7 @@ export function sampleVariables(attributes: Readonly<Record<string, string>> = {
       persistent: '',
       bootif: 'BOOTIF=01-52-54-00-12-34-56',
       destiny: '',
+      line: '',
     },
     files: `${url}/images/sample@${generation}/files`,
     tree: `${url}/images/sample@${generation}/tree`,

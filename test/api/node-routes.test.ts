@@ -1,11 +1,18 @@
 import test from 'ava';
-import { ask, runSite } from '../pxe/http/running-site.js';
+import { ask, runSite, type RunningSite } from '../pxe/http/running-site.js';
 
 const put = (target: unknown, headers: Record<string, string> = {}) => ({
   method: 'PUT',
   headers: { 'Content-Type': 'application/json', ...headers },
   body: JSON.stringify(target),
 });
+
+/** Asks for a change with the site’s token. */
+const write = (running: RunningSite, path: string, request: ReturnType<typeof put>) =>
+  ask(running, path, {
+    ...request,
+    headers: { Authorization: `Bearer ${running.token}`, ...request.headers },
+  });
 
 async function site(t: Parameters<typeof runSite>[0]) {
   const running = await runSite(t);
@@ -68,25 +75,47 @@ for (const [who, headers] of strangers) {
       t.false(answer.text.includes('hunter2'));
       t.false(answer.text.includes('attributes'));
     }
-    const answer = await ask(running, '/api/v1/nodes/n1/assignment', put({ target: 'osimage=d12' }, headers));
+    const answer = await write(
+      running,
+      '/api/v1/nodes/n1/assignment',
+      put({ target: 'osimage=d12' }, headers),
+    );
     t.is(answer.status, 403);
     t.is(await running.store.nodes.assignment('n1'), undefined);
+  });
+}
+
+for (const [what, authorization] of [
+  ['no token', undefined],
+  ['an empty one', 'Bearer '],
+  ['a wrong one', `Bearer ${'x'.repeat(43)}`],
+  ['another scheme', 'Basic cm9vdDpyb290'],
+] as const) {
+  test(`${what}: nothing is changed`, async (t) => {
+    const running = await site(t);
+    const headers = authorization === undefined ? {} : { Authorization: authorization };
+    const answer = await ask(running, '/api/v1/nodes/n1/assignment', put({ target: 'osimage=d12' }, headers));
+    t.is(answer.status, 401);
+    t.is(answer.headers['www-authenticate'], 'Bearer realm="rackboot"');
+    t.like(JSON.parse(answer.text), { error: { code: 'UNAUTHORIZED' } });
+    t.is(await running.store.nodes.assignment('n1'), undefined);
+    t.false(running.log.join('').includes(running.token));
   });
 }
 
 test('an assignment is set as nodeset sets it', async (t) => {
   const running = await site(t);
   const path = '/api/v1/nodes/n1/assignment';
-  const first = await ask(running, path, put({ target: 'osimage=d12@1' }));
+  const first = await write(running, path, put({ target: 'osimage=d12@1' }));
   t.deepEqual(JSON.parse(first.text), {
     node: 'n1',
     from: 'boot',
     to: `osimage d12@${running.id.slice(0, 12)}`,
   });
   const before = await running.store.nodes.assignment('n1');
-  t.is((await ask(running, path, put({ target: 'osimage=d12@1' }))).status, 200);
+  t.is((await write(running, path, put({ target: 'osimage=d12@1' }))).status, 200);
   t.deepEqual(await running.store.nodes.assignment('n1'), before);
-  t.like(JSON.parse((await ask(running, path, put({ target: 'boot' }))).text), { to: 'boot' });
+  t.like(JSON.parse((await write(running, path, put({ target: 'boot' }))).text), { to: 'boot' });
   t.deepEqual(await running.stages('n1'), ['nodeset', 'nodeset']);
 });
 
@@ -110,7 +139,7 @@ const wrong: readonly (readonly [string, ReturnType<typeof put>, number, RegExp]
 for (const [what, request, status, message] of wrong) {
   test(`refused: ${what}`, async (t) => {
     const running = await site(t);
-    const answer = await ask(running, '/api/v1/nodes/n1/assignment', request);
+    const answer = await write(running, '/api/v1/nodes/n1/assignment', request);
     t.is(answer.status, status);
     t.regex((JSON.parse(answer.text) as { error: { message: string } }).error.message, message);
     t.is(await running.store.nodes.assignment('n1'), undefined);
@@ -120,7 +149,7 @@ for (const [what, request, status, message] of wrong) {
 test('refused: a node that would get no answer file', async (t) => {
   const running = await site(t);
   await running.publish({ name: 'd13', answer: 'first line\n{{ node.attributes.disk }}' });
-  const answer = await ask(running, '/api/v1/nodes/n1/assignment', put({ target: 'osimage=d13' }));
+  const answer = await write(running, '/api/v1/nodes/n1/assignment', put({ target: 'osimage=d13' }));
   t.is(answer.status, 409);
   t.deepEqual(JSON.parse(answer.text), {
     error: {

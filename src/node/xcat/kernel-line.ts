@@ -1,5 +1,5 @@
 import { inNetwork, takesXcatReports, type SiteConfig } from '../../site/config.js';
-import type { NodeRecord } from '../../store/records.js';
+import type { AssignmentRecord, NodeRecord } from '../../store/records.js';
 import type { XcatVariables } from '../../template/variables.js';
 import { attributeNamed } from './attributes.js';
 import { nodeAttribute } from './node-object.js';
@@ -10,12 +10,12 @@ export interface KernelLineFacts {
   readonly settings: Readonly<Record<string, string>>; // of the generation: its osimage attributes
   readonly serverUrl: string;
   readonly config: Pick<SiteConfig, 'xcat' | 'dhcp'>;
-  readonly destiny?: string | undefined;
+  readonly assignment?: Pick<AssignmentRecord, 'destiny' | 'line'> | undefined;
 }
 
 /** The parts of xCAT's kernel lines for one node, as templates use them; a part that does not apply is ''. */
 export function xcatVariables(facts: KernelLineFacts): XcatVariables {
-  const { node, settings, serverUrl, config, destiny = '' } = facts;
+  const { node, settings, serverUrl, config, assignment } = facts;
   const url = new URL(serverUrl);
   const own = url.hostname.replace(/^\[|\]$/g, '');
   const master = node.attributes['xcatmaster'] ?? own;
@@ -39,7 +39,8 @@ export function xcatVariables(facts: KernelLineFacts): XcatVariables {
     added: words.filter((word) => !word.startsWith('R::')).join(' '),
     persistent: words.flatMap((word) => (word.startsWith('R::') ? [word.slice(3)] : [])).join(' '),
     bootif: mac === undefined ? '' : `BOOTIF=01-${mac.replaceAll(':', '-')}`,
-    destiny,
+    destiny: assignment?.destiny ?? '',
+    line: assignment?.line ?? '',
   };
 }
 

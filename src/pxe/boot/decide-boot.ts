@@ -112,7 +112,7 @@ async function planInstall(
     generation: generation.id,
     expiresAt,
   });
-  const variables = bootVariables(service, node, generation, entry.label, assignment.destiny);
+  const variables = bootVariables(service, node, generation, entry.label, assignment);
   const facts: PlanFacts = {
     isFirstOfSeveral: await service.generations.losesArchives(generation.manifest, entry),
   };
@@ -155,7 +155,7 @@ export function bootVariables(
   node: NodeRecord,
   generation: Pick<ServedGeneration, 'osimage' | 'id' | 'manifest'>,
   entry: string,
-  destiny?: string,
+  assignment?: AssignmentRecord,
 ): BootVariables {
   const url = service.serverUrl();
   const { settings } = generation.manifest.inputs;
@@ -173,7 +173,7 @@ export function bootVariables(
       settings,
       serverUrl: url,
       config: service.config,
-      destiny,
+      assignment,
     }),
     files: `${image}/files`,
     tree: `${image}/tree`,

@@ -198,7 +198,7 @@ async function isoVariables(
       settings: shared.settings,
       serverUrl: url,
       config,
-      destiny: assignment.destiny,
+      assignment,
     }),
     report: `${url}/nodes/${node.name}/report?run=${run}`,
     entry,

@@ -1,5 +1,6 @@
 import { shortId } from '../../osimage/manifest.js';
 import type { BootEntry } from '../../osimage/types.js';
+import { mergeHandedLine } from '../../node/xcat/handed-line.js';
 import type { EntryVariables } from '../../template/variables.js';
 import { renderTemplate } from '../../template/render.js';
 import { LINUX_LINE, splitArguments, XEN_LINE } from './arguments.js';
@@ -70,6 +71,8 @@ export function planEntry(
       [renderTemplate(text, `${name} of ${what}`, variables), node?.attributes[attribute] ?? ''].join(' '),
       entry.kind === 'xen' ? XEN_LINE : LINUX_LINE,
     );
+  const own = words(entry.args, 'boot arguments', BOOTARGS_ATTRIBUTE);
+  const line = entry.kind === 'linux' ? (variables.xcat?.line ?? '') : '';
   const base: SystemBase = {
     node: node?.name ?? '',
     title: entry.title,
@@ -77,7 +80,7 @@ export function planEntry(
     serverUrl: server.url,
     base: `/images/${osimage}@${generation}`,
     kernel: entry.kernel,
-    args: words(entry.args, 'boot arguments', BOOTARGS_ATTRIBUTE),
+    args: line === '' ? own : withHandedLine(line, own, node?.attributes[BOOTARGS_ATTRIBUTE]),
     ...(note === undefined ? {} : { note }),
   };
   if (entry.kind === 'linux') {
@@ -105,4 +108,9 @@ export function planEntry(
     ...(initrd === undefined ? {} : { initrd }),
     isFirstOfSeveral,
   };
+}
+
+/** The words of the kernel line that xCAT composed, over those of the osimage. */
+function withHandedLine(line: string, own: readonly string[], bootargs = ''): string[] {
+  return splitArguments([...mergeHandedLine(splitArguments(line), own), bootargs].join(' '));
 }

@@ -3,6 +3,7 @@ import { codeOf, RackbootError } from '../../errors.js';
 /** Why a request is not answered with what it asked for. */
 export type HttpErrorCode =
   | 'BAD_REQUEST'
+  | 'UNAUTHORIZED'
   | 'FORBIDDEN'
   | 'NOT_FOUND'
   | 'NO_ISO'
@@ -22,6 +23,7 @@ export class HttpError extends RackbootError<HttpErrorCode> {
 /** The HTTP status of every error code a request can end in; whatever is not here is 500. */
 const statuses: Readonly<Record<string, number>> = {
   BAD_REQUEST: 400,
+  UNAUTHORIZED: 401,
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,

@@ -107,12 +107,13 @@ export async function usersOf(
 
 const replaceAll = new ListStatement<never>(
   ({ rows }) => `
-    insert into assignment (node, state, osimage, generation, entry, since, destiny, chain)
-    select value->>0, value->>1, value->>2, value->>3, value->>4, cast(value->>5 as bigint), value->>6, value->>7
+    insert into assignment (node, state, osimage, generation, entry, since, destiny, chain, line)
+    select value->>0, value->>1, value->>2, value->>3, value->>4, cast(value->>5 as bigint), value->>6, value->>7,
+      value->>8
     from ${rows} where true
     on conflict (node) do update set state = excluded.state, osimage = excluded.osimage,
       generation = excluded.generation, entry = excluded.entry, since = excluded.since,
-      destiny = excluded.destiny, chain = excluded.chain`,
+      destiny = excluded.destiny, chain = excluded.chain, line = excluded.line`,
 );
 
 /** Sets what `assignments` say; of several for one node the last. */
@@ -123,9 +124,9 @@ async function replace(
 ): Promise<void> {
   const byNode = new Map(assignments.map((next) => [next.node, next]));
   const rows = [...byNode.values()].map((next) => {
-    const { node, state, osimage, generation, entry, since, destiny = null, chain = [] } = next;
+    const { node, state, osimage, generation, entry, since, destiny = null, chain = [], line = null } = next;
     const steps = chain.length === 0 ? null : JSON.stringify(chain);
-    return [node, state, osimage, generation, entry, since, destiny, steps];
+    return [node, state, osimage, generation, entry, since, destiny, steps, line];
   });
   await replaceAll.run(trx, kind, rows);
 }
@@ -155,7 +156,7 @@ async function requireTargets(trx: Queries, assignments: readonly AssignmentReco
 }
 
 function assignmentOf(row: Row<AssignmentTable>): AssignmentRecord {
-  const { node, osimage, generation, entry, since, destiny, chain } = row;
+  const { node, osimage, generation, entry, since, destiny, chain, line } = row;
   return {
     node,
     state: stateOf(node, row.state),
@@ -165,6 +166,7 @@ function assignmentOf(row: Row<AssignmentTable>): AssignmentRecord {
     since,
     ...(destiny === null ? {} : { destiny }),
     ...(chain === null ? {} : { chain: JSON.parse(chain) as ChainStep[] }),
+    ...(line === null ? {} : { line }),
   };
 }
 

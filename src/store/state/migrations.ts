@@ -20,6 +20,7 @@ export function migrationsFor(kind: DatabaseKind): Record<string, Migration> {
     '0002-store-identity': { up: (db: Kysely<unknown>) => createStoreIdentity(db, kind) },
     '0003-dhcp': { up: (db: Kysely<unknown>) => createDhcp(db, kind) },
     '0004-groups-and-chains': { up: (db: Kysely<unknown>) => createGroupsAndChains(db, kind) },
+    '0005-kernel-lines': { up: (db: Kysely<unknown>) => addKernelLines(db, kind) },
   };
 }
 
@@ -77,6 +78,10 @@ async function createGroupsAndChains(db: Kysely<unknown>, kind: DatabaseKind): P
   for (const column of ['destiny', 'chain']) {
     await db.schema.alterTable('assignment').addColumn(column, text).execute();
   }
+}
+
+async function addKernelLines(db: Kysely<unknown>, kind: DatabaseKind): Promise<void> {
+  await db.schema.alterTable('assignment').addColumn('line', typesOf(kind).text).execute();
 }
 
 async function createOsimages(db: Kysely<unknown>, text: ColumnType, bytes: ColumnType): Promise<void> {

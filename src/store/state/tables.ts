@@ -80,6 +80,7 @@ export interface AssignmentTable {
   since: number;
   destiny: string | null;
   chain: string | null; // JSON
+  line: string | null;
 }
 
 export interface EventTable {

@@ -30,7 +30,7 @@ const render = (
       ...config,
       xcat: { ...config.xcat, reports: facts.reports === false ? 'off' : '10.1.0.254:3002' },
     },
-    destiny: facts.destiny,
+    assignment: facts,
   });
   const variables = {
     node,

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,7 @@ export interface RunningSite {
   readonly port: number;
   readonly clock: { now: number }; // what the servers take for the time
   readonly log: string[]; // JSON lines
+  readonly token: string; // of api.token
   addNode(input: NodeInput): Promise<void>;
   assign(node: string, change: Partial<AssignmentRecord>): Promise<AssignmentRecord>;
   publish(image: TestImage): Promise<string>;
@@ -90,6 +91,7 @@ export async function runSite(
     port: Number(new URL(servers.url).port),
     clock,
     log,
+    token: (await readFile(join(dir, 'api.token'), 'utf8')).trim(),
     addNode: (input) => store.nodes.put(parseNode(input)),
     async assign(node, changes) {
       const record = {
