@@ -6,6 +6,7 @@ import { driverBlobs, type DriverSet } from './drivers/driver-set.js';
 import { blobContent, contentOf, type Edit } from './edit.js';
 import { exlistKeeps, type Exlist } from './exlist.js';
 import type { LayerPackage } from './layer-packages.js';
+import type { TreeFile } from './layer-tree.js';
 import { mtreeEdits, type MtreeEntry } from './mtree.js';
 
 /** A file of a layer's overlay. `path` and `target` are latin-1, so that names that are not UTF-8 survive. */
@@ -30,6 +31,7 @@ export interface LayerSnapshot {
   readonly mtree?: readonly MtreeEntry[];
   readonly drivers?: DriverSet;
   readonly packages?: readonly LayerPackage[]; // for the install tree
+  readonly tree?: readonly TreeFile[]; // for the install tree, where the layer has any
   readonly bootargs: string; // words of the kernel line, on the lines of the file; may hold Liquid expressions
   readonly xenargs?: string; // the same for the hypervisor's line, where the layer has any
   readonly answer?: { readonly name: string; readonly template: Digest };
@@ -50,6 +52,7 @@ export function* snapshotBlobs(snapshot: LayerSnapshot): Generator<Digest> {
   for (const { blob } of snapshot.files) if (blob !== undefined) yield blob;
   if (snapshot.drivers !== undefined) yield* driverBlobs(snapshot.drivers);
   for (const { blob } of snapshot.packages ?? []) yield blob;
+  for (const { blob } of snapshot.tree ?? []) if (blob !== undefined) yield blob;
   if (snapshot.answer !== undefined) yield snapshot.answer.template;
 }
 

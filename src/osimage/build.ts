@@ -2,6 +2,7 @@ import { archiveBlobs, decodeDescriptor, type ArchiveDescriptor } from '../image
 import { pathToText, type ArchivePath } from '../image/cpio/path.js';
 import { decodeSnapshot, encodeSnapshot, snapshotBlobs, type LayerSnapshot } from '../image/layer.js';
 import { resolveLayers } from '../image/layer-path.js';
+import { distOf } from '../image/layer-templates.js';
 import { readLayer, type LayerNotes } from '../image/layer-read.js';
 import { spliceArchive, type ArchiveEdit } from '../image/splice.js';
 import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
@@ -101,7 +102,7 @@ async function buildOnce(
     await store.osimages.setCurrent(request.osimage, id);
     return { record: existing, manifest: manifestOf(existing), built: false, counts, missed, notes };
   }
-  const tree = await layeredTree(current.manifest, snapshots, inputs, signing, {
+  const tree = await layeredTree(current.manifest, layers, inputs, signing, {
     blobs: store.blobs,
     writer,
     scratch: (body) => store.scratch(body),
@@ -291,8 +292,9 @@ export async function takeLayers(
   note: LayerNotes = () => undefined,
 ): Promise<GenerationInputs['layers']> {
   const layers: { name: string; digest: Digest }[] = [];
-  for (const directory of await resolveLayers(spec, searchDirs)) {
-    const snapshot = await readLayer(directory, writer, note);
+  const directories = await resolveLayers(spec, searchDirs);
+  for (const directory of directories) {
+    const snapshot = await readLayer(directory, writer, note, distOf(directories));
     layers.push({ name: directory.name, digest: await writer.put(encodeSnapshot(snapshot)) });
   }
   return layers;

@@ -9,11 +9,11 @@ import { withPackageChecker } from '../../repo/signing/package-signatures.js';
 import { signTree, unsignTree } from '../../repo/signing/sign-tree.js';
 import type { Signer } from '../../repo/signing/signer.js';
 import { parseTreeinfo, TREEINFO, withChecksum, type Treeinfo } from '../../repo/treeinfo.js';
-import { sha256, type Digest } from '../../store/digest.js';
+import { sha256 } from '../../store/digest.js';
 import { readRange, type ExtentMap } from '../../store/extents.js';
 import type { BlobReader, BlobWriter } from '../../store/types.js';
 import { storeBlobArtifact } from '../artifacts.js';
-import type { Artifact, TreeChanges } from '../types.js';
+import type { Artifact } from '../types.js';
 import { artifactFiles } from './artifact-files.js';
 import { addPackages } from './metadata.js';
 import { packageDirectory, repositoryPrefix } from './repository.js';
@@ -21,10 +21,9 @@ import { filesIn, layFile } from './scratch-files.js';
 
 /** What an install tree is to become. */
 export interface TreeRequest {
-  readonly media: readonly Artifact[]; // the tree as it was imported
+  readonly media: readonly Artifact[]; // the tree without them
   readonly layers: readonly (readonly LayerPackage[])[]; // their packages, highest first
   readonly signer: Signer | undefined;
-  readonly made: Digest; // what the changes are known by
 }
 
 export interface TreeTools {
@@ -35,18 +34,12 @@ export interface TreeTools {
   readonly note: (line: string) => void;
 }
 
-/** An install tree with what was changed in it. */
-export interface EditedTree {
-  readonly tree: readonly Artifact[]; // in order of the paths
-  readonly changes: TreeChanges;
-}
-
 /**
  * The install tree with the layers’ packages in its repository, whose metadata is made and signed anew; without a signer it
  * is unsigned. Only the packages of the layers are read. The same request gives the same bytes, but for the signatures of
  * scripts and services. Throws RepoError.
  */
-export async function editTree(request: TreeRequest, tools: TreeTools): Promise<EditedTree> {
+export async function editTree(request: TreeRequest, tools: TreeTools): Promise<readonly Artifact[]> {
   const { media, signer } = request;
   const { blobs, note } = tools;
   const text = await readText(artifactFiles(media, '', blobs, 'tree'), TREEINFO);
@@ -106,7 +99,7 @@ export async function editTree(request: TreeRequest, tools: TreeTools): Promise<
       const { digest, size } = await tools.writer.putStream(readLocalFile(file));
       puts.set(href, (await storeBlobArtifact(href, digest, size, tools.writer)).artifact);
     }
-    return applied(media, puts, gone, request.made);
+    return applied(media, puts, gone);
   });
 }
 
@@ -182,34 +175,16 @@ async function noteUnsigned(
   }
 }
 
-/** The media’s tree with files put and others gone, and what it takes to undo that. */
+/** The media’s tree with files put and others gone, in order of the paths. */
 function applied(
   media: readonly Artifact[],
   puts: ReadonlyMap<string, Artifact>,
   gone: ReadonlySet<string>,
-  made: Digest,
-): EditedTree {
+): Artifact[] {
   const before = new Map(media.map((artifact) => [artifact.path, artifact]));
   const changed = new Map(
     [...puts].filter(([href, { sha256: digest }]) => before.get(href)?.sha256 !== digest),
   );
   const kept = media.filter(({ path: href }) => !changed.has(href) && (!gone.has(href) || puts.has(href)));
-  const tree = [...kept, ...changed.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
-  const paths = new Set(kept.map(({ path: href }) => href));
-  return {
-    tree,
-    changes: {
-      made,
-      added: [...changed.keys()].sort(),
-      replaced: media.filter((artifact) => !paths.has(artifact.path)),
-    },
-  };
-}
-
-/** The install tree as it was imported, of a generation that layers changed it in. */
-export function mediaTree(tree: readonly Artifact[], changes: TreeChanges | undefined): readonly Artifact[] {
-  if (changes === undefined) return tree;
-  const added = new Set(changes.added);
-  const kept = tree.filter((artifact) => !added.has(artifact.path));
-  return [...kept, ...changes.replaced].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return [...kept, ...changed.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
