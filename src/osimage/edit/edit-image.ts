@@ -24,7 +24,8 @@ import {
   type TreeDifference,
   type UnpackedTree,
 } from './difference.js';
-import { runInRoot, type CommandEnd, type RootedCommand } from './rooted-command.js';
+import type { CommandEnd } from './contained.js';
+import { runInRoot, type RootedCommand } from './rooted-command.js';
 
 /** A command to run in an image. */
 export interface EditRequest {
