@@ -118,6 +118,24 @@ export class ArchiveFeed {
     if (this.#scanner?.finished === false && this.#segmenter.gathered >= SEGMENT_MIN) this.#segmenter.cut();
   }
 
+  /**
+   * Takes plain bytes that are a segment by themselves and stay one, stored as `packed`. Throws ImageError BAD_HEADER
+   * where it ends inside of an entry's header.
+   */
+  async segment(plain: Buffer, packed: PackedSegment): Promise<void> {
+    const start = this.#asRead;
+    if (start !== undefined) this.#runs.place(packed, start, start + plain.length);
+    await this.plain(plain);
+    if (this.#scanner?.finished !== false) return this.#flushBetween();
+    if (this.#scanner.settled < this.#segmenter.position) {
+      throw new ImageError(
+        'BAD_HEADER',
+        `a segment ends at offset ${this.#read} inside an entry's header; the file is damaged, fetch it again`,
+      );
+    }
+    await this.#segmenter.flush('entries');
+  }
+
   /** The offset past the last byte taken, while all bytes went on to the segmenter as they were read. */
   get #asRead(): number | undefined {
     const { position } = this.#segmenter;

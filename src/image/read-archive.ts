@@ -1,5 +1,6 @@
 import type { BlobWriter } from '../store/types.js';
 import type { ArchiveDescriptor, Frame } from './archive.js';
+import type { ArchiveCuts, StreamCuts } from './archive-cuts.js';
 import { ArchiveFeed, leadingZeros, type FrameTools, type ReadFrame } from './archive-feed.js';
 import { readBzip2Frames } from './bzip2/read.js';
 import { ChunkReader } from './chunks.js';
@@ -7,6 +8,7 @@ import { codecOf, MAGIC_LENGTH, sniff } from './codec.js';
 import { padding4 } from './cpio/header.js';
 import { oldFormatOf } from './cpio/old-header.js';
 import { ImageError } from './errors.js';
+import { readCutMember } from './gzip/cut-member.js';
 import { inflateMember, takeHeader } from './gzip/member.js';
 import { beginsTar, BLOCK } from './tar/header.js';
 import { readSquashfsFrame } from './squashfs/read.js';
@@ -17,7 +19,8 @@ import { isWholeFormat, readWholeFrame } from './whole/read.js';
 /**
  * Reads an archive file once, as the kernel would: frame after frame, each a compressed stream or plain cpio, zeros
  * between them. Stores its bytes as segments and gives back where every entry lies. Throws ImageError (TRUNCATED,
- * BAD_MAGIC, BAD_CHECKSUM, UNKNOWN_CODEC, TOO_LARGE, MISSING_TOOL). `note` hears what does not stay as it is.
+ * BAD_MAGIC, BAD_CHECKSUM, UNKNOWN_CODEC, TOO_LARGE, MISSING_TOOL). `note` hears what does not stay as it is. Where the
+ * archive is one of our own, `cuts` keep its segments.
  */
 export async function readArchive(
   source: AsyncIterable<Buffer>,
@@ -25,11 +28,13 @@ export async function readArchive(
   counts: SegmentCounts,
   limits: UnpackLimits = DEFAULT_LIMITS,
   note: FrameTools['note'] = () => undefined,
+  cuts: ArchiveCuts = [],
 ): Promise<ArchiveDescriptor> {
   const reader = new ChunkReader(source);
   const tools: FrameTools = { writer, counts, growth: new Growth(reader, limits), note };
   const frames: Frame[] = [];
   let archives = 0;
+  let streams = 0; // of gzip
   const add = ({ frame, feed }: ReadFrame): void => {
     const { format } = feed;
     if (archives > 0 && feed.archives > 0 && [format, frames[0]?.format].includes('tar'))
@@ -43,7 +48,7 @@ export async function readArchive(
       const start = await reader.peek(MAGIC_LENGTH);
       if (start.length === 0) break;
       const format = sniff(start);
-      if (format === 'gzip') add(await readGzipFrame(reader, tools));
+      if (format === 'gzip') add(await readGzipFrame(reader, tools, cuts[streams++]));
       else if (format === 'bzip2') for await (const frame of readBzip2Frames(reader, tools)) add(frame);
       else if (format === 'squashfs' && reader.position === 0) add(await readSquashfsFrame(reader, tools));
       else if (isWholeFormat(format)) add(await readWholeFrame(format, reader, tools));
@@ -84,7 +89,12 @@ function unknownFormat(format: string | undefined, offset: number, start: Buffer
   );
 }
 
-async function readGzipFrame(reader: ChunkReader, tools: FrameTools): Promise<ReadFrame> {
+async function readGzipFrame(
+  reader: ChunkReader,
+  tools: FrameTools,
+  cuts: StreamCuts | undefined,
+): Promise<ReadFrame> {
+  if (cuts !== undefined) return readCutMember(reader, cuts, tools);
   const prologue = await takeHeader(reader);
   const feed = new ArchiveFeed(codecOf({ codec: 'gzip', prologue }), tools);
   for (;;) {
