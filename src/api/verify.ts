@@ -117,7 +117,7 @@ async function reachServer(site: Site, store: Store): Promise<ReachedServer> {
     ...site,
     config: {
       ...config,
-      http: { listen: '127.0.0.1:0' },
+      http: { listen: '127.0.0.1:0', limits: {} },
       tftp: { ...config.tftp, listen: 'off' },
       dhcp: { ...config.dhcp, interfaces: {} },
     },

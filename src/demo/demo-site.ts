@@ -38,7 +38,7 @@ export function outsideLab(site: Site, listen: string): Site {
     ...site,
     config: {
       ...config,
-      http: { listen },
+      http: { listen, limits: {} },
       tftp: { ...config.tftp, listen: 'off' },
       dhcp: { ...config.dhcp, interfaces: {} },
     },

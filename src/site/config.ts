@@ -1,5 +1,6 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
+import { DHCP_LIMITS, HTTP_LIMITS, limitsSchema, TFTP_LIMITS, XCAT_LIMITS } from './limits-config.js';
 import { listenPattern, parseListen, parsePorts } from './listen.js';
 import { type Platform, tableFault } from './loader-names.js';
 import { mirror, signing } from './repo-config.js';
@@ -56,29 +57,6 @@ function wholeNumber(least: number, most: number): z.ZodInt {
 
 const blksize = wholeNumber(512, 65464);
 const windowsize = wholeNumber(1, 64);
-
-const tftpLimits = z.strictObject({
-  transfers: wholeNumber(1, 65535)
-    .optional()
-    .describe('Transfers at one time; without it 1024')
-    .meta({ examples: [2000] }),
-  transfersPerClient: wholeNumber(1, 65535)
-    .optional()
-    .describe('Transfers to one address at one time; without it 64')
-    .meta({ examples: [8] }),
-  memory: wholeNumber(1024 * 1024, 2 ** 36)
-    .optional()
-    .describe('Bytes read ahead for all transfers together; without it 134217728')
-    .meta({ examples: [268435456] }),
-  blksize: blksize
-    .optional()
-    .describe('The largest block that is agreed on, in bytes; without it 65464')
-    .meta({ examples: [1468] }),
-  windowsize: windowsize
-    .optional()
-    .describe('The most blocks sent before an acknowledgement (RFC 7440); without it 64')
-    .meta({ examples: [16] }),
-});
 
 const macPrefix = z
   .string()
@@ -208,6 +186,7 @@ export const siteConfigSchema = z.strictObject({
           'Boot files sent at one time to one rack (a network of dhcp.subnets, else a /24 or a /64 of IPv6); without it 64',
         )
         .meta({ examples: [32] }),
+      limits: limitsSchema(HTTP_LIMITS).prefault({}).describe('What HTTP spends on its clients, at most'),
       tls: z
         .strictObject({
           listen: listen.describe('Where HTTPS listens, as address:port'),
@@ -247,7 +226,7 @@ export const siteConfigSchema = z.strictObject({
         .describe(
           'The ports transfers are sent from: any, a range such as 50000-50999, or single: the one it listens on',
         ),
-      limits: tftpLimits.prefault({}).describe('What TFTP spends on its clients, at most'),
+      limits: limitsSchema(TFTP_LIMITS).prefault({}).describe('What TFTP spends on its clients, at most'),
       clients: z
         .array(tftpClient)
         .default([])
@@ -303,6 +282,7 @@ export const siteConfigSchema = z.strictObject({
             'Each is ipxe, pxelinux, grub, shim or a file; a node’s attribute loader comes before them',
         )
         .meta({ examples: [{ bios: 'pxelinux', 'uefi-x64': 'shim' }] }),
+      limits: limitsSchema(DHCP_LIMITS).prefault({}).describe('What DHCP spends on its clients, at most'),
     })
     .prefault({})
     .describe('The DHCP server. Nothing is ever sent unless an interface is turned on here'),
@@ -344,6 +324,7 @@ export const siteConfigSchema = z.strictObject({
         .enum(['off', 'on'])
         .default('off')
         .describe('on: boot files are also there under the paths of xCAT, over HTTP and TFTP'),
+      limits: limitsSchema(XCAT_LIMITS).prefault({}).describe('What its reports may cost, at most'),
     })
     .prefault({})
     .describe('What the nodes of an xCAT site expect'),

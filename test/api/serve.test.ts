@@ -24,7 +24,7 @@ test('it says what it listens on, and that DHCP is off', async (t) => {
 });
 
 test('loaders, configurations and boot files come over TFTP, too', async (t) => {
-  const site = await runSite(t, { tftp: { listen: '127.0.0.1:0' } });
+  const site = await runSite(t, { tftp: { listen: '127.0.0.1:0', limits: {} } });
   await site.addNode({
     name: 'n1',
     macs: ['52:54:00:00:00:01'],
@@ -92,7 +92,7 @@ test('a port in use stops everything that was started, with one line', async (t)
   const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
   const dir = await mkdtemp(join(tmpdir(), 'rackboot-serve-'));
   const defaults = defaultConfig();
-  const site = siteAt(dir, { ...defaults, http: { listen: `127.0.0.1:${port}` } });
+  const site = siteAt(dir, { ...defaults, http: { listen: `127.0.0.1:${port}`, limits: {} } });
   const store = await openStore(site);
   t.teardown(async () => {
     await store.close();
@@ -109,10 +109,10 @@ test('a port in use stops everything that was started, with one line', async (t)
     ),
   );
 
-  const busyTftp = await runSite(t, { tftp: { listen: '127.0.0.1:0' } });
+  const busyTftp = await runSite(t, { tftp: { listen: '127.0.0.1:0', limits: {} } });
   const tftp = siteAt(dir, {
     ...defaults,
-    http: { listen: '127.0.0.1:0' },
+    http: { listen: '127.0.0.1:0', limits: {} },
     tftp: { ...defaults.tftp, listen: `127.0.0.1:${busyTftp.servers.tftpPort ?? 0}` },
   });
   await t.throwsAsync(startServers({ site: tftp, store, log: pino({ level: 'silent' }) }), {

@@ -14,11 +14,11 @@ import { renderDefaultConfig } from '../../src/site/render.js';
 const defaults = {
   name: 'rackboot',
   database: 'sqlite',
-  http: { listen: '127.0.0.1:8080' },
+  http: { listen: '127.0.0.1:8080', limits: {} },
   tftp: { listen: 'off', ports: 'any', limits: {}, clients: [] },
-  dhcp: { interfaces: {}, subnets: [], unknown: 'refuse', probe: 'off' },
+  dhcp: { interfaces: {}, subnets: [], unknown: 'refuse', probe: 'off', limits: {} },
   install: { done: 'report', tokenTtl: 3600 },
-  xcat: { genesis: 'genesis', reports: 'off', paths: 'off' },
+  xcat: { genesis: 'genesis', reports: 'off', paths: 'off', limits: {} },
   signing: { by: 'nobody' },
   mirror: {
     versions: { '8.2': 'https://updates.xcp-ng.org/8/8.2', '8.3': 'https://updates.xcp-ng.org/8/8.3' },

@@ -128,7 +128,7 @@ test.serial('it says so when the server is gone, and comes back by itself', asyn
   await page.locator('#connection[data-state="lost"]').waitFor();
   t.is(await page.locator('#connection').innerText(), 'connection lost, retrying');
   await site.addNode({ name: 'n2', macs: ['52:54:00:00:00:02'] });
-  const config = { ...site.servers.service.config, http: { listen: `127.0.0.1:${site.port}` } };
+  const config = { ...site.servers.service.config, http: { listen: `127.0.0.1:${site.port}`, limits: {} } };
   const again = await startServers({
     site: siteAt(site.dir, config),
     store: site.store,

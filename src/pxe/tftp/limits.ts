@@ -1,3 +1,5 @@
+import { limitsOf, TFTP_LIMITS } from '../../site/limits-config.js';
+
 /** What one TFTP server spends on its clients. */
 export interface TftpLimits {
   readonly transfers: number; // at one time; a request above it is dropped, and its client asks again
@@ -8,14 +10,7 @@ export interface TftpLimits {
   readonly windowBytes: number; // blksize × windowsize; the window shrinks to fit
 }
 
-export const DEFAULT_LIMITS: TftpLimits = {
-  transfers: 1024,
-  transfersPerClient: 64,
-  memory: 128 * 1024 * 1024,
-  blksize: 65464, // RFC 2348
-  windowsize: 64,
-  windowBytes: 256 * 1024,
-};
+export const DEFAULT_LIMITS: TftpLimits = { ...limitsOf(TFTP_LIMITS), windowBytes: 256 * 1024 };
 
 const LEAST_PIECE = 64 * 1024;
 
