@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat, utimes, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf } from '../../errors.js';
 import { sha256 } from '../../store/digest.js';
@@ -113,7 +113,7 @@ async function fetchOnce(
   let held = 0;
   const flush = async (): Promise<void> => {
     if (held === 0) return;
-    await file.writeFile(Buffer.concat(pending, held)).catch((error: unknown) => {
+    await writeAll(file, pending).catch((error: unknown) => {
       throw noAccess(partial, error);
     });
     [pending, held] = [[], 0];
@@ -144,6 +144,15 @@ async function fetchOnce(
   if (hash.digest('hex') === wanted.sha256) return complete;
   await rm(partial, { force: true });
   return { kind: 'wrong' };
+}
+
+/** Writes `chunks` behind what was written, without putting them together first. */
+async function writeAll(file: FileHandle, chunks: readonly Buffer[]): Promise<void> {
+  let { bytesWritten: done } = await file.writev(chunks);
+  for (const chunk of chunks) {
+    if (done < chunk.length) await file.writeFile(chunk.subarray(done));
+    done = Math.max(0, done - chunk.length);
+  }
 }
 
 async function place(partial: string, file: string, modified: number | undefined): Promise<void> {
