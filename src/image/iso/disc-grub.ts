@@ -18,20 +18,28 @@ const PATIENCE = 60_000; // milliseconds
  * A GRUB, as EFI program, that shows the menu at GRUB_CONFIG of the disc that holds the file `mark`. Debian's signed one
  * cannot load Xen, as under Secure Boot nothing unsigned may start; this one does not start there. Throws ImageError.
  */
-export async function makeDiscGrub(mark: string, tempDir: string): Promise<Buffer> {
+export function makeDiscGrub(mark: string, tempDir: string): Promise<Buffer> {
+  const directory = posix.dirname(GRUB_CONFIG);
+  // Run before there is a menu: GRUB goes on to the menu below its prefix by itself.
+  const first = `search --no-floppy --file --set=root /${mark}\nset prefix=($root)/${directory}\n`;
+  return makeGrub(`/${directory}`, first, tempDir);
+}
+
+/**
+ * A GRUB, as EFI program, that runs the commands `first` and shows the menu grub.cfg in the directory `prefix`; one that
+ * begins with `()` is on the medium that the program was started from. Throws ImageError.
+ */
+export async function makeGrub(prefix: string, first: string, tempDir: string): Promise<Buffer> {
   const directory = await mkdtemp(join(tempDir, 'rackboot-grub-'));
   const [config, program] = [join(directory, 'grub.cfg'), join(directory, 'grub.efi')];
   try {
-    // Run before there is a menu: GRUB goes on to the menu below its prefix by itself.
-    await writeFile(
-      config,
-      `search --no-floppy --file --set=root /${mark}\nset prefix=($root)/${posix.dirname(GRUB_CONFIG)}\n`,
-    );
+    await writeFile(config, first);
     await execa(
       'grub-mkimage',
       [
-        ...['--format', 'x86_64-efi', '--prefix', `/${posix.dirname(GRUB_CONFIG)}`],
-        ...['--config', config, '--output', program, ...MODULES],
+        ...['--format', 'x86_64-efi', '--prefix', prefix],
+        ...(first === '' ? [] : ['--config', config]),
+        ...['--output', program, ...MODULES],
       ],
       { stdin: 'ignore', timeout: PATIENCE, env: { LC_ALL: 'C.UTF-8' } },
     );
