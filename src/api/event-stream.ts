@@ -3,11 +3,9 @@ import { readStatuses } from '../node/status.js';
 import type { BootService } from '../pxe/boot/service.js';
 import { HttpError } from '../pxe/http/errors.js';
 import type { Route } from '../pxe/http/route.js';
+import { HTTP_LIMITS, limitsOf } from '../site/limits-config.js';
 import type { EventRecord } from '../store/records.js';
 import type { EventFeed } from './event-feed.js';
-
-/** How many pages may listen at once. */
-export const MAX_STREAMS = 64;
 
 const HEARTBEAT = 15_000; // ms
 const MAX_UNREAD = 1024 * 1024; // bytes a slow listener may be behind before it is let go
@@ -18,6 +16,7 @@ const MAX_REPLAY = 1000; // events
  * happened to, `progress` how far a running transfer is. Listeners that come back with Last-Event-ID miss nothing.
  */
 export function eventStreamRoute(service: BootService, feed: EventFeed): Route {
+  const most = limitsOf(HTTP_LIMITS, service.config.http.limits).eventStreams;
   let open = 0;
   return {
     methods: ['GET'],
@@ -25,10 +24,10 @@ export function eventStreamRoute(service: BootService, feed: EventFeed): Route {
     summary:
       'What happens, as server-sent events: `event` (history), `status` (of the node it happened to), `progress` (of a running transfer)',
     produces: 'text/event-stream',
-    responses: { 200: 'A stream that stays open', 429: `More than ${MAX_STREAMS} streams` },
+    responses: { 200: 'A stream that stays open', 429: 'More streams than http.limits.eventStreams' },
     async handle({ req, res }) {
-      if (open >= MAX_STREAMS) {
-        throw new HttpError('TOO_MANY_REQUESTS', `${MAX_STREAMS} pages are listening already; close one`);
+      if (open >= most) {
+        throw new HttpError('TOO_MANY_REQUESTS', `${most} pages are listening already; close one`);
       }
       open++;
       const stops: (() => void)[] = [() => void open--];

@@ -14,7 +14,7 @@ import { nodeAt } from '../pxe/http/boot-script-routes.js';
 import type { Route } from '../pxe/http/route.js';
 import { withLeasedAddresses } from '../pxe/leased-nodes.js';
 import { readCertificate, type Certificate } from '../pxe/http/certificate.js';
-import { listenHttp, listenHttps, type HttpsListener } from '../pxe/http/server.js';
+import { httpLimitsOf, listenHttp, listenHttps, type HttpsListener } from '../pxe/http/server.js';
 import { neighbourMac } from '../pxe/tftp/neighbours.js';
 import { startTftpServer, type TftpTransferEvent } from '../pxe/tftp/server.js';
 import { startXcatReports } from '../pxe/xcat-report/server.js';
@@ -81,7 +81,7 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
     const listen = parseListen(config.http.listen);
     stops.push(() => service.transfers.flush());
     const app = createApp(routes, service, metrics);
-    const http = await listenHttp(app, listen.host, listen.port);
+    const http = await listenHttp(app, listen.host, listen.port, httpLimitsOf(config.http));
     stops.push(() => http.close());
     url = httpUrl(config, http.port);
     const announcement = [
@@ -147,7 +147,7 @@ async function startHttps(
     readCertificate(resolve(site.dir, tls.cert), resolve(site.dir, tls.key));
   const first = await read();
   const { host, port } = parseListen(tls.listen);
-  const https = await listenHttps(app, host, port, first);
+  const https = await listenHttps(app, host, port, first, httpLimitsOf(site.config.http));
   return {
     ...https,
     validTo: first.validTo,

@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import test from 'ava';
-import { MAX_STREAMS } from '../../src/api/event-stream.js';
+import { HTTP_LIMITS } from '../../src/site/limits-config.js';
 import { ask, runSite, until, type RunningSite } from '../pxe/http/running-site.js';
 
 interface Message {
@@ -123,7 +123,7 @@ test('a running transfer shows its progress', async (t) => {
 
 test('there is a limit to listeners, and who leaves makes room', async (t) => {
   const site = await runSite(t);
-  const open = Array.from({ length: MAX_STREAMS }, () => {
+  const open = Array.from({ length: HTTP_LIMITS.eventStreams.usual }, () => {
     const req = request({ host: '127.0.0.1', port: site.port, path: '/api/v1/events', agent: false });
     req.on('error', () => undefined);
     req.end();

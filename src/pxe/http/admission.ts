@@ -6,6 +6,7 @@ export const TRANSFERS_PER_RACK = 64;
 /** How many transfers run at once in a rack, and how the others wait. */
 export interface AdmissionLimits {
   readonly transfers: number; // at once in a rack
+  readonly perClient: number; // the same for one address, so that none of a rack takes it for itself
   readonly waiting: number; // requests kept waiting in a rack
   readonly waitMs: number; // for so long at most: UEFI HTTP clients give up after 5 s
 }
@@ -20,6 +21,7 @@ const REMEMBERED = 2 * LONGEST_RETRY * 1000;
 const MOST_REMEMBERED = 4096;
 
 interface Waiter {
+  readonly client: string;
   readonly since: number;
   admit(): void;
   refuse(): void;
@@ -27,6 +29,7 @@ interface Waiter {
 
 interface Rack {
   active: number;
+  readonly activeOf: Map<string, number>; // by client
   readonly waiting: Waiter[]; // who has asked longest ago first
   readonly refused: Map<string, { readonly since: number; last: number }>; // by client
 }
@@ -60,27 +63,32 @@ export class Admission {
    * `gone` fires first.
    */
   async enter(name: string, client: string, gone: AbortSignal): Promise<() => void> {
-    const rack: Rack = this.#racks.get(name) ?? { active: 0, waiting: [], refused: new Map() };
+    const rack: Rack = this.#racks.get(name) ?? {
+      active: 0,
+      activeOf: new Map(),
+      waiting: [],
+      refused: new Map(),
+    };
     this.#racks.set(name, rack);
     const now = this.#now();
     for (const [other, { last }] of rack.refused) if (last < now - REMEMBERED) rack.refused.delete(other);
     const since = rack.refused.get(client)?.since ?? now;
-    const { transfers } = this.#limits;
-    if (rack.active < transfers && rack.waiting.length === 0) rack.active++;
-    else if (!(await this.#wait(rack, since, gone))) throw this.#refusal(name, rack, client, since);
+    if (rack.waiting.length === 0 && this.#hasRoom(rack, client)) begin(rack, client);
+    else if (this.#crowds(rack, client) || !(await this.#wait(rack, client, since, gone)))
+      throw this.#refusal(name, rack, client, since);
     rack.refused.delete(client);
     let isLeft = false;
     return () => {
       if (isLeft) return;
       isLeft = true;
-      rack.active--;
+      end(rack, client);
       this.#advance(rack);
       this.#forget(name, rack);
     };
   }
 
   /** Waits in line; false when it was not its turn in time. */
-  #wait(rack: Rack, since: number, gone: AbortSignal): Promise<boolean> {
+  #wait(rack: Rack, client: string, since: number, gone: AbortSignal): Promise<boolean> {
     return new Promise((resolve) => {
       const leave = (isAdmitted: boolean): void => {
         clearTimeout(timer);
@@ -90,7 +98,7 @@ export class Admission {
         resolve(isAdmitted);
       };
       const refuse = (): void => leave(false);
-      const waiter: Waiter = { since, admit: () => leave(true), refuse };
+      const waiter: Waiter = { client, since, admit: () => leave(true), refuse };
       const timer = setTimeout(refuse, this.#limits.waitMs);
       gone.addEventListener('abort', refuse);
       const later = rack.waiting.findIndex((other) => other.since > since);
@@ -102,11 +110,21 @@ export class Admission {
 
   #advance(rack: Rack): void {
     while (rack.active < this.#limits.transfers) {
-      const next = rack.waiting[0];
+      const next = rack.waiting.find(({ client }) => this.#hasRoom(rack, client));
       if (next === undefined) return;
-      rack.active++;
+      begin(rack, next.client);
       next.admit();
     }
+  }
+
+  /** Whether `client` has as many requests in line as it may have transfers. */
+  #crowds(rack: Rack, client: string): boolean {
+    return rack.waiting.filter((waiter) => waiter.client === client).length >= this.#limits.perClient;
+  }
+
+  #hasRoom(rack: Rack, client: string): boolean {
+    const { transfers, perClient } = this.#limits;
+    return rack.active < transfers && (rack.activeOf.get(client) ?? 0) < perClient;
   }
 
   #refusal(name: string, rack: Rack, client: string, since: number): BusyError {
@@ -123,4 +141,16 @@ export class Admission {
   #forget(name: string, rack: Rack): void {
     if (rack.active === 0 && rack.waiting.length === 0 && rack.refused.size === 0) this.#racks.delete(name);
   }
+}
+
+function begin(rack: Rack, client: string): void {
+  rack.active++;
+  rack.activeOf.set(client, (rack.activeOf.get(client) ?? 0) + 1);
+}
+
+function end(rack: Rack, client: string): void {
+  rack.active--;
+  const left = (rack.activeOf.get(client) ?? 1) - 1;
+  if (left === 0) rack.activeOf.delete(client);
+  else rack.activeOf.set(client, left);
 }

@@ -1,6 +1,7 @@
 import { matchesGlob } from '../../node/glob.js';
 import { endInstall, oneLine, tellFollowing } from '../../node/report.js';
 import type { AssignmentRecord, NodeRecord } from '../../store/records.js';
+import { HTTP_LIMITS, limitsOf } from '../../site/limits-config.js';
 import type { Artifact } from '../../osimage/types.js';
 import { encodePath } from '../boot/arguments.js';
 import { stageOf } from '../boot/artifact-stage.js';
@@ -17,9 +18,6 @@ import { sendBytes } from './send-bytes.js';
 /** What never changes under its URL. */
 export const IMMUTABLE = 'public, max-age=31536000, immutable';
 
-/** How long a request for a boot file waits in line, in milliseconds. */
-const WAIT = 3000;
-
 const BYTES = {
   200: 'The file',
   206: 'The ranges asked for; several come as multipart/byteranges, more than 16 as the whole file',
@@ -33,7 +31,11 @@ const BYTES = {
 export function imageRoutes(service: BootService): Route[] {
   const { config } = service;
   const transfers = config.http.transfersPerRack ?? TRANSFERS_PER_RACK;
-  const admission = new Admission({ transfers, waiting: transfers, waitMs: WAIT }, service.now);
+  const { transfersPerClient, transferWait } = limitsOf(HTTP_LIMITS, config.http.limits);
+  const admission = new Admission(
+    { transfers, perClient: transfersPerClient, waiting: transfers, waitMs: transferWait * 1000 },
+    service.now,
+  );
   const branch = (name: 'files' | 'tree', summary: string): Route => ({
     methods: ['GET', 'HEAD'],
     path: `/images/{image}/${name}/{path...}`,

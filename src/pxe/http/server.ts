@@ -2,21 +2,47 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { codeOf, messageOf } from '../../errors.js';
+import { HTTP_LIMITS, limitsOf } from '../../site/limits-config.js';
+import type { SiteConfig } from '../../site/config.js';
 import { PxeError } from '../errors.js';
 import type { Certificate } from './certificate.js';
 import { limitConnections } from './connections.js';
 
-/** The limits of the HTTP server; docs/ports.md lists them. */
-const httpLimits = {
-  headerBytes: 16 * 1024,
-  headers: 100,
-  headersTimeout: 10_000, // ms to send a whole header
-  requestTimeout: 30_000, // ms to send a whole request
-  keepAliveTimeout: 15_000, // ms between two requests
-  idleTimeout: 60_000, // ms in which a reader takes nothing
-  requestsPerConnection: 10_000,
-  connections: 4096,
-} as const;
+/** What the HTTP server spends on its clients, in milliseconds where it is a time. */
+interface Limits {
+  readonly headerBytes: number;
+  readonly headers: number;
+  readonly headersTimeout: number; // to send a whole header
+  readonly requestTimeout: number; // to send a whole request
+  readonly keepAliveTimeout: number; // between two requests
+  readonly idleTimeout: number; // in which a reader takes nothing
+  readonly slowTimeout: number; // in which a reader takes what was handed to the network for it
+  readonly requestsPerConnection: number;
+  readonly connections: number;
+  readonly connectionsPerClient: number;
+  readonly proxies: readonly string[]; // addresses that connectionsPerClient does not count for
+}
+
+/** The limits that `http` of rackboot.yaml comes to. */
+export function httpLimitsOf({
+  limits,
+  proxies = [],
+}: Pick<SiteConfig['http'], 'limits' | 'proxies'>): Limits {
+  const each = limitsOf(HTTP_LIMITS, limits);
+  return {
+    headerBytes: each.headerBytes,
+    headers: each.headers,
+    headersTimeout: each.headerTimeout * 1000,
+    requestTimeout: each.requestTimeout * 1000,
+    keepAliveTimeout: each.keepAlive * 1000,
+    idleTimeout: each.stalled * 1000,
+    slowTimeout: each.slow * 1000,
+    requestsPerConnection: each.requestsPerConnection,
+    connections: each.connections,
+    connectionsPerClient: each.connectionsPerClient,
+    proxies,
+  };
+}
 
 /** A listening HTTP server. */
 export interface HttpListener {
@@ -33,7 +59,6 @@ export interface HttpsListener extends HttpListener {
 }
 
 type Handle = (req: IncomingMessage, res: ServerResponse) => void;
-type Limits = Readonly<Record<keyof typeof httpLimits, number>>;
 
 /** Listens at `host`:`port` (0: any) and has `handle` answer. Throws PxeError PORT_IN_USE, NO_RIGHTS or NO_ADDRESS. */
 export async function listenHttp(
@@ -42,7 +67,7 @@ export async function listenHttp(
   port: number,
   limits: Partial<Limits> = {},
 ): Promise<HttpListener> {
-  const limit = { ...httpLimits, ...limits };
+  const limit = { ...httpLimitsOf({ limits: {} }), ...limits };
   return listenOn(createServer(optionsOf(limit), handle), 'listen', host, port, limit);
 }
 
@@ -54,7 +79,7 @@ export async function listenHttps(
   { cert, key }: Certificate,
   limits: Partial<Limits> = {},
 ): Promise<HttpsListener> {
-  const limit = { ...httpLimits, ...limits };
+  const limit = { ...httpLimitsOf({ limits: {} }), ...limits };
   const tls = { cert, key, minVersion: 'TLSv1.2', handshakeTimeout: limit.headersTimeout } as const;
   const server = createTlsServer({ ...optionsOf(limit), ...tls }, handle);
   const listener = await listenOn(server, 'tls.listen', host, port, limit);
@@ -85,7 +110,12 @@ async function listenOn(
   port: number,
   limit: Limits,
 ): Promise<HttpListener> {
-  limitConnections(server, limit.connections);
+  limitConnections(server, {
+    connections: limit.connections,
+    perClient: limit.connectionsPerClient,
+    slowMs: limit.slowTimeout,
+    proxies: limit.proxies,
+  });
   server.maxHeadersCount = limit.headers;
   server.maxRequestsPerSocket = limit.requestsPerConnection;
   server.setTimeout(limit.idleTimeout);

@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { codeOf, messageOf } from '../../errors.js';
+import { limitsOf, XCAT_LIMITS } from '../../site/limits-config.js';
 import type { BootService } from '../boot/service.js';
 import { PxeError } from '../errors.js';
 import { Repeats } from '../repeats.js';
@@ -9,9 +10,6 @@ import { MAX_LINE, readReportLine } from './line.js';
 
 /** How long a node may take to say its line, in milliseconds. */
 const PATIENCE = 10_000;
-
-/** Nodes that are listened to at one time; the next ones wait in the kernel's queue. */
-const MAX_CONNECTIONS = 512;
 
 /** A running install monitor. */
 export interface XcatReports {
@@ -41,7 +39,7 @@ export async function startXcatReports(
       socket.destroy();
     });
   });
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = limitsOf(XCAT_LIMITS, service.config.xcat.limits).connections;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port, backlog: 512 }, () => {
