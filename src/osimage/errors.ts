@@ -7,12 +7,14 @@ export type OsimageErrorCode =
   | 'AMBIGUOUS_GENERATION'
   | 'BAD_NAME'
   | 'BAD_SOURCE'
+  | 'BAD_BUNDLE'
   | 'UNKNOWN_FAMILY'
   | 'STALE_DIRECTORY'
   | 'BAD_MANIFEST'
   | 'NO_ROOT'
   | 'COMMAND_FAILED'
   | 'BAD_SETTING'
+  | 'BAD_SYNCLIST'
   | 'SIZE_LIMIT';
 
 /** An osimage that cannot be imported, built or found, and the mend. */

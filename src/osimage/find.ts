@@ -16,6 +16,15 @@ export function checkName(name: string): string {
   return name;
 }
 
+/** Throws OsimageError BAD_NAME when there is an osimage called `name`. */
+export async function requireFree(store: Pick<Store, 'osimages'>, name: string): Promise<void> {
+  if ((await store.osimages.get(name)) === undefined) return;
+  throw new OsimageError(
+    'BAD_NAME',
+    `osimage ${JSON.stringify(name)} exists already; give another --name, or remove it with: rackboot image rm ${name}`,
+  );
+}
+
 /** The osimage called `name`. Throws OsimageError NO_SUCH_OSIMAGE, which lists what there is. */
 export async function findOsimage(store: Pick<Store, 'osimages'>, name: string): Promise<OsimageRecord> {
   const found = await store.osimages.get(name);

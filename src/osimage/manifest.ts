@@ -29,9 +29,10 @@ export function servedTree({ family, files, tree }: GenerationManifest): readonl
   return keepsMediaPaths(family) ? [...tree, ...files] : tree;
 }
 
-/** The loaders that a generation's ISO takes from the media. */
-export function discArtifacts({ disc }: GenerationManifest): readonly Artifact[] {
-  return [disc?.bios, disc?.uefi].flatMap((loader) => (loader === undefined ? [] : [loader.image]));
+/** What a generation has and does not serve: the loaders that its ISO takes from the media, and what it came with. */
+export function discArtifacts({ disc, attached }: GenerationManifest): readonly Artifact[] {
+  const loaders = [disc?.bios, disc?.uefi].flatMap((loader) => (loader === undefined ? [] : [loader.image]));
+  return [...loaders, ...(attached?.files ?? [])];
 }
 
 /** A generation's id as people read and type it: its first 12 digits. */

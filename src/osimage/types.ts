@@ -90,12 +90,22 @@ export interface GenerationManifest {
   readonly answer?: AnswerTemplate;
   /** How an ISO of it boots, where the media brought its own loaders; else by Debian's. */
   readonly disc?: MediaDisc;
+  /** Files that came with it and are not served. */
+  readonly attached?: Attached;
   /** Archive descriptor blob (image/archive.ts) of each editable artifact, by artifact path. */
   readonly archives: Readonly<Record<string, Digest>>;
   /** The same archives as they were imported: what every build starts from. */
   readonly bases: Readonly<Record<string, Digest>>;
   /** What was built from what: the input of the generation's id. */
   readonly inputs: GenerationInputs;
+}
+
+/** What an osimage of xCAT has besides its boot files: lists, scripts and extras, for its bundle. */
+export interface Attached {
+  /** By their paths in the bundle's directory: `compute.exlist`, `extra/notes.txt`. */
+  readonly files: readonly Artifact[];
+  /** Where extras are from, and where imgimport puts them. */
+  readonly extras: readonly { readonly src: string; readonly dest: string }[];
 }
 
 /** How an install tree differs from the media's. */
@@ -109,6 +119,9 @@ export interface TreeChanges {
 export interface PackedArchive {
   readonly descriptor: Digest; // blob holding the archive's descriptor
   readonly layers: readonly Digest[]; // layers that are in it; when a build has others, they are applied to it
+  readonly servedAs?: string; // its name below files/, where its form is not that of the import
+  /** Blob with the marks of the files it was made of (image/unpacked/file-marks.ts); not part of the id. */
+  readonly marks?: Digest;
 }
 
 /** The inputs a generation's id is the digest of. */

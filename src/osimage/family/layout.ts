@@ -16,6 +16,7 @@ export interface MediaLayout {
   readonly tree: readonly SourceFile[]; // in order of their paths; without boot files and archive
   readonly boot: readonly BootEntry[];
   readonly loaders?: MediaLoaders; // what boots the media as an ISO
+  readonly attached?: readonly SourceFile[]; // kept, not served
   readonly notes: readonly string[]; // what was left out, or is not as the vendor has it; a line each
 }
 

@@ -46,6 +46,14 @@ export async function openSource(source: string): Promise<Source> {
   return openFile(local, info.size);
 }
 
+/** The local path of `source` where that is a regular file; else undefined. */
+export async function localFileOf(source: string): Promise<string | undefined> {
+  if (WEB.test(source)) return undefined;
+  const local = localPath(source);
+  const info = await stat(local).catch(() => undefined);
+  return info?.isFile() === true ? local : undefined;
+}
+
 /** What histories call `source`: a URL without the credentials in it. */
 export function nameOf(source: string): string {
   return WEB.test(source) ? shownUrl(source) : source;
