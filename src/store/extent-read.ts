@@ -60,9 +60,11 @@ async function* readParts(
     for (let attempt = 1; batch.length > 0; attempt++) {
       let yielded = 0;
       try {
-        for await (const buffer of readRuns(await planRuns(batch, blobs), blobs, ownership)) {
-          yielded += buffer.length;
-          yield buffer;
+        for (const run of await planRuns(batch, blobs)) {
+          for await (const buffer of readRun(run, blobs, ownership)) {
+            yielded += buffer.length;
+            yield buffer;
+          }
         }
         break;
       } catch (error) {
@@ -122,19 +124,20 @@ function fileRun(part: Extract<Part, { kind: 'blob' }>, place: BlobPlace): Run {
   return { kind: 'file', path: place.path, offset: place.offset + part.offset, length: part.length };
 }
 
-async function* readRuns(
-  runs: readonly Run[],
+function readRun(
+  run: Run,
   blobs: BlobReader,
   ownership: Ownership,
-): AsyncGenerator<Buffer> {
-  for (const run of runs) {
-    if (run.kind === 'file') {
-      yield* blobs.readFile(run.path, run.offset, run.length, ownership);
-    } else if (run.kind === 'inline') {
-      for (let at = 0; at < run.bytes.length; at += bufferSize) yield run.bytes.subarray(at, at + bufferSize);
-    } else {
-      for (let left = run.length; left > 0; left -= bufferSize)
-        yield Buffer.alloc(Math.min(left, bufferSize));
-    }
+): AsyncIterable<Buffer> | Iterable<Buffer> {
+  return run.kind === 'file'
+    ? blobs.readFile(run.path, run.offset, run.length, ownership)
+    : literalBuffers(run);
+}
+
+function* literalBuffers(run: Exclude<Run, { kind: 'file' }>): Generator<Buffer> {
+  if (run.kind === 'inline') {
+    for (let at = 0; at < run.bytes.length; at += bufferSize) yield run.bytes.subarray(at, at + bufferSize);
+  } else {
+    for (let left = run.length; left > 0; left -= bufferSize) yield Buffer.alloc(Math.min(left, bufferSize));
   }
 }

@@ -1,7 +1,10 @@
+import { readSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { codeOf } from '../errors.js';
 import { BufferPool } from './buffer-pool.js';
 import { fileError, StoreError } from './errors.js';
+import { RecentPages } from './recent-pages.js';
 import type { Ownership } from './types.js';
 
 /**
@@ -14,9 +17,13 @@ const budget = 16 * 1024 * 1024;
 const part = 1 / 16;
 const keptIdle = 128;
 const idleMs = 30_000;
+/** For how long what was read is taken to be in memory, and how long reading it again may take until it is not. */
+const recentMs = 10_000;
+const promptMs = 5;
 
 interface OpenFile {
   readonly handle: Promise<FileHandle>;
+  readonly recent: RecentPages;
   users: number;
   idleSince: number;
 }
@@ -60,7 +67,9 @@ export class OpenFiles {
         this.#held += buffer.length;
         try {
           const wanted = Math.min(buffer.length, length - done);
-          const { bytesRead } = await handle.read(buffer, 0, wanted, offset + done);
+          const bytesRead = isLent
+            ? await readLent(handle, file.recent, buffer, wanted, offset + done)
+            : (await handle.read(buffer, 0, wanted, offset + done)).bytesRead;
           if (bytesRead === 0) {
             throw new StoreError(
               'PACK_DAMAGED',
@@ -98,7 +107,7 @@ export class OpenFiles {
     if (this.#closed) throw new StoreError('CLOSED', `${path}: read after the store was closed.`);
     let file = this.#files.get(path);
     if (file === undefined) {
-      file = { handle: open(path, 'r'), users: 0, idleSince: 0 };
+      file = { handle: open(path, 'r'), recent: new RecentPages(recentMs), users: 0, idleSince: 0 };
       file.handle.catch(() => undefined);
     } else {
       this.#files.delete(path);
@@ -147,4 +156,29 @@ export class OpenFiles {
       // It was never opened, or is closed: either way nothing is left to close.
     }
   }
+}
+
+/**
+ * Reads `wanted` bytes from `position`. Handing a read to another thread and back costs more than copying what the
+ * kernel has in memory: what was read a moment ago is read on this thread, once it has seen to everybody else. When that
+ * takes longer than memory does, the file is read on other threads again.
+ */
+async function readLent(
+  handle: FileHandle,
+  recent: RecentPages,
+  buffer: Buffer,
+  wanted: number,
+  position: number,
+): Promise<number> {
+  if (!recent.has(position, position + wanted)) {
+    const { bytesRead } = await handle.read(buffer, 0, wanted, position);
+    recent.add(position, position + bytesRead);
+    return bytesRead;
+  }
+  await nextTurn();
+  const began = performance.now();
+  const bytesRead = readSync(handle.fd, buffer, 0, wanted, position);
+  if (performance.now() - began > promptMs) recent.clear();
+  else recent.add(position, position + bytesRead);
+  return bytesRead;
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { OpenFiles } from '../../src/store/open-files.js';
@@ -127,4 +127,43 @@ test('lent buffers take no more memory however sizes change', async (t) => {
     await Promise.all(readers.map((reader) => reader.return(undefined)));
   }
   t.true(bytes <= 16 * mebibyte + 200 * 16 * 1024, `${bytes} bytes in all`);
+});
+
+test('what was read a moment ago comes at once, yet everybody else has a turn between any two buffers', async (t) => {
+  const files = new OpenFiles();
+  t.teardown(() => files.close());
+  const path = join(await temporaryDirectory(t), 'pack');
+  const bytes = randomBytes(8 * mebibyte + 5);
+  await writeFile(path, bytes);
+  let turns = 0;
+  let timer = setImmediate(function turn() {
+    turns++;
+    timer = setImmediate(turn);
+  });
+  t.teardown(() => clearImmediate(timer));
+  for (let time = 0; time < 3; time++) {
+    let at = 0;
+    let before = turns;
+    for await (const buffer of files.read(path, 0, bytes.length, 'lent')) {
+      t.true(buffer.equals(bytes.subarray(at, at + buffer.length)), `time ${time}, at ${at}`);
+      t.true(turns > before, `nobody else had a turn before ${at}`);
+      at += buffer.length;
+      before = turns;
+    }
+    t.is(at, bytes.length);
+  }
+});
+
+test('a file that was read a moment ago and ends early now is PACK_DAMAGED', async (t) => {
+  const files = new OpenFiles();
+  t.teardown(() => files.close());
+  const path = join(await temporaryDirectory(t), 'pack');
+  await writeFile(path, Buffer.alloc(mebibyte, 7));
+  const drain = async (): Promise<void> => {
+    for await (const buffer of files.read(path, 0, mebibyte, 'lent')) t.is(buffer[0], 7);
+  };
+  await drain();
+  await drain();
+  await truncate(path, mebibyte - 5);
+  await t.throwsAsync(drain(), { code: 'PACK_DAMAGED', message: /ends 5 bytes early/ });
 });

@@ -116,17 +116,18 @@ function serve(record: GenerationRecord): ServedGeneration {
   };
 }
 
-/** `source` with its first buffer read already. */
+/** `source` with its first buffer read already; to be read once. */
 async function startReading(source: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> {
   const iterator = source[Symbol.asyncIterator]();
-  const first = await iterator.next();
-  return {
-    async *[Symbol.asyncIterator]() {
-      try {
-        for (let next = first; next.done !== true; next = await iterator.next()) yield next.value;
-      } finally {
-        await iterator.return?.();
-      }
+  let first: IteratorResult<Buffer> | undefined = await iterator.next();
+  const started: AsyncIterator<Buffer> = {
+    next: () => {
+      if (first === undefined) return iterator.next();
+      const result = Promise.resolve(first);
+      first = undefined;
+      return result;
     },
+    return: async () => (await iterator.return?.()) ?? { done: true, value: undefined },
   };
+  return { [Symbol.asyncIterator]: () => started };
 }
