@@ -104,6 +104,25 @@ test('the directory that the ISO was made of comes in alike', async (t) => {
   t.regex(labels, /Volume id: dir\n/);
 });
 
+test('a menu in several files comes in as one, and none of them is left on an ISO', async (t) => {
+  const [head = '', ...labels] = ISOLINUX_CFG.split(/^(?=label )/m);
+  await writeXcpNg(at('parts'), {
+    isolinux: () => `${head}include part1.cfg\nmenu include parts/part2.cfg\ninclude lost.cfg\n`,
+    files: {
+      'boot/isolinux/part1.cfg': labels.slice(0, 3).join(''),
+      'boot/isolinux/parts/part2.cfg': labels.slice(3).join(''),
+    },
+  });
+  const { err } = await rackboot('image', 'import', at('parts'), '--name', 'parts');
+  t.regex(err, /isolinux\.cfg: includes boot\/isolinux\/lost\.cfg, which cannot be read/);
+  const [whole, parts] = [await show('xcp'), await show('parts')];
+  t.deepEqual(parts.boot, whole.boot);
+  t.deepEqual(
+    parts.tree.map(({ path }) => path),
+    whole.tree.map(({ path }) => path),
+  );
+});
+
 test('its ISO has the vendor’s volume id, loaders and layout, as other programs see them', async (t) => {
   const volume = (await counterpart('isoinfo', '-d', '-i', at('xcp.iso'))).toString();
   t.regex(volume, /Volume id: XCP-ng 8\.3\.0\n/);

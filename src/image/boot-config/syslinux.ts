@@ -12,7 +12,7 @@ interface Section {
 
 /**
  * Reads isolinux.cfg or a file of pxelinux.cfg/ that lies in `directory` of the media (Syslinux wiki, "Config").
- * INCLUDE is not followed. Total: what it does not know it passes by.
+ * What it includes is to be in it already (readIncludes). Total: what it does not know it passes by.
  */
 export function parseSyslinux(text: string, directory: string): BootMenu {
   const sections: Section[] = [];

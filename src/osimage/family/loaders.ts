@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { parseGrub } from '../../image/boot-config/grub.js';
 import { MAX_CONFIG, type BootMenu } from '../../image/boot-config/menu.js';
+import { readIncludes } from '../../image/boot-config/syslinux-include.js';
 import { parseSyslinux } from '../../image/boot-config/syslinux.js';
 import { readText, type Source, type SourceFile } from '../source/source.js';
 
@@ -47,9 +48,20 @@ export async function findMenus(source: Source): Promise<FoundMenus> {
   const isolinux = files.filter((file) => ISOLINUX_MENU.test(file.path));
   const grub = files.filter((file) => GRUB_MENU.test(file.path));
   const notes: string[] = [];
-  const isolinuxMenu = await firstMenu(isolinux, (text, file) =>
-    parseSyslinux(text, path.posix.dirname(file.path)),
-  );
+  const there = new Map(files.map((file) => [file.path, file]));
+  const included = new Set<SourceFile>();
+  const missing: string[] = [];
+  const isolinuxMenu = await firstMenu(isolinux, async (text, file) => {
+    const directory = path.posix.dirname(file.path);
+    const config = await readIncludes(text, directory, async (name) => {
+      const found = there.get(name);
+      if (found === undefined || found.size > MAX_CONFIG) return undefined;
+      included.add(found);
+      return readText(found, MAX_CONFIG);
+    });
+    for (const name of config.missing) missing.push(`${file.where}: includes ${name}, which cannot be read`);
+    return parseSyslinux(config.text, directory);
+  });
   const inOrder = GRUB_ORDER.flatMap((pattern) => grub.filter((file) => pattern.test(file.path)));
   const efi = await firstMenu(inOrder, parseGrub);
   const booted = (platform: 'bios' | 'uefi', name: RegExp): SourceFile | undefined =>
@@ -76,7 +88,7 @@ export async function findMenus(source: Source): Promise<FoundMenus> {
   }
   const catalogs = files.filter((file) => CATALOG.test(file.path));
   const image = startsBios ? biosImage : uefiImage;
-  const remade = new Set([...isolinux, ...grub, ...catalogs]);
+  const remade = new Set([...isolinux, ...included, ...grub, ...catalogs]);
   for (const file of [biosImage, uefiImage]) if (file !== undefined) remade.add(file);
   for (const file of files) if (STATEMENT.test(file.path)) remade.add(file);
   return {
@@ -101,17 +113,17 @@ export async function findMenus(source: Source): Promise<FoundMenus> {
       grubMenus: grub.map((file) => file.path),
     },
     remade,
-    notes,
+    notes: [...missing, ...notes],
   };
 }
 
 /** The first of `files` that has entries. */
 async function firstMenu(
   files: readonly SourceFile[],
-  parse: (text: string, file: SourceFile) => BootMenu,
+  parse: (text: string, file: SourceFile) => BootMenu | Promise<BootMenu>,
 ): Promise<BootMenu | undefined> {
   for (const file of new Set(files)) {
-    const menu = parse(await readText(file, MAX_CONFIG), file);
+    const menu = await parse(await readText(file, MAX_CONFIG), file);
     if (menu.entries.length > 0) return menu;
   }
   return undefined;

@@ -3,6 +3,7 @@ import pLimit from 'p-limit';
 import { codeOf } from '../../errors.js';
 import { parseGrub } from '../../image/boot-config/grub.js';
 import { MAX_CONFIG, type BootMenu } from '../../image/boot-config/menu.js';
+import { readIncludes } from '../../image/boot-config/syslinux-include.js';
 import { parseSyslinux } from '../../image/boot-config/syslinux.js';
 import { collect } from '../../image/chunks.js';
 import { listOf, openMetadata, readRepomd } from '../../repo/metadata.js';
@@ -119,9 +120,16 @@ async function namedByMenus(tree: TreeReader, found: ReadonlyMap<string, TreeNam
     const menu = await text(name);
     if (menu === undefined) continue;
     const directory = path.posix.dirname(name);
+    const config = await readIncludes(menu, directory, async (file) => {
+      const size = isBelow(file) ? await tree.size(file) : undefined;
+      return size === undefined || size > MAX_CONFIG
+        ? undefined
+        : (await collect(tree.read(file))).toString('utf8');
+    });
     names.push(
       ...ISOLINUX_FILES.map((file) => `${directory}/${file}`),
-      ...loadedBy(parseSyslinux(menu, directory)),
+      ...config.files,
+      ...loadedBy(parseSyslinux(config.text, directory)),
     );
   }
   for (const name of GRUB_MENUS) {
