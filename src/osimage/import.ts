@@ -21,6 +21,7 @@ export interface ImportRequest {
   readonly kernel?: string; // its path inside the media; for an archive alone, a local file
   readonly initrd?: string; // its path inside the media
   readonly profile?: string; // of a bundle of xCAT's: what its profile is to be called
+  readonly postscripts?: readonly string[]; // nodes that get a bundle's postscripts
   readonly limits?: UnpackLimits;
   readonly remote?: RemoteOptions;
   /** Called as source bytes are read. */

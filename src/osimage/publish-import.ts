@@ -1,7 +1,7 @@
 import { encodeSnapshot, type LayerSnapshot } from '../image/layer.js';
 import type { SegmentCounts } from '../image/segment-writer.js';
 import type { Digest } from '../store/digest.js';
-import type { GenerationRecord, Store } from '../store/records.js';
+import type { AttributeChange, GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
 import { answerOf } from './answer.js';
 import type { MediaLayout } from './family/layout.js';
@@ -15,6 +15,7 @@ export interface NewOsimage {
   readonly from: string; // as histories call its source
   readonly layout: MediaLayout;
   readonly brought?: Brought;
+  readonly attributes?: readonly AttributeChange[]; // of nodes, changed with it
 }
 
 /** What a bundle says of its osimage besides its files. */
@@ -45,7 +46,7 @@ const BUNDLE_LAYER = 'bundle';
  */
 export async function publishImport(
   store: Store,
-  { name, from, layout, brought }: NewOsimage,
+  { name, from, layout, brought, attributes = [] }: NewOsimage,
   options: ReadOptions,
 ): Promise<ImportResult> {
   return store.write(`import ${name}`, async (writer) => {
@@ -95,6 +96,7 @@ export async function publishImport(
         note: `import ${from}`,
         manifest: JSON.stringify(manifest),
         blobs: [...imported.blobs, ...(layer?.blobs ?? [])],
+        attributes,
       },
       { create: true },
     );

@@ -105,6 +105,7 @@ export interface PublishRequest {
   readonly manifest: string;
   /** Every blob the generation needs, at any depth; gc keeps exactly these. */
   readonly blobs: Iterable<Digest>;
+  readonly attributes?: readonly AttributeChange[]; // of nodes, in the same transaction
 }
 
 /** What becomes of the nodes that are set to something that goes; pure. */

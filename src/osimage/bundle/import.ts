@@ -16,6 +16,7 @@ export interface BundleRequest {
   readonly kernel?: string;
   readonly initrd?: string;
   readonly profile?: string;
+  readonly postscripts?: readonly string[]; // nodes that get the bundle's postscripts
   readonly limits?: UnpackLimits;
   readonly onProgress?: (file: string, done: number, total: number) => void;
 }
@@ -43,14 +44,24 @@ export async function importBundle(
     const name = checkName(request.name ?? osimage.name);
     await requireFree(store, name);
     const layout = osimage.layout(name);
+    const scripts = [...(osimage.scripts ?? [])];
+    const { postscripts: nodes } = request;
     const notes = [...unpacked.notes, ...layout.notes];
+    if (nodes === undefined && scripts.length > 0) notes.push(unsetScripts(scripts));
+    if (nodes !== undefined && scripts.length === 0) notes.push(`${where}: brings no postscripts`);
+    const attributes = (nodes ?? []).flatMap((node) => scripts.map(([key, value]) => ({ node, key, value })));
     const { brought, cuts } = osimage;
     return publishImport(
       store,
-      { name, from: where, layout: { ...layout, notes }, brought },
+      { name, from: where, layout: { ...layout, notes }, brought, attributes },
       { ...request, limits, ...(cuts === undefined ? {} : { cuts }) },
     );
   });
+}
+
+function unsetScripts(scripts: readonly (readonly [string, string])[]): string {
+  const list = scripts.map(([name, value]) => `${name}=${value}`).join(' ');
+  return `${list}: set of no node; import with --postscripts NODERANGE, or use: rackboot node set`;
 }
 
 /** The osimage in an unpacked bundle. */

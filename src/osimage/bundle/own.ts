@@ -15,6 +15,8 @@ export interface BundledOsimage {
   readonly layout: (name: string) => MediaLayout;
   readonly cuts?: ArchiveCuts;
   readonly brought: Brought;
+  /** Of the node that it was exported with: `postscripts`, `postbootscripts`. */
+  readonly scripts?: ReadonlyMap<string, string>;
 }
 
 /** The statement in `file`. Throws OsimageError BAD_BUNDLE. */

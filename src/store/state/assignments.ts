@@ -80,7 +80,8 @@ export async function reassign(
   for (const change of attributes) await changeAttribute(trx, change);
 }
 
-async function changeAttribute(trx: Queries, { node, key, value }: AttributeChange): Promise<void> {
+/** Changes one attribute of a node, if there is such a node. */
+export async function changeAttribute(trx: Queries, { node, key, value }: AttributeChange): Promise<void> {
   const row = await trx.selectFrom('node').select('attributes').where('name', '=', node).executeTakeFirst();
   if (row === undefined) return;
   const { [key]: _before, ...others } = JSON.parse(row.attributes) as Record<string, string>;

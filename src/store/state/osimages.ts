@@ -8,7 +8,7 @@ import type {
   Reassign,
   Timestamp,
 } from '../records.js';
-import { reassign, usersOf } from './assignments.js';
+import { changeAttribute, reassign, usersOf } from './assignments.js';
 import type { StateDatabase } from './database.js';
 import {
   findGeneration,
@@ -73,6 +73,7 @@ export class OsimageRows implements OsimageState {
       const { osimage: name, id, parent, note, manifest } = request;
       const row = { osimage: name, id, number, parent, created_at: now, note, manifest, refs };
       await trx.insertInto('generation').values(row).execute();
+      for (const change of request.attributes ?? []) await changeAttribute(trx, change);
       return generationOf(row);
     });
   }

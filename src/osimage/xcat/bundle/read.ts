@@ -17,6 +17,8 @@ const MAX_MANIFEST = 1024 * 1024;
 /** What imgimport wants every manifest to say, in its order. */
 const REQUIRED = ['imagename', 'provmethod', 'profile', 'osvers', 'osarch'];
 const PROVMETHODS = ['install', 'netboot', 'statelite', 'sysclone'];
+/** What a manifest says of the node that it was exported with. */
+const SCRIPTS = ['postscripts', 'postbootscripts'];
 /** The machines that rackboot boots. */
 const BOOTED = /^(x86_64|x86|i[3-6]86|amd64|aarch64|arm64)$/;
 
@@ -46,8 +48,10 @@ export async function readXcatBundle(
     profile,
   );
   const stated = statement === undefined ? undefined : statedFiles(statement, boot.sources, where);
+  const scripts = [...manifest.plain].filter(([name]) => SCRIPTS.includes(name));
   return {
     name: renamed.name,
+    scripts: new Map(scripts),
     layout: (name) => {
       const layout = boot.layout(name);
       return {
@@ -143,18 +147,9 @@ function statedFiles(
   return stated;
 }
 
-function notesOf({ plain, others }: XcatManifest, all: ReadonlyMap<string, string>): string[] {
-  const scripts = ['postscripts', 'postbootscripts'].flatMap((name) => {
-    const value = plain.get(name);
-    return value === undefined ? [] : [`${name}=${value}`];
-  });
+function notesOf({ others }: XcatManifest, all: ReadonlyMap<string, string>): string[] {
   const provmethod = all.get('provmethod') ?? '';
   return [
-    ...(scripts.length === 0
-      ? []
-      : [
-          `${scripts.join(' ')} of the node it was exported with: give --postscripts NODERANGE to set them of nodes`,
-        ]),
     ...(others.length === 0 ? [] : [`${others.join(', ')}: left out, rackboot has no use for it`]),
     ...(provmethod === 'netboot'
       ? []
