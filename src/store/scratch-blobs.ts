@@ -7,49 +7,55 @@ import type { BlobPlace, BlobReader, BlobWriter } from './types.js';
 
 const READ_SIZE = 1 << 20;
 
-/** Blobs in one file of a scratch directory, for what is read once and not kept. What is put can be read at once. */
-export class ScratchBlobs implements BlobReader, BlobWriter {
-  readonly #path: string;
-  readonly #file: FileHandle;
-  readonly #places = new Map<Digest, BlobPlace>();
-  #end = 0;
+/** A file that blobs are written into one after another. */
+interface BlobFile {
+  readonly path: string;
+  readonly handle: FileHandle;
+  end: number;
+}
 
-  private constructor(path: string, file: FileHandle) {
-    this.#path = path;
-    this.#file = file;
+/**
+ * Blobs in two files of a scratch directory, for what is read once and not kept. What is put can be read at once; several
+ * may be put at a time.
+ */
+export class ScratchBlobs implements BlobReader, BlobWriter {
+  readonly #pieces: BlobFile;
+  readonly #streams: BlobFile; // a stream lies in one piece, so one comes after the other
+  readonly #places = new Map<Digest, BlobPlace>();
+  #lastStream: Promise<unknown> = Promise.resolve();
+
+  private constructor(pieces: BlobFile, streams: BlobFile) {
+    this.#pieces = pieces;
+    this.#streams = streams;
   }
 
-  /** Blobs in a new file in `directory`; to be closed. Throws StoreError. */
+  /** Blobs in new files in `directory`; to be closed. Throws StoreError. */
   static async in(directory: string): Promise<ScratchBlobs> {
-    const path = join(directory, 'blobs');
+    const pieces = await openFile(join(directory, 'blobs'));
     try {
-      return new ScratchBlobs(path, await open(path, 'wx+', 0o600));
+      return new ScratchBlobs(pieces, await openFile(join(directory, 'streams')));
     } catch (error) {
-      throw fileError(error, path);
+      await pieces.handle.close();
+      throw error;
     }
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  async close(): Promise<void> {
+    await this.#pieces.handle.close();
+    await this.#streams.handle.close();
   }
 
   async put(bytes: Buffer): Promise<Digest> {
     const digest = sha256(bytes);
-    if (!this.#places.has(digest)) this.#keep(digest, await this.#append(bytes), bytes.length);
+    if (!this.#places.has(digest))
+      this.#keep(digest, this.#pieces, await append(this.#pieces, bytes), bytes.length);
     return digest;
   }
 
-  async putStream(source: AsyncIterable<Buffer>): Promise<{ digest: Digest; size: number }> {
-    const hash = createHash('sha256');
-    const start = this.#end;
-    for await (const chunk of source) {
-      hash.update(chunk);
-      await this.#append(chunk);
-    }
-    const digest = hash.digest('hex') as Digest;
-    const size = this.#end - start;
-    this.#keep(digest, start, size);
-    return { digest, size };
+  putStream(source: AsyncIterable<Buffer>): Promise<{ digest: Digest; size: number }> {
+    const stored = this.#lastStream.then(() => this.#putNext(source));
+    this.#lastStream = stored.catch(() => undefined);
+    return stored;
   }
 
   seal(): Promise<void> {
@@ -62,7 +68,7 @@ export class ScratchBlobs implements BlobReader, BlobWriter {
       const place = this.#places.get(blob);
       if (place === undefined)
         return Promise.reject(
-          new StoreError('MISSING_BLOB', `${this.#path}: no blob ${blob}; run the command again`),
+          new StoreError('MISSING_BLOB', `${this.#pieces.path}: no blob ${blob}; run the command again`),
         );
       found.set(blob, place);
     }
@@ -70,27 +76,51 @@ export class ScratchBlobs implements BlobReader, BlobWriter {
   }
 
   async *readFile(path: string, offset: number, length: number): AsyncGenerator<Buffer> {
+    const { handle } = path === this.#pieces.path ? this.#pieces : this.#streams;
     for (let done = 0; done < length;) {
       const size = Math.min(READ_SIZE, length - done);
-      const { buffer, bytesRead } = await this.#file.read(Buffer.alloc(size), 0, size, offset + done);
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(size), 0, size, offset + done);
       if (bytesRead === 0) throw new StoreError('IO', `${path}: ends early; run the command again`);
       yield buffer.subarray(0, bytesRead);
       done += bytesRead;
     }
   }
 
-  #keep(digest: Digest, offset: number, size: number): void {
-    if (!this.#places.has(digest)) this.#places.set(digest, { path: this.#path, offset, size });
+  async #putNext(source: AsyncIterable<Buffer>): Promise<{ digest: Digest; size: number }> {
+    const hash = createHash('sha256');
+    const start = this.#streams.end;
+    for await (const chunk of source) {
+      hash.update(chunk);
+      await append(this.#streams, chunk);
+    }
+    const digest = hash.digest('hex') as Digest;
+    const size = this.#streams.end - start;
+    this.#keep(digest, this.#streams, start, size);
+    return { digest, size };
   }
 
-  async #append(bytes: Buffer): Promise<number> {
-    const offset = this.#end;
-    this.#end += bytes.length;
-    try {
-      await this.#file.appendFile(bytes);
-    } catch (error) {
-      throw fileError(error, this.#path);
-    }
+  #keep(digest: Digest, { path }: BlobFile, offset: number, size: number): void {
+    if (!this.#places.has(digest)) this.#places.set(digest, { path, offset, size });
+  }
+}
+
+async function openFile(path: string): Promise<BlobFile> {
+  try {
+    return { path, handle: await open(path, 'wx+', 0o600), end: 0 };
+  } catch (error) {
+    throw fileError(error, path);
+  }
+}
+
+/** Writes `bytes` behind all that was put into the file before; where that is. */
+async function append(file: BlobFile, bytes: Buffer): Promise<number> {
+  const offset = file.end;
+  file.end += bytes.length;
+  try {
+    for (let done = 0; done < bytes.length;)
+      done += (await file.handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
     return offset;
+  } catch (error) {
+    throw fileError(error, file.path);
   }
 }
