@@ -7,17 +7,21 @@ import { selectNodes } from '../node/site-directory.js';
 import { parseTargets } from '../node/target.js';
 import { settingsOf, stateText } from '../node/xcat/state.js';
 import type { NodeRecord, Store } from '../store/records.js';
-import type { Context } from './context.js';
+import { type Context, UsageError } from './context.js';
 import { noteExpansion } from './noderange-help.js';
+import { type PaceOptions, requireAllDone, withPaceOptions } from './power-results.js';
 
 /** `nodeset`: what each node does at its next network boot. */
 export function registerNodeset(program: Command, context: Context): void {
-  program
+  const command = program
     .command('nodeset')
     .description('set what nodes do at their next network boot, or show it')
     .argument('<noderange>', 'which nodes; see: rackboot nodels --help')
     .argument('<target>', 'osimage=NAME[@GENERATION][:ENTRY], osimage, boot, offline, shell …; or stat')
     .option('--dry-run', 'show what would change and change nothing')
+    .option('--power', 'then boot those that are set over the network, at once: as xCAT’s rinstall')
+    .option('--uefi', 'with --power: by UEFI; without it as the node’s attribute firmware says');
+  withPaceOptions(command, 'with --power: ')
     .addHelpText(
       'after',
       `
@@ -38,10 +42,12 @@ Examples:
   rackboot nodeset 'rack1,-n3' osimage=d12@2 --dry-run
   rackboot nodeset all boot
   rackboot nodeset n1 runcmd=bmcsetup,osimage=d12
+  rackboot nodeset rack1 osimage=d12 --power --stagger 0.5
   rackboot nodeset 'n[1-4]' stat`,
     )
-    .action(async (range: string, text: string, options: { dryRun?: boolean }) => {
+    .action(async (range: string, text: string, options: NodesetOptions) => {
       const request = parseTargets(text);
+      requireBootable(request, options);
       const { site, store } = await context.openStore();
       const nodes = await selectNodes(store.nodes, range);
       if (request.kind === 'stat') return printStates(context, store, nodes);
@@ -52,13 +58,43 @@ Examples:
       noteExpansion(context, range, nodes);
       if (options.dryRun !== true) await applyNodeset(store, plan, now, null);
       const { changes, unchanged, refused } = plan;
-      context.print({ dryRun: options.dryRun === true, changes, unchanged, refused }, () =>
-        [...(options.dryRun === true ? ['dry run: nothing is changed'] : []), ...summarizePlan(plan)].join(
-          '\n',
-        ),
-      );
+      const summary = { dryRun: options.dryRun === true, changes, unchanged, refused };
+      const showSummary = (value: object): void =>
+        context.print(value, () =>
+          [...(summary.dryRun ? ['dry run: nothing is changed'] : []), ...summarizePlan(plan)].join('\n'),
+        );
+      if (options.power !== true || summary.dryRun) {
+        showSummary(summary);
+        requireAllSet(context, plan);
+        return;
+      }
+      const { bootSetNodes } = await import('./nodeset-power.js');
+      if (!context.json) showSummary(summary);
+      const power = await bootSetNodes(context, site, nodes, plan, options);
+      if (context.json) showSummary({ ...summary, power });
       requireAllSet(context, plan);
+      requireAllDone(context, power);
     });
+}
+
+interface NodesetOptions extends PaceOptions {
+  readonly dryRun?: boolean;
+  readonly power?: boolean;
+  readonly uefi?: boolean;
+}
+
+/** Throws UsageError where `--power` has nothing to boot, and for options that are about it alone. */
+function requireBootable(request: ReturnType<typeof parseTargets>, options: NodesetOptions): void {
+  const stray = (['uefi', 'parallel', 'stagger', 'timeout'] as const).find(
+    (name) => options[name] !== undefined,
+  );
+  if (options.power !== true) {
+    if (stray !== undefined) throw new UsageError(`--${stray} is about --power; leave it out, or add that`);
+    return;
+  }
+  const what = request.kind === 'stat' ? 'stat' : request.first.kind;
+  if (what === 'stat' || what === 'offline')
+    throw new UsageError(`--power boots nodes over the network, and ${what} gives them nothing to boot`);
 }
 
 /** What nodes are set to, as xCAT's `nodeset stat` prints it. */
@@ -83,7 +119,11 @@ async function printStates(context: Context, store: Store, nodes: readonly NodeR
 function requireAllSet(context: Context, { refused, changes, unchanged }: NodesetPlan): void {
   if (refused.length === 0) return;
   const byReason = new Map<string, string[]>();
-  for (const { node, why } of refused) byReason.set(why, [...(byReason.get(why) ?? []), node]);
+  for (const { node, why } of refused) {
+    const nodes = byReason.get(why);
+    if (nodes === undefined) byReason.set(why, [node]);
+    else nodes.push(node);
+  }
   for (const [why, nodes] of byReason) context.note(`${foldNames(nodes)}: ${why}`);
   throw new NodeError(
     'NODES_NOT_SET',

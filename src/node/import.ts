@@ -179,7 +179,9 @@ export function summarizeImport(plan: ImportPlan): string[] {
   const byChange = new Map<string, string[]>();
   for (const { node, attributes } of plan.changed) {
     const key = attributes.join(', ');
-    byChange.set(key, [...(byChange.get(key) ?? []), node]);
+    const nodes = byChange.get(key);
+    if (nodes === undefined) byChange.set(key, [node]);
+    else nodes.push(node);
   }
   return [
     ...(plan.added.length === 0 ? [] : [`${foldNames(plan.added)}: new`]),

@@ -171,7 +171,9 @@ export function summarizePlan(plan: NodesetPlan): string[] {
   const groups = new Map<string, string[]>();
   for (const { node, from, to } of plan.changes) {
     const key = `${from} -> ${to}`;
-    groups.set(key, [...(groups.get(key) ?? []), node]);
+    const names = groups.get(key);
+    if (names === undefined) groups.set(key, [node]);
+    else names.push(node);
   }
   const lines = [...groups].map(([change, names]) => `${foldNames(names)}: ${change}`);
   return plan.unchanged.length === 0 ? lines : [...lines, `${foldNames(plan.unchanged)}: unchanged`];
