@@ -195,6 +195,39 @@ for (const [title, files, message] of [
   });
 }
 
+test('templates for another release are told, and a stranger among templates is refused', async (t) => {
+  await inDirectory(async (dir) => {
+    await mkdir(path.join(dir, 'templates/installimg/8.2/etc'), { recursive: true });
+    await writeFile(path.join(dir, 'templates/installimg/8.2/etc/motd'), 'of 8.2');
+    const notes: string[] = [];
+    const read = (dist: string): ReturnType<typeof readLayer> =>
+      readLayer({ name: 'l', dir }, new MemoryBlobs(), (line) => notes.push(line), { dist });
+    t.deepEqual((await read('8.3')).files, []);
+    t.deepEqual(notes, [
+      `${dir}/templates: nothing in it is for 8.3; name a directory 8.3 in its iso/ or installimg/`,
+    ]);
+    t.deepEqual(
+      (await read('8.2')).files.map((file) => file.path),
+      ['etc', 'etc/motd'],
+    );
+    t.is(notes.length, 1);
+    await mkdir(path.join(dir, 'templates/pxe'));
+    await t.throwsAsync(read('8.2'), {
+      code: 'BAD_LAYER',
+      message: `${dir}/templates/pxe: templates/ may hold iso/<dist>/ and installimg/<dist>/; move or remove it`,
+    });
+  });
+});
+
+test('the words of bootargs come before those of installer-bootargs.lst', async (t) => {
+  await inDirectory(async (dir) => {
+    await writeFile(path.join(dir, 'bootargs'), '# why\na={{ node.name }}\n');
+    await writeFile(path.join(dir, 'installer-bootargs.lst'), 'no-gpgcheck # so\n\nb=1 c');
+    const { bootargs } = await readLayer({ name: 'l', dir }, new MemoryBlobs());
+    t.is(bootargs, '\na={{ node.name }}\nno-gpgcheck\nb=1 c');
+  });
+});
+
 test('the same layer gives the same snapshot', async (t) => {
   await inDirectory(async (dir) => {
     await mkdir(path.join(dir, 'overlay'));
