@@ -135,6 +135,9 @@ test('a layer’s packages install from the tree that is served, every check on'
     path.join(site.layerPackages('drivers'), name),
   );
   await site.keys.signPackages(site.site, own);
+  const note = path.join(site.dir, 'layers/drivers/tree/NOTE');
+  await mkdir(path.dirname(note));
+  await writeFile(note, 'of the layer');
   const built = await site.ok('image', 'build', 'x', '--layers', 'drivers');
   t.regex(built.err, /xcp-ng-deps-1-1\.noarch is replaced by a layer’s package/);
   t.notRegex(built.err, /nothing requires|not signed/);
@@ -143,6 +146,7 @@ test('a layer’s packages install from the tree that is served, every check on'
     Object.keys(after).filter((name) => !name.startsWith('repodata/')),
     [
       '.treeinfo',
+      'NOTE',
       'Packages/driver+x-1-1.noarch.rpm',
       'Packages/kernel-4.19+1-1.noarch.rpm',
       'Packages/lacking-1-1.noarch.rpm',
