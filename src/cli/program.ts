@@ -18,6 +18,8 @@ const COMMANDS: readonly CommandFile[] = [
   { names: ['nodels'], load: async () => (await import('./nodels.js')).registerNodels },
   { names: ['group'], load: async () => (await import('./group.js')).registerGroup },
   { names: ['nodeset'], load: async () => (await import('./nodeset.js')).registerNodeset },
+  { names: ['power'], load: async () => (await import('./power.js')).registerPower },
+  { names: ['media'], load: async () => (await import('./media.js')).registerMedia },
   { names: ['status'], load: async () => (await import('./status.js')).registerStatus },
   { names: ['store', 'gc'], load: async () => (await import('./store.js')).registerStore },
   { names: ['serve'], load: async () => (await import('./serve.js')).registerServe },
@@ -112,6 +114,7 @@ const USAGE_CODES: Readonly<Record<string, readonly string[]>> = {
     'BAD_ATTRIBUTE',
   ],
   ImageError: ['BAD_VOLUME_ID'],
+  PowerError: ['BAD_VERB'],
 };
 
 function isWrongUsage(error: unknown): boolean {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { DHCP_LIMITS, HTTP_LIMITS, limitsSchema, TFTP_LIMITS, XCAT_LIMITS } from './limits-config.js';
 import { listenPattern, parseListen, parsePorts } from './listen.js';
 import { type Platform, tableFault } from './loader-names.js';
+import { power } from './power-config.js';
 import { mirror, signing } from './repo-config.js';
 
 const seconds = z.int('must be a whole number of seconds').min(1, 'must be at least 1 second');
@@ -328,6 +329,7 @@ export const siteConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe('What the nodes of an xCAT site expect'),
+  power: power.prefault({}).describe('How machines are switched on and off: power, media, nodeset --power'),
   signing: signing.prefault({}).describe('Who signs the package repositories of this site'),
   mirror: mirror.prefault({}).describe('What repo mirror knows by name and leaves out'),
   serve: z

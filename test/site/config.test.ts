@@ -19,6 +19,15 @@ const defaults = {
   dhcp: { interfaces: {}, subnets: [], unknown: 'refuse', probe: 'off', limits: {} },
   install: { done: 'report', tokenTtl: 3600 },
   xcat: { genesis: 'genesis', reports: 'off', paths: 'off', limits: {} },
+  power: {
+    parallel: 32,
+    stagger: 0,
+    timeout: 60,
+    retries: 2,
+    ipmi: { privilege: 'ADMINISTRATOR' },
+    redfish: { certificates: 'check', auth: 'session' },
+    ssh: { user: 'root', reboot: 'reboot', poweroff: 'poweroff' },
+  },
   signing: { by: 'nobody' },
   mirror: {
     versions: { '8.2': 'https://updates.xcp-ng.org/8/8.2', '8.3': 'https://updates.xcp-ng.org/8/8.3' },

@@ -1,0 +1,59 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import { codeOf, messageOf, RackbootError } from '../../errors.js';
+import type { NodeRecord } from '../../store/records.js';
+
+/** What became of one node. */
+export type NodeResult =
+  | { readonly node: string; readonly ok: true; readonly result: string }
+  | { readonly node: string; readonly ok: false; readonly code: string; readonly error: string };
+
+/** How many machines are spoken to at one time, how far apart they begin, and how long one may take. */
+export interface Pace {
+  readonly parallel: number;
+  readonly stagger: number; // seconds
+  readonly timeout: number; // seconds
+}
+
+/**
+ * Does `deed` to every one of `nodes`; one that fails is a result like others. `onResult` is told of each as it ends; the
+ * results come back in the order of `nodes`. A node's time begins when it is its turn.
+ */
+export async function forEachNode(
+  nodes: readonly NodeRecord[],
+  { parallel, stagger, timeout }: Pace,
+  deed: (node: NodeRecord, signal: AbortSignal) => Promise<string>,
+  onResult: (result: NodeResult) => void,
+): Promise<readonly NodeResult[]> {
+  const limit = pLimit(parallel);
+  let next = performance.now();
+  const turn = async (): Promise<void> => {
+    const now = performance.now();
+    const at = Math.max(now, next);
+    next = at + stagger * 1000;
+    if (at > now) await sleep(at - now);
+  };
+  return Promise.all(
+    nodes.map((node) =>
+      limit(async () => {
+        if (stagger > 0) await turn();
+        const result = await attempt(node, timeout, deed);
+        onResult(result);
+        return result;
+      }),
+    ),
+  );
+}
+
+async function attempt(
+  node: NodeRecord,
+  timeout: number,
+  deed: (node: NodeRecord, signal: AbortSignal) => Promise<string>,
+): Promise<NodeResult> {
+  try {
+    return { node: node.name, ok: true, result: await deed(node, AbortSignal.timeout(timeout * 1000)) };
+  } catch (error) {
+    if (!(error instanceof RackbootError)) throw error;
+    return { node: node.name, ok: false, code: codeOf(error) ?? '', error: messageOf(error) };
+  }
+}
