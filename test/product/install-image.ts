@@ -37,6 +37,16 @@ const programs: readonly (readonly [string, string])[] = [
  */
 export async function makeInstallImage(image: string, drivers: string, work: string): Promise<string> {
   const root = join(work, 'root');
+  const release = await makeInstallRoot(root, drivers, work);
+  await execute('sh', [
+    ...['-c', 'cd "$0" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 | bzip2 -9 > "$1"'],
+    ...[root, image],
+  ]);
+  return release;
+}
+
+/** The root file system of install.img, in `root`; otherwise as makeInstallImage. */
+export async function makeInstallRoot(root: string, drivers: string, work: string): Promise<string> {
   for (const directory of [
     'bin',
     'sbin',
@@ -63,10 +73,6 @@ export async function makeInstallImage(image: string, drivers: string, work: str
   const release = await addModules(root, drivers, work);
   await writeFile(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
   await writeFile(join(root, 'etc/group'), 'root:x:0:\n');
-  await execute('sh', [
-    ...['-c', 'cd "$0" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 | bzip2 -9 > "$1"'],
-    ...[root, image],
-  ]);
   return release;
 }
 

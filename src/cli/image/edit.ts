@@ -4,6 +4,7 @@ import { type Context, UsageError } from '../context.js';
 import { addArchiveOptions, archiveOf, type ArchiveOptions } from './archive-options.js';
 import { sourceDateEpoch } from './epoch.js';
 import { resultJson, resultText, stopwatch } from './result.js';
+import { untilStopped } from './until-stopped.js';
 
 interface Options extends ArchiveOptions {
   readonly shell?: true;
@@ -68,17 +69,4 @@ Examples:
             : resultText(result, ms),
       );
     });
-}
-
-/** Runs `body` with a signal that SIGTERM, SIGHUP and, unless it is a shell's, SIGINT give. */
-async function untilStopped<T>(isShell: boolean, body: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const stop = new AbortController();
-  const onStop = (): void => stop.abort();
-  const onInterrupt = isShell ? (): void => undefined : onStop;
-  process.on('SIGTERM', onStop).on('SIGHUP', onStop).on('SIGINT', onInterrupt);
-  try {
-    return await body(stop.signal);
-  } finally {
-    process.off('SIGTERM', onStop).off('SIGHUP', onStop).off('SIGINT', onInterrupt);
-  }
 }
