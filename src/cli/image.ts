@@ -4,6 +4,7 @@ import type { Context } from './context.js';
 
 const COMMANDS: readonly CommandFile[] = [
   { names: ['import'], load: async () => (await import('./image/import.js')).registerImport },
+  { names: ['create'], load: async () => (await import('./image/create.js')).registerCreate },
   { names: ['build'], load: async () => (await import('./image/build.js')).registerBuild },
   {
     names: ['put', 'delete', 'chmod'],
