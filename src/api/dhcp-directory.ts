@@ -21,7 +21,7 @@ export function dhcpDirectory(nodes: NodeState, serverUrl: () => string): DhcpDi
     const node = await otherwise(nodes, query);
     if (node === undefined) return undefined;
     const assignment = await nodes.assignment(node.name);
-    return known({ ...node, state: assignment?.state ?? null });
+    return { ...known({ ...node, state: assignment?.state ?? null }), isByMac: false };
   };
   return {
     async find(queries) {

@@ -237,6 +237,7 @@ async function startDhcp(
     onStranger: config.dhcp.unknown === 'record' ? (seen) => recordStranger(service, seen) : undefined,
     loaders: config.dhcp.loaders,
     menus: config.dhcp.menus,
+    limits: config.dhcp.limits,
     tftpServer: tftpHost === undefined ? undefined : tftpServerAt(tftpHost),
     httpUrl: url,
     log: service.log,

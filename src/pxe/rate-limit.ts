@@ -1,4 +1,4 @@
-import { LeastRecent } from '../boot/least-recent.js';
+import { LeastRecent } from './boot/least-recent.js';
 
 /** At most `burst` at once and `perSecond` on the average, for each key; remembers the latest `keys` of them. */
 export class RateLimit {

@@ -241,11 +241,12 @@ export interface AddressClaim {
   readonly ranges: readonly AddressRange[];
   readonly wanted: string | null; // taken when it is free
   readonly until: Timestamp; // an offer that is not bound by then is free again
+  readonly most?: number; // addresses that the node may have in `ranges`, by all its interfaces; without it, any number
 }
 
 /** The pools' addresses of some interfaces, while nobody else changes any. */
 export interface AddressBook {
-  /** The interface's own address in `ranges`, else a free one; undefined when all are taken. No node's reservation is given. */
+  /** The interface's own address in `ranges`, else a free one; undefined when all are taken, or `most` by its node. No node's reservation is given. */
   claim(claim: AddressClaim): Promise<AddressLease | undefined>;
   /** Makes it the interface's until then; false when it is not the interface's to begin with. */
   bind(address: string, mac: string, until: Timestamp): boolean;

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { RateLimit } from '../../../src/pxe/http/rate-limit.js';
+import { RateLimit } from '../../src/pxe/rate-limit.js';
 
 test('a burst, then the average, for each key alone', (t) => {
   const limit = new RateLimit({ burst: 3, perSecond: 2, keys: 10 });

@@ -15,7 +15,7 @@ import {
 } from './reply.js';
 import { type Subnet, isOnLink, isRelayOf, subnetOf } from './subnets.js';
 
-/** How long an address that a client declined is not given out, in milliseconds. */
+/** How long an address that a client declined is not given out unless told otherwise, in milliseconds. */
 export const DECLINE_HOLD = 60_000;
 
 /** Why a message is not answered. */
@@ -105,7 +105,7 @@ export function decide(packet: DhcpPacket, facts: DhcpFacts, now: number): Decis
         kind: 'decline',
         node: node.name,
         address: node.ip,
-        until: now + DECLINE_HOLD,
+        until: now + (facts.declinedMs ?? DECLINE_HOLD),
         detail: `another machine uses its address ${node.ip}; find it, or change the reservation.`,
       };
     case 'release':
@@ -115,7 +115,7 @@ export function decide(packet: DhcpPacket, facts: DhcpFacts, now: number): Decis
     default:
   }
   if (facts.heldUntil !== undefined && now < facts.heldUntil) {
-    return ignore('address-held', `${node.name} declined ${node.ip}; it is offered again in a minute.`);
+    return ignore('address-held', `${node.name} declined ${node.ip}; it is offered again in a while.`);
   }
   return type === 'discover' ? accept(asked, 'offer') : answerRequest(asked, requested, serverId);
 }

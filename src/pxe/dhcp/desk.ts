@@ -2,6 +2,8 @@ import type { RemoteInfo } from 'node:dgram';
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors.js';
 import type { AddressState, StrangerState } from '../../store/records.js';
+import type { DHCP_LIMITS } from '../../site/limits-config.js';
+import { RateLimit } from '../rate-limit.js';
 import { Repeats } from '../repeats.js';
 import type { BootFacts } from './boot-options.js';
 import { classifyClient, describeClient } from './client.js';
@@ -25,6 +27,9 @@ import { isOnLink, isRelayOf, subnetOf } from './subnets.js';
 const ETHERNET = 1;
 const MAC_BYTES = 6;
 
+/** A row of machines that are no node may come at once: so many seconds' worth of dhcp.limits.strangersPerSecond. */
+const STRANGERS_AT_ONCE = 20;
+
 /** Addresses of a message that are looked at before the message is dropped: its client asks again. */
 const MOST_LOOKS = 8;
 
@@ -44,7 +49,14 @@ export interface DeskOptions {
   readonly onEvents: (events: readonly DhcpEvent[]) => void;
   /** Told of each client that is no node, once a minute. */
   readonly onStranger: ((seen: Parameters<StrangerState['record']>[0]) => void) | undefined;
+  readonly limits: DhcpLimits;
 }
+
+/** What answering costs at most: `dhcp.limits`, in seconds where it is a time. */
+export type DhcpLimits = { readonly [Name in keyof typeof DHCP_LIMITS]: number };
+
+/** What each kind of line that a made-up sender can bring about counts against. */
+type Made = 'logged' | 'recorded' | 'malformed';
 
 /** A datagram as it came. */
 export interface Letter {
@@ -70,11 +82,21 @@ export class Desk {
   readonly #pools: Pools | undefined;
   readonly #probes: Probes | undefined;
   readonly #repeats = new Repeats();
+  readonly #made: RateLimit;
 
   constructor(options: DeskOptions) {
     this.#options = options;
-    this.#pools = options.addresses && new Pools(options.addresses);
-    this.#probes = options.probe && new Probes(options.probe);
+    const { offer, addressesPerNode, probes, probesWaiting, strangersPerSecond } = options.limits;
+    const offerMs = offer * 1000;
+    this.#pools = options.addresses && new Pools(options.addresses, { offerMs, addressesPerNode });
+    this.#probes =
+      options.probe &&
+      new Probes(options.probe, { atOnce: probes, waiting: probesWaiting, freshMs: offerMs });
+    this.#made = new RateLimit({
+      burst: STRANGERS_AT_ONCE * strangersPerSecond,
+      perSecond: strangersPerSecond,
+      keys: 3,
+    });
   }
 
   /**
@@ -114,6 +136,16 @@ export class Desk {
     if (this.#repeats.isNew(kind, this.#options.now())) this.#options.log.warn({ service: 'dhcp' }, line);
   }
 
+  /** Whether one more line of what anybody can make up may be written; tells once a minute when not. */
+  #allows(what: Made): boolean {
+    if (this.#made.take(what, this.#options.now())) return true;
+    this.warn(
+      'made up',
+      'more machines that are no node ask than dhcp.limits.strangersPerSecond; not all are told of',
+    );
+    return false;
+  }
+
   /** The questions in `letters`, with the nodes they are from; what is no question is passed over. */
   async #questionsIn(letters: readonly Letter[], now: number): Promise<readonly Question[]> {
     const read = letters.flatMap((letter) => this.#read(letter) ?? []);
@@ -136,7 +168,7 @@ export class Desk {
     } catch (error) {
       if (!(error instanceof DhcpError)) throw error;
       const { address } = letter.remote;
-      this.warn(`${address} ${error.code}`, `${address}: ${error.message}`);
+      if (this.#allows('malformed')) this.warn(`${address} ${error.code}`, `${address}: ${error.message}`);
       return undefined;
     }
   }
@@ -212,7 +244,8 @@ export class Desk {
 
   #factsFor(node: KnownNode | undefined, subnets: DhcpFacts['subnets'], heldUntil?: number): DhcpFacts {
     const { tftpServer, httpUrl, loaders } = this.#options.boot;
-    return { subnets, node, heldUntil, tftpServer, httpUrl, loaders };
+    const declinedMs = this.#options.limits.declined * 1000;
+    return { subnets, node, heldUntil, tftpServer, httpUrl, loaders, declinedMs };
   }
 
   /** Decides for each proxy: which wire a broadcast is from is not known, and its client hears only its own. */
@@ -252,6 +285,7 @@ export class Desk {
   #recordStranger(packet: DhcpPacket, mac: string, port: string | undefined, now: number): void {
     const { onStranger } = this.#options;
     if (onStranger === undefined || !this.#repeats.isNew(`stranger ${mac}`, now)) return;
+    if (!this.#allows('recorded')) return;
     const client = describeClient(classifyClient(packet));
     onStranger({ mac, client, uuid: readMachineUuid(packet) ?? null, port: port ?? null, at: now });
   }
@@ -267,6 +301,7 @@ export class Desk {
     return worthTelling(decisions).flatMap((decision) => {
       const event = eventOf(decision, packet, mac, node, now);
       if (event.kind === 'ignored' && !this.#repeats.isNew(`${mac} ${event.reason}`, now)) return [];
+      if (event.reason === 'unknown-node' && !this.#allows('logged')) return [];
       const line = `${event.kind} ${node ?? mac}: ${event.detail}`;
       const fields = { service: 'dhcp', mac, node, address: event.address, client: event.client };
       if (event.kind === 'nak' || event.kind === 'declined') this.#options.log.warn(fields, line);

@@ -16,6 +16,7 @@ export interface KnownNode {
   readonly name: string;
   readonly ip: string | null; // its reservation
   readonly intent: BootIntent;
+  readonly isByMac?: boolean; // false: found by UUID or switch port, which others can claim by any number of MAC addresses
   readonly loader?: string; // the one it is to be given, in place of the table's: loaders.ts
 }
 
@@ -44,4 +45,5 @@ export interface DhcpFacts {
   /** Where nodes reach HTTP, without a final slash. */
   readonly httpUrl: string;
   readonly loaders: LoaderTable;
+  readonly declinedMs?: number; // for so long a declined address is not given out; without it DECLINE_HOLD
 }

@@ -1,8 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-/** Things that may wait at one time. */
-const MOST_WAITING = 1024;
-
 /** Things that are answered together at most. */
 const MOST_TOGETHER = 256;
 
@@ -12,17 +9,19 @@ const MOST_TOGETHER = 256;
  */
 export class Inbox<T> {
   readonly #answer: (group: readonly T[]) => Promise<void>;
+  readonly #most: number;
   #waiting: T[] = [];
   #isAnswering = false;
 
-  /** `answer` must not reject. */
-  constructor(answer: (group: readonly T[]) => Promise<void>) {
+  /** `answer` must not reject. `most` may wait at one time. */
+  constructor(answer: (group: readonly T[]) => Promise<void>, most: number) {
     this.#answer = answer;
+    this.#most = most;
   }
 
   /** Takes `item`, or gives false when as many wait as may. */
   put(item: T): boolean {
-    if (this.#waiting.length >= MOST_WAITING) return false;
+    if (this.#waiting.length >= this.#most) return false;
     this.#waiting.push(item);
     if (!this.#isAnswering) {
       this.#isAnswering = true;

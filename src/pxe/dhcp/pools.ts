@@ -7,8 +7,11 @@ import type { DhcpPacket } from './packet.js';
 import { readRelay } from './relay.js';
 import { type Subnet, isOnLink, isRelayOf, subnetOf } from './subnets.js';
 
-/** How long an address that was offered waits for its client's REQUEST, in milliseconds. */
-export const OFFER_MS = 60_000;
+/** What pools give out at most. */
+export interface PoolLimits {
+  readonly offerMs: number; // an address that was offered waits so long for its client's REQUEST
+  readonly addressesPerNode: number; // of one pool, where the node is not known by the MAC address that asks
+}
 
 /** The messages that pools answer; the others have nothing to do with who has which address. */
 const ABOUT_ADDRESSES: ReadonlySet<MessageType | undefined> = new Set([
@@ -56,9 +59,11 @@ export function isForPools({ packet, node, subnets }: Omit<PoolQuestion, 'mac'>)
  */
 export class Pools {
   readonly #addresses: AddressState;
+  readonly #limits: PoolLimits;
 
-  constructor(addresses: AddressState) {
+  constructor(addresses: AddressState, limits: PoolLimits) {
     this.#addresses = addresses;
+    this.#limits = limits;
   }
 
   /**
@@ -79,7 +84,7 @@ export class Pools {
       async (book) => {
         const answers: PoolAnswer[] = [];
         for (const question of questions) {
-          const seats = await seatsIn(book, question, now);
+          const seats = await seatsIn(book, question, this.#limits, now);
           const decided = seats.map((seat) => ({ seat, decision: decide(question.packet, seat) }));
           const untried = decided.filter(
             ({ seat, decision }) => isGiving(decision) && !seat.isTaken && !isTried(seat),
@@ -109,6 +114,7 @@ export class Pools {
 async function seatsIn(
   book: AddressBook,
   { packet, mac, node, subnets }: PoolQuestion,
+  { offerMs, addressesPerNode }: PoolLimits,
   now: number,
 ): Promise<readonly Seat[]> {
   const type = readMessageType(packet);
@@ -123,7 +129,8 @@ async function seatsIn(
           node: node.name,
           ranges: subnet.pools,
           wanted: wanted ?? null,
-          until: now + OFFER_MS,
+          until: now + offerMs,
+          ...(node.isByMac === false ? { most: addressesPerNode } : {}),
         })
       : book.ofMac(mac).find(({ address }) => isInNetwork(subnet.network, address));
     if (lease === undefined) continue;

@@ -1,11 +1,11 @@
 import pLimit from 'p-limit';
-import { OFFER_MS } from './pools.js';
 
-/** Looks at one time; others wait for their turn. */
-const MOST_AT_ONCE = 32;
-
-/** Looks that may wait. */
-const MOST_WAITING = 512;
+/** How many addresses are looked at. */
+export interface ProbeLimits {
+  readonly atOnce: number; // others wait for their turn
+  readonly waiting: number;
+  readonly freshMs: number; // for so long one that was found free counts as free
+}
 
 /** Addresses that are remembered as free. */
 const MOST_REMEMBERED = 4096;
@@ -25,15 +25,18 @@ export class Probes {
   readonly #probe: Probe;
   readonly #free = new Map<string, number>(); // address and MAC: until when it counts
   readonly #running = new Map<string, Promise<string | undefined>>();
-  readonly #limit = pLimit(MOST_AT_ONCE);
+  readonly #limits: ProbeLimits;
+  readonly #limit: ReturnType<typeof pLimit>;
 
-  constructor(probe: Probe) {
+  constructor(probe: Probe, limits: ProbeLimits) {
     this.#probe = probe;
+    this.#limits = limits;
+    this.#limit = pLimit(limits.atOnce);
   }
 
   /** Whether no more addresses can be looked at now. */
   get isFull(): boolean {
-    return this.#limit.pendingCount >= MOST_WAITING;
+    return this.#limit.pendingCount >= this.#limits.waiting;
   }
 
   /** Whether `address` was found free for `mac` within the time of an offer. */
@@ -49,7 +52,7 @@ export class Probes {
     try {
       const found = await running;
       if (found !== undefined && found !== mac) return found;
-      this.#remember(key, now + OFFER_MS);
+      this.#remember(key, now + this.#limits.freshMs);
       return undefined;
     } finally {
       this.#running.delete(key);

@@ -1,7 +1,8 @@
 import { networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors.js';
-import type { SubnetConfig } from '../../site/config.js';
+import type { SiteConfig, SubnetConfig } from '../../site/config.js';
+import { DHCP_LIMITS, limitsOf } from '../../site/limits-config.js';
 import type { AddressState } from '../../store/records.js';
 import { Desk, type DeskOptions, type Letter } from './desk.js';
 import type { DhcpEvent } from './event.js';
@@ -34,6 +35,8 @@ export interface DhcpServerOptions {
   readonly probe?: Probe | undefined;
   /** Told of each client that is no node, once a minute. */
   readonly onStranger?: DeskOptions['onStranger'];
+  /** What answering costs at most; the usual ones without it. */
+  readonly limits?: SiteConfig['dhcp']['limits'];
   readonly now?: () => number;
   readonly machine?: InterfaceAddresses;
 }
@@ -54,6 +57,7 @@ export async function startDhcpServer(options: DhcpServerOptions): Promise<DhcpS
   const answering = answeringOf(places);
   if (answering.length === 0) return { answering, close: async () => undefined };
   const { log } = options;
+  const limits = limitsOf(DHCP_LIMITS, options.limits);
   const desk = new Desk({
     places,
     directory: options.directory,
@@ -69,8 +73,9 @@ export async function startDhcpServer(options: DhcpServerOptions): Promise<DhcpS
     now: options.now ?? Date.now,
     onEvents: options.onEvents ?? (() => undefined),
     onStranger: options.onStranger,
+    limits,
   });
-  const inbox = new Inbox<Letter>((letters) => desk.answer(letters, sockets.send, take));
+  const inbox = new Inbox<Letter>((letters) => desk.answer(letters, sockets.send, take), limits.waiting);
   const take = (letter: Letter): void => {
     if (!inbox.put(letter))
       desk.warn('overload', 'too many messages at once; some are dropped, their clients ask again');

@@ -9,7 +9,7 @@ import type { ServedGeneration } from '../boot/generations.js';
 import type { BootService } from '../boot/service.js';
 import { nodeOf } from './boot-script-routes.js';
 import { HttpError, notFound } from './errors.js';
-import { RateLimit } from './rate-limit.js';
+import { RateLimit } from '../rate-limit.js';
 import type { Route, RouteRequest } from './route.js';
 
 /**

@@ -5,7 +5,7 @@ import type { BootPlan } from '../boot/plan.js';
 import { renderGrub, renderIpxe, renderIpxeEntry, renderPxelinux } from '../boot/render.js';
 import type { BootService } from '../boot/service.js';
 import { notFound } from './errors.js';
-import { RateLimit } from './rate-limit.js';
+import { RateLimit } from '../rate-limit.js';
 import { type Route, type RouteRequest, sendText } from './route.js';
 
 const TEXT = 'text/plain; charset=utf-8';

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { codeOf, messageOf } from '../../errors.js';
 import { BusyError } from './admission.js';
 import { clientAddress, isLocalRequest } from './client.js';
+import { RateLimit } from '../rate-limit.js';
 import { HttpError, notFound, statusOf } from './errors.js';
 import { MAX_URL, parseRequestPath } from './request-path.js';
 import { matchRoute, type Method, type Route } from './route.js';
@@ -24,6 +25,7 @@ export function dispatchRoutes(
   },
 ): Router {
   const router = Router();
+  const told = new RateLimit({ burst: 50, perSecond: 1, keys: 4096 });
   router.use((req, res) => {
     const client = clientAddress(req, options.proxies);
     const began = performance.now();
@@ -34,7 +36,7 @@ export function dispatchRoutes(
       options.log.debug(line, `${req.method} ${loggable(req.originalUrl)}`);
     });
     return answer(routes, client, req, res).catch((error: unknown) =>
-      sendError(error, client, req, res, options.log),
+      sendError(error, client, req, res, told.take(client, performance.now()) ? options.log : undefined),
     );
   });
   return router;
@@ -74,14 +76,14 @@ function sendError(
   client: string,
   req: IncomingMessage,
   res: ServerResponse,
-  log: Logger,
+  log: Logger | undefined, // undefined: enough was said about this client
 ): void {
   const status = statusOf(error);
   const line = { service: 'http', client, status };
   const request = `${req.method ?? ''} ${loggable(req.url ?? '')}`;
   if (status >= 500 && !(error instanceof BusyError))
-    log.error({ ...line, err: error }, `${request}: ${messageOf(error)}`);
-  else log.info(line, `${request}: ${messageOf(error)}`);
+    log?.error({ ...line, err: error }, `${request}: ${messageOf(error)}`);
+  else log?.info(line, `${request}: ${messageOf(error)}`);
   if (res.headersSent) {
     res.destroy();
     return;

@@ -7,7 +7,7 @@ import type { BootService } from '../boot/service.js';
 import { readBody } from './body.js';
 import { nodeOf } from './boot-script-routes.js';
 import { HttpError } from './errors.js';
-import { RateLimit } from './rate-limit.js';
+import { RateLimit } from '../rate-limit.js';
 import { type Route, sendText } from './route.js';
 
 const MAX_BODY = 4096;

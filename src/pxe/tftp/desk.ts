@@ -1,6 +1,7 @@
 import type { RemoteInfo, Socket } from 'node:dgram';
 import { performance } from 'node:perf_hooks';
 import { messageOf } from '../../errors.js';
+import { RateLimit } from '../rate-limit.js';
 import { Repeats } from '../repeats.js';
 import { TftpError } from './errors.js';
 import { type TftpTransferEvent, requestEvent } from './events.js';
@@ -42,6 +43,8 @@ export class Desk {
   readonly #shared: SharedLines | undefined;
   readonly #now: () => number;
   readonly #repeats = new Repeats();
+  /** Anybody can make up names and senders: so many lines about them are logged at once, and on the average. */
+  readonly #madeUp = new RateLimit({ burst: 100, perSecond: 10, keys: 1 });
   readonly #jobs = new Map<string, Job>(); // by the client's address and port
   readonly #running = new Set<Job>(); // oldest first
   readonly #perAddress = new Map<string, number>();
@@ -257,7 +260,8 @@ export class Desk {
     const isOdd = event.outcome === 'refused' || event.outcome === 'not-found';
     if (
       !isOdd ||
-      this.#repeats.isNew(`${event.client.address} ${event.outcome} ${event.path}`, this.#now())
+      (this.#repeats.isNew(`${event.client.address} ${event.outcome} ${event.path}`, this.#now()) &&
+        this.#madeUp.take('', this.#now()))
     ) {
       if (event.outcome === 'complete' || event.outcome === 'probe') this.#options.log.info(fields, line);
       else this.#options.log.warn(fields, line);
@@ -266,7 +270,8 @@ export class Desk {
   }
 
   #warn(kind: string, line: string): void {
-    if (this.#repeats.isNew(kind, this.#now())) this.#options.log.warn({ service: 'tftp' }, line);
+    if (this.#repeats.isNew(kind, this.#now()) && this.#madeUp.take('', this.#now()))
+      this.#options.log.warn({ service: 'tftp' }, line);
   }
 
   #reply(remote: RemoteInfo, code: number, message: string): void {

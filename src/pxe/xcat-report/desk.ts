@@ -3,7 +3,7 @@ import { oneLine, takeNext, takeReport, type NoNext } from '../../node/report.js
 import type { NodeRecord } from '../../store/records.js';
 import type { BootService } from '../boot/service.js';
 import { logReport } from '../http/report-routes.js';
-import { RateLimit } from '../http/rate-limit.js';
+import { RateLimit } from '../rate-limit.js';
 import type { ReportLine } from './line.js';
 
 /** Who asks to report, or why nobody is listened to. */

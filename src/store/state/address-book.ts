@@ -99,6 +99,7 @@ export class BookInHand implements AddressBook {
       if (isBound) return this.#put({ ...own, node });
       return this.#put({ address: own.address, mac, node, state: 'offered', expires_at: until });
     }
+    if (claim.most !== undefined && (await this.#countOf(claim)) >= claim.most) return undefined;
     for (let tried = 0; tried < MOST_CANDIDATES; tried += 1) {
       const address = await this.#freeAddress(claim, tried === 0);
       if (address === undefined) return undefined;
@@ -173,6 +174,19 @@ export class BookInHand implements AddressBook {
     return [...(this.#byMac.get(mac) ?? [])]
       .flatMap((address) => this.#rows.get(address) ?? [])
       .sort((one, other) => other.expires_at - one.expires_at);
+  }
+
+  /** How many addresses of its ranges the claim's node has now. */
+  async #countOf({ node, ranges }: AddressClaim): Promise<number> {
+    await this.write();
+    const rows = await this.#trx
+      .selectFrom('dhcp_address')
+      .select('address')
+      .where('node', '=', node)
+      .where('state', 'in', ['offered', 'bound'])
+      .where('expires_at', '>', this.#now)
+      .execute();
+    return rows.filter(({ address }) => isInRanges(ranges, Number(address))).length;
   }
 
   /** The wanted address when nobody has it, else one never given, else the one that has been free longest. */

@@ -8,7 +8,7 @@ test('what arrives while a group is answered is the next group, in order', async
   const inbox = new Inbox<number>((group) => {
     groups.push([...group]);
     return new Promise((resolve) => (finish = resolve));
-  });
+  }, 10);
   for (const item of [1, 2, 3]) t.true(inbox.put(item));
   t.deepEqual(groups, [], 'more may come in this turn');
   while (groups.length < 1) await nextTurn();
@@ -24,9 +24,9 @@ test('what arrives while a group is answered is the next group, in order', async
   ]);
 });
 
-test('it is bounded: 256 together, 1024 waiting', async (t) => {
+test('it is bounded: 256 together, and so many waiting', async (t) => {
   const sizes: number[] = [];
-  const inbox = new Inbox<number>(async (group) => void sizes.push(group.length));
+  const inbox = new Inbox<number>(async (group) => void sizes.push(group.length), 1024);
   const taken = Array.from({ length: 1500 }, (_, item) => inbox.put(item));
   t.is(taken.filter(Boolean).length, 1024);
   while (sizes.length < 4) await nextTurn();

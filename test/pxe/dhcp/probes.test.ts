@@ -2,12 +2,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { probeAddress } from '../../../src/pxe/dhcp/arping.js';
-import { OFFER_MS } from '../../../src/pxe/dhcp/pools.js';
 import { Probes } from '../../../src/pxe/dhcp/probes.js';
 import { clientMessage, is } from './messages.js';
 import { CLIENT_SIDE, SERVER_SIDE } from './segment.js';
 import { event, say, startClient, startServer, withSegment } from './serving.js';
 
+const limits = { atOnce: 32, waiting: 512, freshMs: 60_000 };
 const target = { address: '10.77.0.20', interface: 'eth1', isOnLink: true };
 
 test('a look is remembered as long as an offer lasts, and runs once for all who ask', async (t) => {
@@ -16,20 +16,20 @@ test('a look is remembered as long as an offer lasts, and runs once for all who 
   const probes = new Probes(() => {
     looks += 1;
     return new Promise((resolve) => (answer = resolve));
-  });
+  }, limits);
   const both = [probes.look(target, 'a', 1000), probes.look(target, 'a', 1000)];
   await Promise.resolve();
   t.false(probes.isFree('10.77.0.20', 'a', 1000));
   answer(undefined);
   t.deepEqual(await Promise.all(both), [undefined, undefined]);
   t.is(looks, 1);
-  t.true(probes.isFree('10.77.0.20', 'a', 1000 + OFFER_MS - 1));
-  t.false(probes.isFree('10.77.0.20', 'a', 1000 + OFFER_MS));
+  t.true(probes.isFree('10.77.0.20', 'a', 1000 + limits.freshMs - 1));
+  t.false(probes.isFree('10.77.0.20', 'a', 1000 + limits.freshMs));
   t.false(probes.isFree('10.77.0.20', 'b', 1000));
 });
 
 test('a machine that answers at its own address is nobody else', async (t) => {
-  const probes = new Probes(async () => '52:54:00:00:00:07');
+  const probes = new Probes(async () => '52:54:00:00:00:07', limits);
   t.is(await probes.look(target, '52:54:00:00:00:08', 0), '52:54:00:00:00:07');
   t.false(probes.isFree('10.77.0.20', '52:54:00:00:00:08', 0));
   t.is(await probes.look(target, '52:54:00:00:00:07', 0), undefined);

@@ -52,7 +52,7 @@ try {
       find: async (queries) =>
         queries.map(({ mac, port }) => {
           const node = settings.nodes[mac] ?? settings.nodes[settings.ports?.[port ?? ''] ?? ''];
-          return node && { ...node, intent };
+          return node && { ...node, intent, isByMac: settings.nodes[mac] !== undefined };
         }),
     },
     ...(store === undefined

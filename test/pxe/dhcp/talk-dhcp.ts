@@ -16,6 +16,11 @@ export type Command =
   | { readonly do: 'send'; readonly hex: string; readonly address: string; readonly port: number }
   | { readonly do: 'crowd'; readonly count: number } // as many clients ask for an address, and take what is offered first
   | {
+      readonly do: 'flood'; // as many strangers, each once, as fast as they can
+      readonly count: number;
+      readonly server: string;
+    }
+  | {
       readonly do: 'storm'; // mutated captures, by broadcast and to `server`
       readonly count: number;
       readonly seed: number;
@@ -88,6 +93,18 @@ async function probeOnce(probe: Buffer, xid: number): Promise<void> {
   throw new Error(`no answer to a good message after mutated ones (xid ${xid})`);
 }
 
+async function flood({ count, server }: Extract<Command, { do: 'flood' }>): Promise<void> {
+  const packet = encodeDhcp(clientMessage([is('discover')]));
+  for (let index = 0; index < count; index += 1) {
+    packet.writeUInt32BE(index, 4);
+    packet.writeUInt32BE(index, 30); // the last octets of chaddr
+    // As a broadcast, or with a made-up relay and its option 82.
+    packet.writeUInt32BE(index % 2 === 0 ? 0 : 0x0a4d0000 + (index & 0xffff), 24);
+    await send(packet, index % 2 === 0 ? BROADCAST : server, 67);
+  }
+  print({ flooded: count });
+}
+
 async function storm({
   count,
   seed,
@@ -111,6 +128,7 @@ createInterface(process.stdin)
     const command = JSON.parse(line) as Command;
     if (command.do === 'send') void send(Buffer.from(command.hex, 'hex'), command.address, command.port);
     else if (command.do === 'crowd') void gather(command.count);
+    else if (command.do === 'flood') void flood(command);
     else void storm(command);
   })
   .on('close', () => process.exit());
