@@ -5,12 +5,14 @@ import type { Context } from './context.js';
 const COMMANDS: readonly CommandFile[] = [
   { names: ['import'], load: async () => (await import('./image/import.js')).registerImport },
   { names: ['create'], load: async () => (await import('./image/create.js')).registerCreate },
+  { names: ['export'], load: async () => (await import('./image/export.js')).registerExport },
   { names: ['build'], load: async () => (await import('./image/build.js')).registerBuild },
   {
     names: ['put', 'delete', 'chmod'],
     load: async () => (await import('./image/change.js')).registerChanges,
   },
-  { names: ['unpack', 'pack'], load: async () => (await import('./image/unpack.js')).registerUnpack },
+  { names: ['unpack'], load: async () => (await import('./image/unpack.js')).registerUnpack },
+  { names: ['pack'], load: async () => (await import('./image/packimage.js')).registerPack },
   { names: ['edit'], load: async () => (await import('./image/edit.js')).registerEdit },
   {
     names: ['ls', 'show', 'history'],

@@ -61,6 +61,12 @@ export class SegmentWriter implements SegmentSink {
     if (oldest !== undefined) await oldest;
   }
 
+  /** Adds segments that are stored already. */
+  keep(segments: readonly Segment[]): void {
+    this.#counts.reusedSegments += segments.length;
+    for (const segment of segments) this.#results.push(Promise.resolve(segment));
+  }
+
   /** All segments, in the order in which they were added. */
   async finish(): Promise<Segment[]> {
     return Promise.all(this.#results);

@@ -18,6 +18,8 @@ interface WalkOptions {
   readonly unlock?: boolean;
   /** Leaves out what stands at a path, with all below it. */
   readonly skip?: (path: ArchivePath) => boolean;
+  /** Stays on the directory's file system: of what is mounted in it, only the mount points are found. */
+  readonly stay?: boolean;
 }
 
 /**
@@ -26,12 +28,13 @@ interface WalkOptions {
  */
 export async function* walkDirectory(
   directory: string,
-  { unlock = false, skip = () => false }: WalkOptions = {},
+  { unlock = false, skip = () => false, stay = false }: WalkOptions = {},
 ): AsyncGenerator<FoundFile> {
-  const ahead: FoundFile[] = [await found(ROOT, Buffer.from(directory))];
+  const root = await found(ROOT, Buffer.from(directory));
+  const ahead: FoundFile[] = [root];
   for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
     yield next;
-    if (!isDirectory(Number(next.info.mode))) continue;
+    if (!isDirectory(Number(next.info.mode)) || (stay && next.info.dev !== root.info.dev)) continue;
     for (const name of await namesIn(next.place, unlock)) {
       const path = joinPath(next.path, name.toString('latin1'));
       if (!skip(path)) ahead.push(await found(path, Buffer.concat([next.place, Buffer.from('/'), name])));

@@ -23,6 +23,7 @@ import { haveSameArchives, keptArchive } from './kept-archive.js';
 import { layeredBoot } from './layered-boot.js';
 import { layeredEdits } from './layered-edits.js';
 import { artifactMap, discArtifacts, manifestOf } from './manifest.js';
+import { importedName, namingServed, servedName } from './served-name.js';
 import { requireFits } from './size-gate.js';
 import { havePackages, layeredTree, repositoryInputs, type Signing } from './tree/layered-tree.js';
 import type { Artifact, GenerationInputs, GenerationManifest, PackedArchive } from './types.js';
@@ -111,10 +112,13 @@ async function buildOnce(
   // What the tree says is read to judge the answer file by.
   if (tree.treeChanges !== undefined) await writer.seal();
   const answer = await answerOf(store.blobs, snapshots, { ...current.manifest, ...tree }, inputs.settings);
-  const boot = layeredBoot(current.manifest.family, current.manifest.bootBase, layers, inputs.settings);
+  const bootBase = namingServed(current.manifest.bootBase, inputs);
+  const boot = layeredBoot(current.manifest.family, bootBase, layers, inputs.settings);
   const told = { counts, missed, notes };
   const archives = await buildArchives(store, writer, told, current.manifest, layers, inputs);
-  const files = current.manifest.files.map((file) => archives.get(file.path)?.artifact ?? file);
+  const files = current.manifest.files.map(
+    (file) => archives.get(importedName(current.manifest.inputs, file.path))?.artifact ?? file,
+  );
   const { answer: _previous, treeChanges: _changes, ...carried } = current.manifest;
   const manifest: GenerationManifest = {
     ...carried,
@@ -122,7 +126,9 @@ async function buildOnce(
     files,
     boot,
     ...(answer === undefined ? {} : { answer }),
-    archives: Object.fromEntries([...archives].map(([path, stored]) => [path, stored.descriptor])),
+    archives: Object.fromEntries(
+      [...archives.values()].map(({ artifact, descriptor }) => [artifact.path, descriptor]),
+    ),
     inputs,
   };
   await writer.seal();
@@ -177,19 +183,21 @@ async function buildArchives(
   const built = new Map<string, StoredArchive>();
   const main = findMainArchive(manifest);
   const keeps = haveSameArchives(manifest.inputs, inputs);
-  for (const [path, digest] of Object.entries(manifest.bases)) {
-    const kept = keeps ? await keptArchive(manifest, path, store.blobs) : undefined;
+  for (const [name, digest] of Object.entries(manifest.bases)) {
+    const before = servedName(manifest.inputs, name);
+    const kept = keeps ? await keptArchive(manifest, before, store.blobs) : undefined;
     if (kept !== undefined) {
-      built.set(path, kept);
+      built.set(name, kept);
       continue;
     }
-    const ahead = await hashAhead(store, manifest, path);
+    const ahead = await hashAhead(store, manifest, before);
     try {
-      const packed = inputs.packed?.[path];
+      const packed = inputs.packed?.[name];
+      const path = servedName(inputs, name);
       const base = await readDescriptor(store, packed?.descriptor ?? digest);
       const layered =
-        path === main && !holdsLayers(packed, inputs)
-          ? await layeredEdits(base, layers, bootedKernels(manifest, path), store.blobs)
+        before === main && !holdsLayers(packed, inputs)
+          ? await layeredEdits(base, layers, bootedKernels(manifest, before), store.blobs)
           : [];
       const edits: ArchiveEdit[] = [...layered, ...(await adHocEdits(inputs.edits, path, store.blobs))];
       const descriptor = await spliceArchive(base, edits, {
@@ -202,9 +210,9 @@ async function buildArchives(
         },
         onCapabilityLost: (lost) => told.notes.push(capabilityNote(lost)),
         mtime: inputs.epoch,
-        earlier: await currentDescriptors(store, manifest, path),
+        earlier: await currentDescriptors(store, manifest, before),
       });
-      built.set(path, await storeArchiveArtifact(path, descriptor, writer, store.blobs, ahead));
+      built.set(name, await storeArchiveArtifact(path, descriptor, writer, store.blobs, ahead));
     } finally {
       await ahead?.stop();
     }
@@ -272,6 +280,8 @@ async function blobsNeeded(
   if (manifest.disc?.bios?.bootCode !== undefined) needed.add(manifest.disc.bios.bootCode);
   for (const stored of archives.values()) for (const blob of stored.blobs) needed.add(blob);
   const packed = Object.values(manifest.inputs.packed ?? {}).map(({ descriptor }) => descriptor);
+  for (const { marks } of Object.values(manifest.inputs.packed ?? {}))
+    if (marks !== undefined) needed.add(marks);
   for (const digest of [...Object.values(manifest.bases), ...packed]) {
     needed.add(digest);
     for (const blob of archiveBlobs(await readDescriptor(store, digest))) needed.add(blob);

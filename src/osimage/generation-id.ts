@@ -16,7 +16,11 @@ function canonicalJson(value: unknown): string {
 /** The id of the generation that `inputs` make: the same on every server and at any time. */
 export function generationId(family: Family, inputs: GenerationInputs): Digest {
   const { engine, imported, media, layers, edits, packed, repository, settings, epoch } = inputs;
-  const madeOf = Object.keys(packed ?? {}).length === 0 ? {} : { packed };
+  const archives = Object.entries(packed ?? {}).map(([path, { marks: _marks, ...archive }]) => [
+    path,
+    archive,
+  ]);
+  const madeOf = archives.length === 0 ? {} : { packed: Object.fromEntries(archives) as unknown };
   const digests = layers.map((layer) => layer.digest);
   return sha256(
     canonicalJson({

@@ -1,18 +1,15 @@
 import path from 'node:path';
-import { archiveMap, encodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
-import { loadEntries, type PlacedEntry } from '../image/archive-index.js';
+import { archiveMap, decodeDescriptor, encodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
+import type { PlacedEntry } from '../image/archive-index.js';
 import type { ArchivePath } from '../image/cpio/path.js';
-import { tailOfPart } from '../image/parts.js';
+import { tailsOf } from '../image/parts.js';
 import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
-import { gatherEntries } from '../image/unpacked/gather.js';
-import { packPart } from '../image/unpacked/pack.js';
-import { packTar } from '../image/unpacked/pack-tar.js';
-import { placeEntries } from '../image/unpacked/placement.js';
+import { decodeMarks, encodeMarks } from '../image/unpacked/file-marks.js';
 import type { UnpackRecord } from '../image/unpacked/record.js';
 import type { WholeCodec } from '../image/whole/codecs.js';
-import { encodeMap } from '../store/extents.js';
+import { encodeMap, readBlob } from '../store/extents.js';
 import type { Store } from '../store/records.js';
-import type { BlobReader, BlobWriter } from '../store/types.js';
+import type { BlobWriter } from '../store/types.js';
 import {
   buildGeneration,
   capabilityNote,
@@ -22,6 +19,9 @@ import {
 } from './build.js';
 import { OsimageError } from './errors.js';
 import { manifestOf } from './manifest.js';
+import { entriesOf, packDirectory, type KnownState, type PackTools } from './pack-directory.js';
+import { emptyArchive, formOf, inSegments, rootImageName, type PackMethod } from './pack-form.js';
+import { importedName, servedName } from './served-name.js';
 import type { GenerationInputs, GenerationManifest } from './types.js';
 import {
   choosePart,
@@ -30,13 +30,19 @@ import {
   recordFileOf,
   type ArchiveChoice,
 } from './unpacked-directory.js';
+import { prepareRoot, type RootOptions } from './xcat/pack/prepare.js';
+import { rootOptions } from './xcat/pack/root-options.js';
 
 /** What `image pack` is asked for. */
 export interface PackRequest extends ArchiveChoice {
   readonly osimage: string;
   readonly directory: string;
+  readonly method?: PackMethod; // by default as the archive is
   readonly compress?: WholeCodec;
+  readonly root?: Partial<RootOptions>; // what is not said is what the osimage's attributes say
+  readonly reread?: boolean; // read files that are as they were at the last packing too
   readonly discardEdits?: boolean; // take the directory although the image was changed since it was unpacked
+  readonly epoch?: number; // of what is made anew, seconds
 }
 
 /** What `image pack` made: `counts` is what packing cost. */
@@ -50,87 +56,159 @@ export async function packOsimage(store: Store, request: PackRequest): Promise<P
   const recordFile = recordFileOf(directory);
   const record = await readRecord(recordFile);
   let counts = zeroCounts();
-  let lost: ArchivePath[] = [];
+  let notes: string[] = [];
   const result = await buildGeneration(store, {
     osimage: request.osimage,
-    note: `pack ${request.directory}${request.compress === undefined ? '' : ` --compress ${request.compress}`}`,
+    note: noteOf(request),
     async change(current, writer) {
       counts = zeroCounts();
-      lost = [];
-      const tools = {
-        blobs: store.blobs,
-        writer,
-        counts,
-        onCapabilityLost: (at: ArchivePath) => lost.push(at),
-      };
-      return packInputs(store, tools, current, { ...request, directory }, record);
+      notes = [];
+      const task = { store, writer, counts, note: (line: string) => void notes.push(line) };
+      return packInputs(task, current, { ...request, directory }, record);
     },
   });
-  const notes = [...result.notes, ...lost.map(capabilityNote)];
-  return { ...result, counts, notes, recordFile: record === undefined ? undefined : recordFile };
+  const known = record === undefined ? undefined : recordFile;
+  return { ...result, counts, notes: [...result.notes, ...notes], recordFile: known };
 }
 
-interface PackTools {
-  readonly blobs: BlobReader;
+function noteOf({ directory, method, compress }: PackRequest): string {
+  const words = ['pack', directory];
+  if (method !== undefined) words.push('--method', method);
+  if (compress !== undefined) words.push('--compress', compress);
+  return words.join(' ');
+}
+
+interface PackTask {
+  readonly store: Store;
   readonly writer: BlobWriter;
   readonly counts: SegmentCounts;
-  readonly onCapabilityLost: (path: ArchivePath) => void;
+  readonly note: (line: string) => void;
 }
 
 async function packInputs(
-  store: Store,
-  tools: PackTools,
+  { store, writer, counts, note }: PackTask,
   { manifest }: CurrentGeneration,
   request: PackRequest,
   record: UnpackRecord | undefined,
 ): Promise<GenerationInputs> {
-  const { inputs } = manifest;
-  const archive = request.archive ?? record?.origin.archive ?? mainArchive(manifest);
+  const { family, inputs } = manifest;
   const origin = await originOf(store, request.osimage, record);
-  if (origin !== undefined && request.discardEdits !== true)
-    requireUnchanged(request, origin, inputs, archive);
+  const base = importedName(inputs, request.archive ?? archiveOf(record, origin, manifest));
+  const archive = servedName(inputs, base);
+  if (origin !== undefined && request.discardEdits !== true) requireUnchanged(request, origin, inputs, base);
   const current = await descriptorOf(store, manifest, archive);
   const part = choosePart(current, archive, request.part ?? record?.origin.part);
-  const base = await unpackedBase(store, record);
-  const packed = await packDirectory(request, record, { part, current, base }, tools);
+  const { start, compress, anew } = await planForm(manifest, current, request, writer);
+  const tools: PackTools = {
+    ...{ blobs: store.blobs, writer, counts, earlier: [current] },
+    onCapabilityLost: (at: ArchivePath) => note(capabilityNote(at)),
+  };
+  const root = rootOptions(manifest, request.root ?? {});
+  const { descriptor: packed, marks } = await packDirectory(
+    {
+      ...{ directory: request.directory, record, start, part, compress },
+      base: anew
+        ? []
+        : ((await unpackedBase(store, record)) ?? (await entriesOf(current, part, store.blobs))),
+      known: request.reread === true || anew ? [] : await knownStates(store, inputs, base, record),
+      prepare: (entries) =>
+        prepareRoot(entries, root, {
+          osimage: request.osimage,
+          stateless: family === 'xcat',
+          privileged: process.getuid?.() === 0,
+          ...(request.epoch === undefined ? {} : { epoch: request.epoch }),
+          note,
+        }),
+    },
+    tools,
+  );
   if (packed === current || areServedAlike(packed, current)) return inputs;
-  const descriptor = await tools.writer.put(encodeDescriptor(packed));
+  const servedAs = family === 'xcat' ? rootImageName(formOf(packed)) : base;
+  const stored = {
+    descriptor: await writer.put(encodeDescriptor(packed)),
+    layers: (origin?.inputs ?? inputs).layers.map(({ digest }) => digest),
+    ...(servedAs === base ? {} : { servedAs }),
+    ...(tailsOf(packed).length === 1 ? { marks: await writer.put(encodeMarks(marks)) } : {}),
+  };
   return {
     ...inputs,
-    packed: {
-      ...inputs.packed,
-      [archive]: { descriptor, layers: (origin?.inputs ?? inputs).layers.map(({ digest }) => digest) },
-    },
+    packed: { ...inputs.packed, [base]: stored },
     edits: inputs.edits.filter((edit) => edit.archive !== archive),
   };
 }
 
-interface PackPlace {
-  readonly part: number;
-  readonly current: ArchiveDescriptor;
-  readonly base: readonly PlacedEntry[]; // what the directory was unpacked from
-}
-
-async function packDirectory(
-  { directory, compress }: PackRequest,
+/** The archive that the directory is of, by its name now: the one that it was unpacked from. */
+function archiveOf(
   record: UnpackRecord | undefined,
-  { part, current, base }: PackPlace,
-  tools: PackTools,
-): Promise<ArchiveDescriptor> {
-  const target = { part, compress };
-  const all = { ...tools, earlier: [current] };
-  const gathered = await gatherEntries(directory, { placed: placeEntries(base), record });
-  return current.frames[tailOfPart(current, part).frame]?.format === 'tar'
-    ? packTar(current, await entriesOf(current, part, tools.blobs), gathered, target, all)
-    : packPart(current, gathered, target, all);
+  origin: GenerationManifest | undefined,
+  manifest: GenerationManifest,
+): string {
+  if (record === undefined) return mainArchive(manifest);
+  if (origin === undefined) return record.origin.archive;
+  return servedName(manifest.inputs, importedName(origin.inputs, record.origin.archive));
 }
 
-async function entriesOf(
-  descriptor: ArchiveDescriptor,
-  part: number,
-  blobs: BlobReader,
-): Promise<PlacedEntry[]> {
-  return (await loadEntries(descriptor, blobs)).filter((entry) => entry.archive === part - 1);
+/** What the archive is made from: what stands, or nothing, where it gets another form. */
+interface FormPlan {
+  readonly start: ArchiveDescriptor;
+  readonly compress: WholeCodec | undefined;
+  readonly anew: boolean;
+}
+
+/**
+ * Of a stateless image, `gzip` and `pigz` say the form as for packimage, and it is kept in segments; anywhere else they
+ * are the program that compresses it whole. Throws OsimageError BAD_SETTING.
+ */
+async function planForm(
+  { family }: GenerationManifest,
+  current: ArchiveDescriptor,
+  { osimage, method, compress }: PackRequest,
+  writer: BlobWriter,
+): Promise<FormPlan> {
+  const form = formOf(current);
+  const wanted = method ?? form.method;
+  const stateless = family === 'xcat';
+  const segments = stateless && (compress === 'gzip' || compress === 'pigz');
+  if (wanted === form.method && !(stateless && wanted === 'squashfs' && compress !== undefined)) {
+    const start = segments ? inSegments(current) : current;
+    return { start, compress: segments ? undefined : compress, anew: false };
+  }
+  if (!stateless || tailsOf(current).length > 1) {
+    throw new OsimageError(
+      'BAD_SETTING',
+      `${osimage}: --method ${wanted} is for stateless images, whose initrd unpacks them; the kernel unpacks this one as it is, leave --method out`,
+    );
+  }
+  const kept = form.compression === 'xz' ? 'xz' : undefined;
+  const start = await emptyArchive(wanted, compress, writer);
+  await writer.seal();
+  const program = wanted === 'squashfs' || segments ? undefined : (compress ?? kept);
+  return { start, compress: program, anew: true };
+}
+
+/** Archives that the directory may have been made into or come from, with the marks of its files then. */
+async function knownStates(
+  store: Store,
+  inputs: GenerationInputs,
+  base: string,
+  record: UnpackRecord | undefined,
+): Promise<KnownState[]> {
+  const states: KnownState[] = [];
+  const packed = inputs.packed?.[base];
+  if (packed?.marks !== undefined) {
+    const descriptor = decodeDescriptor(await readBlob(store.blobs, packed.descriptor));
+    const marks = decodeMarks(await readBlob(store.blobs, packed.marks));
+    states.push({ descriptor, part: 1, marks });
+  }
+  if (record !== undefined && record.marks.size > 0) {
+    const { osimage, generation, archive, part } = record.origin;
+    const origin = await store.osimages.generation(osimage, generation);
+    if (origin !== undefined) {
+      const descriptor = await descriptorOf(store, manifestOf(origin), archive);
+      states.push({ descriptor, part, marks: record.marks });
+    }
+  }
+  return states;
 }
 
 /** The generation of the same osimage that the directory was unpacked from; undefined when it is not known any more. */
@@ -152,13 +230,14 @@ function requireUnchanged(
   { osimage, directory }: PackRequest,
   origin: GenerationManifest,
   now: GenerationInputs,
-  archive: string,
+  base: string,
 ): void {
   const digests = (layers: GenerationInputs['layers']): string => layers.map(({ digest }) => digest).join();
-  const edits = now.edits.filter((edit) => edit.archive === archive);
-  const before = origin.inputs.edits.filter((edit) => edit.archive === archive);
-  const isPacked = now.packed?.[archive] !== undefined && edits.length === 0;
-  const isSame = isPacked || JSON.stringify(edits) === JSON.stringify(before);
+  const editsOf = (inputs: GenerationInputs): GenerationInputs['edits'] =>
+    inputs.edits.filter((edit) => edit.archive === servedName(inputs, base));
+  const edits = editsOf(now);
+  const isPacked = now.packed?.[base] !== undefined && edits.length === 0;
+  const isSame = isPacked || JSON.stringify(edits) === JSON.stringify(editsOf(origin.inputs));
   if (isSame && digests(now.layers) === digests(origin.inputs.layers)) return;
   throw new OsimageError(
     'STALE_DIRECTORY',
@@ -166,9 +245,12 @@ function requireUnchanged(
   );
 }
 
-/** What the directory was unpacked from, as far as it still is in the store. */
-async function unpackedBase(store: Store, record: UnpackRecord | undefined): Promise<PlacedEntry[]> {
-  if (record === undefined) return [];
+/** What the directory was unpacked from; undefined without a record, or when it is no longer in the store. */
+async function unpackedBase(
+  store: Store,
+  record: UnpackRecord | undefined,
+): Promise<PlacedEntry[] | undefined> {
+  if (record === undefined) return undefined;
   const { osimage, generation, archive, part } = record.origin;
   const origin = await store.osimages.generation(osimage, generation);
   if (origin === undefined) return [];

@@ -1,12 +1,14 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ImageError } from '../image/errors.js';
 import { placeEntries } from '../image/unpacked/placement.js';
+import { isTellable, markOf, type FileMarks } from '../image/unpacked/file-marks.js';
 import { encodeRecord } from '../image/unpacked/record.js';
 import { unpackInto, type Unpacked } from '../image/unpacked/unpack.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import { mainArchive } from './build.js';
 import { openDescriptor } from './contents.js';
+import { takeBaseline } from './edit/baseline.js';
 import { findGeneration } from './find.js';
 import { manifestOf } from './manifest.js';
 import {
@@ -63,6 +65,19 @@ async function unpackGeneration(
   });
   const owners = privileged ? 'disk' : 'record';
   const origin = { osimage: record.osimage, generation: record.id, archive, part, owners } as const;
-  await writeFile(recordFile, encodeRecord(origin, placed), { encoding: 'latin1', flag: 'wx' });
+  const marks = await marksIn(path.resolve(directory));
+  await writeFile(recordFile, encodeRecord(origin, placed, marks), { encoding: 'latin1', flag: 'wx' });
   return { ...unpacked, record, recordFile };
+}
+
+/** The marks of the files in `directory`, which change with any change that comes after. */
+async function marksIn(directory: string): Promise<FileMarks> {
+  const beside = await mkdtemp(`${directory}.clock-`);
+  try {
+    const { files, at } = await takeBaseline(directory, beside);
+    const tellable = [...files].filter(([, info]) => info.isFile() && isTellable(info, at));
+    return new Map(tellable.map(([file, info]) => [file, markOf(info)]));
+  } finally {
+    await rm(beside, { recursive: true });
+  }
 }

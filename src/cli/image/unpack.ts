@@ -1,13 +1,9 @@
-import { type Command, Option } from 'commander';
-import type { WholeCodec } from '../../image/whole/codecs.js';
-import { packOsimage } from '../../osimage/pack.js';
+import type { Command } from 'commander';
 import { unpackOsimage } from '../../osimage/unpack.js';
 import type { Context } from '../context.js';
 import { formatBytes, formatDuration } from '../table.js';
 import { addArchiveOptions, type ArchiveOptions } from './archive-options.js';
-import { resultJson, resultText, stopwatch } from './result.js';
-
-const COMPRESSORS = ['pigz', 'gzip', 'bzip2', 'xz', 'zstd'] as const satisfies readonly WholeCodec[];
+import { stopwatch } from './result.js';
 
 export function registerUnpack(image: Command, context: Context): void {
   addArchiveOptions(image.command('unpack'))
@@ -42,40 +38,4 @@ export function registerUnpack(image: Command, context: Context): void {
           `unpacked ${files} files (${formatBytes(bytes)}), ${directories} directories and ${links} links into ${directory} in ${formatDuration(elapsed())}`,
       );
     });
-
-  addArchiveOptions(image.command('pack'))
-    .summary('make the image of a directory')
-    .description(
-      'Makes the image’s archive of a directory, such as image unpack writes, and publishes it as the current generation. What is as it was costs nothing. The changes made with put, delete and chmod before are taken to be in the directory; so are the layers, until image build applies others.',
-    )
-    .argument('<osimage>', 'the osimage')
-    .argument('<directory>', 'the files; <directory>.mtree beside it is read where it is there')
-    .addOption(
-      new Option(
-        '--compress <program>',
-        'compress the archive whole with this program, for what expects its layout; every later change does so again',
-      ).choices([...COMPRESSORS]),
-    )
-    .option('--discard-edits', 'pack it although the image was changed since it was unpacked, and undo that')
-    .addHelpText(
-      'after',
-      '\nExamples:\n  rackboot image pack d12 ./d12.root\n  rackboot image pack d12 ./d12.root --compress xz',
-    )
-    .action(
-      async (
-        osimage: string,
-        directory: string,
-        options: ArchiveOptions & { readonly compress?: WholeCodec; readonly discardEdits?: boolean },
-      ) => {
-        const { store } = await context.openStore();
-        const elapsed = stopwatch();
-        const result = await packOsimage(store, { osimage, directory, ...options });
-        if (result.recordFile === undefined) {
-          context.note(`there is no ${directory}.mtree: owners and devices are packed as they are on disk`);
-        }
-        for (const line of result.notes) context.note(line);
-        const ms = elapsed();
-        context.print(resultJson(result, ms), () => resultText(result, ms));
-      },
-    );
 }

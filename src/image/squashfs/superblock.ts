@@ -49,6 +49,21 @@ function decodeOptions(compressor: Superblock['compressor'], bytes: Buffer): num
   return compressor === 'zstd' ? [bytes.readUInt32LE(0)] : [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
 }
 
+/** A compressor that squashfs images are made anew with. */
+export type MadeCompressor = 'gzip' | 'xz' | 'zstd';
+
+/** The first bytes of a squashfs as mksquashfs makes it without options: what one that is made anew is made like. */
+export function encodeSuperblock(compressor: MadeCompressor): Buffer {
+  const bytes = Buffer.alloc(SUPERBLOCK);
+  bytes.write('hsqs', 0, 'latin1');
+  bytes.writeUInt32LE(1 << 17, 12); // bytes of a block
+  bytes.writeUInt16LE(COMPRESSORS.indexOf(compressor), 20);
+  bytes.writeUInt16LE(17, 22);
+  bytes.writeUInt16LE(MADE_FLAGS, 24);
+  bytes.writeUInt16LE(4, 28);
+  return bytes;
+}
+
 /** Ways of making a squashfs that tar2sqfs does not know: a bit of the flags, whether it is set, and mksquashfs's option. */
 const NOT_KEPT: readonly (readonly [bit: number, set: boolean, option: string])[] = [
   [0x0001, true, '-noI'],
@@ -60,6 +75,8 @@ const NOT_KEPT: readonly (readonly [bit: number, set: boolean, option: string])[
 const TAIL_ENDS = 0x0020;
 const EXPORTABLE = 0x0080;
 const NO_XATTRS = 0x0200;
+/** Without duplicates, and exportable by NFS. */
+const MADE_FLAGS = 0x0040 | EXPORTABLE;
 
 /** The options of mksquashfs that a squashfs was made with and that making it again does not keep. */
 export function lostOptions({ flags }: Superblock): string[] {

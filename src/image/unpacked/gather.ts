@@ -23,6 +23,7 @@ import { readLocalFile, wholeSeconds } from '../local-file.js';
 import type { MtreeEntry } from '../mtree.js';
 import { prefixOf } from '../new-entries.js';
 import { walkDirectory, type FoundFile as WalkedFile } from '../walk-directory.js';
+import { isTellable, markOf, type FileMark } from './file-marks.js';
 import { Numbers, type Numbering } from './numbers.js';
 import type { UnpackRecord } from './record.js';
 import { ownModeOf } from './unpack.js';
@@ -31,22 +32,25 @@ import { ownModeOf } from './unpack.js';
 export interface GatheredEntry extends WrittenEntry {
   readonly path: ArchivePath;
   readonly content: Content;
+  readonly mark?: FileMark; // of the file on disk that the content is, where it can be told by one
 }
 
 /** What a directory was unpacked from: where its entries lay (see placeEntries), and the record beside it. */
 export interface GatherBase {
   readonly placed: ReadonlyMap<ArchivePath, PlacedEntry>;
   readonly record: UnpackRecord | undefined;
+  /** Files that were changed before this time have marks: nanoseconds since the epoch. Without it none has. */
+  readonly clock?: bigint;
 }
 
 /**
  * The entries of an archive that unpacks to `directory`: those of `base` first, in its order, with the numbers they had
- * there, then new ones by the bytes of their names. Owners are those on disk, or the record's where it says so; of
+ * there, then new ones by the bytes of their names. What is mounted in it is left out, as packimage does (find -xdev). Owners are those on disk, or the record's where it says so; of
  * permissions and times, what changed on disk counts, else the record. Throws ImageError UNREADABLE.
  */
 export async function gatherEntries(directory: string, base: GatherBase): Promise<GatheredEntry[]> {
   const found = new Map<ArchivePath, WalkedFile>();
-  for await (const file of walkDirectory(directory)) found.set(file.path, file);
+  for await (const file of walkDirectory(directory, { stay: true })) found.set(file.path, file);
   const files = new Map<ArchivePath, WalkedFile | MtreeEntry>(found);
   for (const [path, entry] of base.record?.entries ?? [])
     if (!found.has(path) && standsOnlyInRecord(entry, base)) files.set(path, entry);
@@ -130,7 +134,12 @@ class Gathering {
       header: summed ? { ...header, check: await sumOf(content.read()) } : header,
       content,
       ...(target === undefined ? {} : { target }),
+      ...('info' in file && this.#hasMark(file.info) ? { mark: markOf(file.info) } : {}),
     };
+  }
+
+  #hasMark(info: BigIntStats): boolean {
+    return info.isFile() && this.#base.clock !== undefined && isTellable(info, this.#base.clock);
   }
 
   #nameOf(path: ArchivePath): string {

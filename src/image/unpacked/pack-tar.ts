@@ -9,9 +9,17 @@ import { ImageError } from '../errors.js';
 import { tailOfPart } from '../parts.js';
 import { ArchiveTree } from '../tree.js';
 import { compressAgain, withWhole } from '../whole/compress.js';
+import type { WholeCodec } from '../whole/codecs.js';
 import type { GatheredEntry } from './gather.js';
-import type { PackTarget } from './pack.js';
 import { placeEntries } from './placement.js';
+
+/** Which archive of a file is written anew, and how it is compressed. */
+export interface TarTarget {
+  readonly part: number; // from 1
+  readonly compress: WholeCodec | undefined; // whole, by that program; by default as it was
+  /** Whether the file that an entry is made of is the one that `base` was made of. */
+  readonly isUnchanged?: (entry: GatheredEntry) => boolean;
+}
 
 /**
  * The file `base` of a tar archive or squashfs, which holds `old`, made of `entries`. What stands in it as it did is left
@@ -23,7 +31,7 @@ export async function packTar(
   base: ArchiveDescriptor,
   old: readonly PlacedEntry[],
   entries: readonly GatheredEntry[],
-  { part, compress }: PackTarget,
+  { part, compress, isUnchanged = () => false }: TarTarget,
   tools: ApplyTools,
 ): Promise<ArchiveDescriptor> {
   const target = tailOfPart(base, part);
@@ -33,7 +41,7 @@ export async function packTar(
       'this image is a squashfs, which compresses in its own way; pack it without --compress',
     );
   }
-  const plan = await planPack(base, old, entries, tools);
+  const plan = await planPack(base, old, entries, isUnchanged, tools);
   const packed = await applyPlan(base, old, plan, target, tools);
   const frame = packed.frames[target.frame];
   if (frame === undefined || (packed === base && compress === undefined)) return base;
@@ -47,6 +55,7 @@ async function planPack(
   base: ArchiveDescriptor,
   old: readonly PlacedEntry[],
   entries: readonly GatheredEntry[],
+  isUnchanged: (entry: GatheredEntry) => boolean,
   { blobs }: ApplyTools,
 ): Promise<EditPlan> {
   const tree = new ArchiveTree(old);
@@ -56,7 +65,7 @@ async function planPack(
   const added: PlannedEntry[] = [];
   for (const entry of entries) {
     const before = placed.get(entry.path);
-    const planned = await plannedOf(entry, before, tree, readers);
+    const planned = await plannedOf(entry, before, tree, readers, isUnchanged(entry));
     if (before === undefined) added.push(planned);
     else stay.set(before, planned);
   }
@@ -65,10 +74,11 @@ async function planPack(
 
 /** A gathered entry with the data that the archive has of it, if that is the same. */
 async function plannedOf(
-  { path, content, ...entry }: GatheredEntry,
+  { path, content, mark: _mark, ...entry }: GatheredEntry,
   before: PlacedEntry | undefined,
   tree: ArchiveTree,
   readers: readonly FrameReader[],
+  unchanged: boolean,
 ): Promise<PlannedEntry> {
   const rawName = before?.path === path ? before.rawName : entry.rawName;
   const planned: PlannedEntry = { ...entry, rawName, data: { kind: 'new', content } };
@@ -81,7 +91,7 @@ async function plannedOf(
     (before.header.mode & S_IFMT) === (entry.header.mode & S_IFMT) &&
     content.size === holder.header.size &&
     reader !== undefined &&
-    (await haveSameBytes(content.read(), reader.dataOf(holder)))
+    (unchanged || (await haveSameBytes(content.read(), reader.dataOf(holder))))
   )
     return kept;
   const attributes =

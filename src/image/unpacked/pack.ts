@@ -15,23 +15,25 @@ import { tailAt } from '../tail.js';
 import type { WholeCodec } from '../whole/codecs.js';
 import { compressAgain, withWhole, type WholeTools } from '../whole/compress.js';
 import type { GatheredEntry } from './gather.js';
+import { keptRuns, type KeptRun, type KnownArchive } from './kept-runs.js';
 
 /** Which archive of a file is written anew, and how it is compressed. */
 export interface PackTarget {
   readonly part: number; // from 1
   readonly compress: WholeCodec | undefined; // whole, by that program; by default as it was
+  readonly known?: KnownArchive; // what need not be read again
 }
 
 /**
- * The archive file `base` with one of its cpio archives made of `entries`. Segments that come out as some of `base` did are
- * taken from there; a part that gets another compression becomes a stream of its own. When nothing changes, that is
+ * The archive file `base` with one of its cpio archives made of `entries`. Segments of `known` that hold what is to be
+ * packed are taken over unread, and those that come out as some of `base` did are taken from there; a part that gets another compression becomes a stream of its own. When nothing changes, that is
  * `base` itself. Throws ImageError NO_SUCH_PART,
  * TRUNCATED, NAME_TOO_LONG, FILE_TOO_LARGE, and what compressing throws.
  */
 export async function packPart(
   base: ArchiveDescriptor,
   entries: readonly GatheredEntry[],
-  { part, compress }: PackTarget,
+  { part, compress, known }: PackTarget,
   tools: WholeTools,
 ): Promise<ArchiveDescriptor> {
   const place = tailOfPart(base, part);
@@ -42,7 +44,8 @@ export async function packPart(
   const before = frame.segments.slice(0, first);
   const after = frame.segments.slice(place.segment + 1);
   const start = compress === undefined ? plainSize(before) : 0;
-  const segments = await writePart(base, frame, place.segment, own, entries, start, tools);
+  const kept = known === undefined ? NONE : await keptRuns(entries, known, codecOf(own).dialect, tools.blobs);
+  const segments = await writePart({ base, frame, tail: place.segment, own, kept, start }, entries, tools);
   if (compress === undefined) {
     const old = frame.segments.slice(first, place.segment + 1);
     if (await haveSamePlain({ ...frame, segments: old }, { ...frame, segments }, tools)) return base;
@@ -65,19 +68,34 @@ function firstSegment({ segments }: Frame, tail: number): number {
   return first;
 }
 
+const NONE: ReadonlyMap<number, KeptRun> = new Map();
+
+/** Where a part is written, and how. */
+interface PartPlace {
+  readonly base: ArchiveDescriptor;
+  readonly frame: Frame;
+  readonly tail: number; // the segment with the trailer that it had
+  readonly own: Pick<Frame, 'codec' | 'prologue'>;
+  readonly kept: ReadonlyMap<number, KeptRun>;
+  readonly start: number; // of its plain bytes in the frame
+}
+
 async function writePart(
-  base: ArchiveDescriptor,
-  frame: Frame,
-  tail: number,
-  own: Pick<Frame, 'codec' | 'prologue'>,
+  { base, frame, tail, own, kept, start }: PartPlace,
   entries: readonly GatheredEntry[],
-  start: number,
   { writer, counts, blobs, earlier }: WholeTools,
 ): Promise<Segment[]> {
   const codec = codecOf(own);
   const sink = new SegmentWriter(codec, writer, counts, new KnownSegments(codec, base, earlier, blobs));
   const out = new EntryWriter(new Segmenter(sink, new CutPlanner(codec.sizes)));
-  for (const entry of entries) await out.entry(entry, entry.content.read());
+  for (let at = 0; at < entries.length; at++) {
+    const [run, entry] = [kept.get(at), entries[at]];
+    if (run !== undefined) {
+      await out.flush();
+      sink.keep(run.segments);
+      at += run.count - 1;
+    } else if (entry !== undefined) await out.entry(entry, entry.content.read());
+  }
   await out.flush();
   const written = plainSize(await sink.finish());
   const oldStart = plainSize(frame.segments.slice(0, tail));
@@ -94,6 +112,8 @@ const plainSize = (segments: readonly Segment[]): number =>
 async function haveSamePlain(a: Frame, b: Frame, { blobs, writer }: WholeTools): Promise<boolean> {
   if (plainSize(a.segments) !== plainSize(b.segments) || crcOf(a.segments) !== crcOf(b.segments))
     return false;
+  const blobsOf = ({ segments }: Frame): string => segments.map(({ blob }) => blob).join();
+  if (blobsOf(a) === blobsOf(b)) return true;
   await writer.seal();
   const [one, other] = await Promise.all(
     [a, b].map(async (frame) => {

@@ -3,6 +3,7 @@ import { ROOT, type ArchivePath } from '../cpio/path.js';
 import type { PlacedEntry } from '../archive-index.js';
 import { ImageError } from '../errors.js';
 import { parseMtree, type MtreeEntry } from '../mtree.js';
+import type { FileMark, FileMarks } from './file-marks.js';
 
 /** Where a directory was unpacked from, and whether owners and devices lie in it or in the record. */
 export interface RecordOrigin {
@@ -18,14 +19,21 @@ export interface RecordOrigin {
 export interface UnpackRecord {
   readonly origin: RecordOrigin;
   readonly entries: ReadonlyMap<ArchivePath, MtreeEntry>; // in the archive's order
+  readonly marks: FileMarks; // of the files as they were written
 }
 
 const HEADER = '# rackboot image unpack: ';
+const MARK = '# file ';
 
-/** The mtree file (mtree(5)) beside an unpacked directory. */
-export function encodeRecord(origin: RecordOrigin, entries: ReadonlyMap<ArchivePath, PlacedEntry>): string {
+/** The mtree file (mtree(5)) beside an unpacked directory; marks of files are comments in it. */
+export function encodeRecord(
+  origin: RecordOrigin,
+  entries: ReadonlyMap<ArchivePath, PlacedEntry>,
+  marks: FileMarks = new Map(),
+): string {
   const lines = ['#mtree', `${HEADER}${JSON.stringify(origin)}`];
   for (const [path, entry] of entries) lines.push(encodeLine(path, entry));
+  for (const [path, mark] of marks) lines.push(`${MARK}${mark} ${encodeURI(path)}`);
   return `${lines.join('\n')}\n`;
 }
 
@@ -41,7 +49,13 @@ export function decodeRecord(text: string, file: string): UnpackRecord {
   return {
     origin: originIn(header.slice(HEADER.length), file),
     entries: new Map(parseMtree(text, file).map((entry) => [entry.path, entry])),
+    marks: new Map(marksIn(text)),
   };
+}
+
+function* marksIn(text: string): Generator<[ArchivePath, FileMark]> {
+  for (const [, mark, path] of text.matchAll(/^# file ([0-9a-z.]+) (\S+)$/gm))
+    if (mark !== undefined && path !== undefined) yield [decodeURI(path) as ArchivePath, mark];
 }
 
 function originIn(text: string, file: string): RecordOrigin {

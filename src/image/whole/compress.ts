@@ -21,7 +21,10 @@ export async function withWhole(frame: Frame, codec: Whole['codec'], tools: Whol
   const { blobs, writer, counts, earlier } = tools;
   const known = earlier
     .flatMap(({ frames }) => frames)
-    .find((other) => other.whole?.codec === codec && haveSameSegments(other, frame));
+    .find(
+      (other) =>
+        other.whole?.codec === codec && haveSameSegments(other, frame) && haveSameHead(other, frame, codec),
+    );
   if (known?.whole !== undefined) return { ...frame, whole: known.whole };
   await writer.seal();
   const plain = frame.segments.reduce((sum, segment) => sum + segment.plain, 0);
@@ -38,6 +41,12 @@ export async function withWhole(frame: Frame, codec: Whole['codec'], tools: Whol
 /** `frame`, compressed whole again if that is what it is served as. */
 export const compressAgain = (frame: Frame, tools: WholeTools): Promise<Frame> =>
   frame.whole === undefined ? Promise.resolve(frame) : withWhole(frame, frame.whole.codec, tools);
+
+/** Whether two frames that become squashfs images would be made alike. */
+function haveSameHead(a: Frame, b: Frame, codec: Whole['codec']): boolean {
+  const [one, other] = [a.whole?.head, b.whole?.head];
+  return codec !== 'squashfs' || one === other || (one !== undefined && other?.equals(one) === true);
+}
 
 function haveSameSegments(a: Frame, b: Frame): boolean {
   return (
