@@ -38,7 +38,7 @@ export interface ImportResult {
 }
 
 /** What a layer is called that holds what a bundle's osimage had from layers besides files and boot arguments. */
-const BUNDLE_LAYER = 'bundle';
+export const BUNDLE_LAYER = 'bundle';
 
 /**
  * Reads every file of the layout once, stores it, and publishes the first generation. Throws OsimageError, ImageError

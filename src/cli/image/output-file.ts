@@ -107,6 +107,20 @@ export async function writeWhole(
   onBytes: (done: number) => void,
   mode = 0o666, // before the umask
 ): Promise<void> {
+  // Lent buffers are written over once the next is asked for, so that a large file takes the memory of a small one.
+  await writeBytes(file, readRange(map, blobs, 0, map.size, 'lent'), onBytes, mode);
+}
+
+/**
+ * Writes `bytes` to `file`, or where it links to, so that it appears whole or not at all. Throws OsimageError BAD_SOURCE,
+ * and what `bytes` throws.
+ */
+export async function writeBytes(
+  file: string,
+  bytes: AsyncIterable<Buffer>,
+  onBytes: (done: number) => void,
+  mode = 0o666, // before the umask
+): Promise<void> {
   const whole = await behindLinks(file);
   const temporary = path.join(path.dirname(whole), partialName(path.basename(whole)));
   try {
@@ -115,8 +129,7 @@ export async function writeWhole(
     try {
       let [done, flushed] = [0, 0];
       let flushing = Promise.resolve();
-      // Lent buffers are written over once the next is asked for, so that a large file takes the memory of a small one.
-      for await (const chunk of readRange(map, blobs, 0, map.size, 'lent')) {
+      for await (const chunk of bytes) {
         for (let at = 0; at < chunk.length;) at += (await handle.write(chunk, at)).bytesWritten;
         done += chunk.length;
         onBytes(done);

@@ -6,6 +6,7 @@ import { XCAT_STATEMENT, type StatedFile, type Statement } from '../../bundle/st
 import { OsimageError } from '../../errors.js';
 import { readText, type SourceFile } from '../../source/source.js';
 import { OSIMAGE_ATTRIBUTES } from '../attributes.js';
+import { impliedAttributes } from './implied.js';
 import { layoutOf } from './layout.js';
 import { LISTS, withoutMissing } from './lists.js';
 import { parseXcatManifest, type XcatManifest } from './manifest.js';
@@ -41,7 +42,9 @@ export async function readXcatBundle(
   const statement = own === undefined ? undefined : await readStatement(own);
   const described = new Set([file, own]);
   const rest = files.filter((candidate) => !described.has(candidate));
-  const { settings, notes } = settingsOf(all, rest, file.where);
+  const implied = statement === undefined ? undefined : impliedAttributes(statement.settings);
+  const said = [...all].filter(([name, value]) => implied?.get(name) !== value);
+  const { settings, notes } = settingsOf(said, rest, file.where);
   const { boot, attached } = layoutOf(manifest, all.get('provmethod') ?? '', rest, file.where);
   const renamed = renameProfile(
     { name: all.get('imagename') ?? '', settings, attached, extras: manifest.extras },
@@ -99,7 +102,7 @@ function requireUsable(all: ReadonlyMap<string, string>, where: string): void {
 
 /** The attributes of the osimage, which are its settings; lists whose files are not in the bundle are left out. */
 function settingsOf(
-  all: ReadonlyMap<string, string>,
+  all: readonly (readonly [column: string, text: string])[],
   files: readonly SourceFile[],
   where: string,
 ): { readonly settings: Record<string, string>; readonly notes: readonly string[] } {

@@ -1,0 +1,104 @@
+import { pipeline } from 'node:stream';
+import { createGzip } from 'node:zlib';
+import { S_IFDIR, S_IFREG } from '../../image/cpio/header.js';
+import { encodeTarHead } from '../../image/tar/encode.js';
+import { paddingOf } from '../../image/tar/header.js';
+
+/** A file of a bundle, or a directory, whose path ends in a slash. */
+export interface Member {
+  readonly path: string;
+  readonly mode: number; // permission bits
+  readonly size: number; // bytes
+  read(): AsyncIterable<Buffer> | Iterable<Buffer>;
+}
+
+/** What GNU tar pads archives to: 20 blocks. */
+const RECORD = 10_240;
+/** Bytes that are compressed at a time: that many, however they come, so that the same files give the same bytes. */
+const PIECE = 128 * 1024;
+
+/** A directory, for those who unpack as another user. */
+export const directory = (path: string, mode = 0o755): Member => ({ path, mode, size: 0, read: () => [] });
+
+/** A file whose bytes are at hand. */
+export const literal = (path: string, bytes: Buffer, mode = 0o644): Member => ({
+  path,
+  mode,
+  size: bytes.length,
+  read: () => [bytes],
+});
+
+/** The bytes of `members` with what stands around them. */
+export const plainSize = (members: readonly Member[]): number =>
+  members.reduce((sum, { size }) => sum + 512 + size + paddingOf(size), 0);
+
+/**
+ * A gzipped tar archive of `members`, all root's and of `time` (seconds). Fast rather than small: what is large in a bundle
+ * is compressed already. `onBytes` hears of the plain bytes.
+ */
+export async function* gzippedTar(
+  members: readonly Member[],
+  time: number,
+  onBytes: (done: number, member: string) => void = () => undefined,
+): AsyncGenerator<Buffer> {
+  const gzip = createGzip({ level: 1, chunkSize: 1 << 18 });
+  const plain = inPieces(tarOf(members, time, onBytes));
+  const failed = new Promise<void>((resolve, reject) => {
+    pipeline(plain, gzip, (error) => (error ? reject(error) : resolve()));
+  });
+  failed.catch(() => undefined); // reported below
+  try {
+    yield* gzip as AsyncIterable<Buffer>;
+  } finally {
+    gzip.destroy();
+  }
+  await failed;
+}
+
+async function* tarOf(
+  members: readonly Member[],
+  time: number,
+  onBytes: (done: number, member: string) => void,
+): AsyncGenerator<Buffer> {
+  let written = 0;
+  for (const { path, mode, size, read } of members) {
+    const rawName = Buffer.from(path).toString('latin1');
+    const header = { ...BLANK, mode: (path.endsWith('/') ? S_IFDIR : S_IFREG) | mode, mtime: time, size };
+    const head = encodeTarHead({ header, rawName }, undefined);
+    yield head;
+    written += head.length;
+    let length = 0;
+    for await (const chunk of read()) {
+      yield chunk;
+      length += chunk.length;
+      onBytes((written += chunk.length), path);
+    }
+    if (length !== size) throw new RangeError(`${path}: ${length} bytes, ${size} were announced`);
+    yield Buffer.alloc(paddingOf(size));
+    written += paddingOf(size);
+  }
+  const end = 2 * 512;
+  yield Buffer.alloc(end + ((RECORD - ((written + end) % RECORD)) % RECORD));
+}
+
+const BLANK = {
+  ...({ magic: '070701', ino: 0, uid: 0, gid: 0, nlink: 1, check: 0 } as const),
+  ...{ devMajor: 0, devMinor: 0, rdevMajor: 0, rdevMinor: 0 },
+};
+
+async function* inPieces(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let piece = Buffer.allocUnsafe(PIECE);
+  let filled = 0;
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.length;) {
+      const taken = chunk.copy(piece, filled, at);
+      at += taken;
+      filled += taken;
+      if (filled < PIECE) continue;
+      yield piece;
+      piece = Buffer.allocUnsafe(PIECE);
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield piece.subarray(0, filled);
+}
