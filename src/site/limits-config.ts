@@ -83,7 +83,7 @@ export const DHCP_LIMITS = {
 
 /** `xcat.limits`. */
 export const XCAT_LIMITS = {
-  connections: count('Nodes that report at one time; the next ones wait', 512),
+  connections: count('Nodes that report at one time; the next are hung up on and try again', 4096),
 } as const satisfies Limits;
 
 /** What an operator has set of `T`. */

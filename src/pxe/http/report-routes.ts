@@ -4,6 +4,8 @@ import { readRun } from '../../node/run-token.js';
 import type { AssignmentRecord } from '../../store/records.js';
 import { isFromNode, whyNotFrom } from '../boot/decide-boot.js';
 import type { BootService } from '../boot/service.js';
+import { whyNotByMac } from '../reporter.js';
+import { neighbourMac } from '../tftp/neighbours.js';
 import { readBody } from './body.js';
 import { nodeOf } from './boot-script-routes.js';
 import { HttpError } from './errors.js';
@@ -27,8 +29,14 @@ export function logReport(
   log.info({ node, client, stage }, `${node} reports ${stage}${then}`);
 }
 
-/** Where a node says how far it is. Only its own address, or a URL that was signed for it, speaks for it. */
-export function reportRoutes(service: BootService): Route[] {
+/**
+ * Where a node says how far it is. Only its own address, with its own MAC address where `macOf` knows it, or a URL that was
+ * signed for it, speaks for it.
+ */
+export function reportRoutes(
+  service: BootService,
+  macOf: (address: string) => Promise<string | undefined> = neighbourMac,
+): Route[] {
   const reports = new RateLimit({ burst: 20, perSecond: 1, keys: 4096 });
   return [
     {
@@ -52,7 +60,7 @@ export function reportRoutes(service: BootService): Route[] {
       responses: {
         200: 'Taken',
         400: 'No such stage',
-        403: 'Neither the node’s own address nor a URL signed for it',
+        403: 'Neither the node’s own address, with its own MAC address, nor a URL signed for it',
         404: 'No such node',
         413: 'Body too large',
         429: 'Too many reports',
@@ -77,6 +85,9 @@ export function reportRoutes(service: BootService): Route[] {
             `no report for ${node.name} from here: ${whyNotFrom(node, client)}`,
           );
         }
+        const impostor = run === undefined ? whyNotByMac(node, await macOf(client)) : undefined;
+        if (impostor !== undefined)
+          throw new HttpError('FORBIDDEN', `no report for ${node.name} from here: ${impostor}`);
         const form = new URLSearchParams(
           request.method === 'POST' ? await readBody(request.req, MAX_BODY) : '',
         );

@@ -4,6 +4,7 @@ import type { NodeRecord } from '../../store/records.js';
 import type { BootService } from '../boot/service.js';
 import { logReport } from '../http/report-routes.js';
 import { RateLimit } from '../rate-limit.js';
+import { whyNotByMac } from '../reporter.js';
 import type { ReportLine } from './line.js';
 
 /** Who asks to report, or why nobody is listened to. */
@@ -34,14 +35,8 @@ export class ReportDesk {
     if (!this.#reports.take(client, now())) return { kind: 'nobody', why: 'too many reports from there' };
     const node = await store.nodes.byIp(client);
     if (node === undefined) return { kind: 'nobody', why: 'no node has that address' };
-    const mac = await this.#macOf(client);
-    if (mac !== undefined && node.macs.length > 0 && !node.macs.includes(mac)) {
-      return {
-        kind: 'nobody',
-        why: `it is the address of ${node.name}, which has no interface ${mac}; add it with: rackboot node set ${node.name} --mac`,
-      };
-    }
-    return { kind: 'node', node };
+    const why = whyNotByMac(node, await this.#macOf(client));
+    return why === undefined ? { kind: 'node', node } : { kind: 'nobody', why };
   }
 
   /** Does what `line` of `node` asks for. */

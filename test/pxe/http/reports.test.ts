@@ -4,6 +4,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { createApp } from '../../../src/api/app.js';
+import { Metrics } from '../../../src/api/metrics.js';
+import { reportRoutes } from '../../../src/pxe/http/report-routes.js';
+import { listenHttp } from '../../../src/pxe/http/server.js';
 import { ask, runSite, type RunningSite } from './running-site.js';
 
 const exec = promisify(execFile);
@@ -105,6 +109,25 @@ test('one node cannot speak for another', async (t) => {
   t.is((await site.store.nodes.assignment('n1'))?.state, 'osimage');
   t.is((await site.store.nodes.assignment('n2'))?.state, 'osimage');
   t.is((await ask(site, '/nodes/nope/report?stage=installed')).status, 404);
+});
+
+test('a machine that took a node’s address does not speak for it; a signed URL does', async (t) => {
+  const site = await installing(t);
+  const { service } = site.servers;
+  const macs: Record<string, string> = {
+    '127.0.0.11': '52:54:00:00:00:99',
+    '127.0.0.12': '52:54:00:00:00:02',
+  };
+  const routes = reportRoutes(service, async (address) => macs[address]);
+  const http = await listenHttp(createApp(routes, service, new Metrics()), '127.0.0.1', 0);
+  t.teardown(() => http.close());
+  const refused = await ask(http, '/nodes/n1/report?stage=installed', own);
+  t.is(refused.status, 403);
+  t.regex(refused.text, /it is the address of n1, which has no interface 52:54:00:00:00:99; add it with/);
+  t.is((await site.store.nodes.assignment('n1'))?.state, 'osimage');
+  t.is((await ask(http, '/nodes/n2/report?stage=busy', { from: '127.0.0.12' })).status, 200);
+  t.is((await ask(http, `${await reportUrl(site)}&stage=installed`, own)).status, 200);
+  t.is((await site.store.nodes.assignment('n1'))?.state, 'boot');
 });
 
 test('what is reported is kept short and on one line', async (t) => {

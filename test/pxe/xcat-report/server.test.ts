@@ -131,6 +131,19 @@ test('a node that reports without end is not listened to for a while', async (t)
   t.is(await say(reports.port, 'installstatus busy\n'), 'ready\ndone\n');
 });
 
+test('a thousand nodes report in one moment, and none is lost', async (t) => {
+  const { site, reports } = await monitor(t);
+  const nodes = Array.from({ length: 1000 }, (_, n) => ({
+    name: `m${n}`,
+    macs: [`0200000${(0x10000 + n).toString(16)}`],
+    ip: `127.0.${1 + Math.floor(n / 250)}.${(n % 250) + 1}`,
+  }));
+  for (const node of nodes) await site.addNode(node);
+  const heard = await Promise.all(nodes.map(({ ip }) => say(reports.port, 'installstatus booted\n', ip)));
+  t.deepEqual([...new Set(heard)], ['ready\ndone\n']);
+  t.deepEqual(await site.stages('m999'), ['booted']);
+});
+
 test('long lines, bytes that are no text and stages of ours change nothing', async (t) => {
   const { site, reports } = await monitor(t);
   await site.assign('n1', {});
