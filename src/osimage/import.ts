@@ -49,7 +49,8 @@ export async function importOsimage(store: Store, request: ImportRequest): Promi
       `${nameOf(request.source)}: no bundle of xCAT's, whose profile could be renamed; leave --profile out`,
     );
   }
-  const source = await openSource(request.source);
+  const alone = request.kernel !== undefined || (request.family ?? 'xcat') !== 'xcat';
+  const source = await openSource(request.source, alone);
   try {
     const layout = await recogniseMedia(name, source, await hintsOf(source, request));
     const notes = [...source.notes, ...layout.notes];

@@ -5,7 +5,10 @@ import type { MediaHints, MediaLayout } from './layout.js';
 
 /** What the operator is told that was looked for. */
 export const XCAT_SIGNS =
-  'kernel, initrd-stateless.gz and rootimg.cpio.gz beside each other, as packimage leaves them';
+  'kernel, initrd-stateless.gz and rootimg.cpio.gz beside each other, as packimage leaves them, or rootimg/ in its place';
+
+/** The tree that packimage packs, in its directory. */
+export const ROOT_TREE = 'rootimg';
 
 /**
  * The names that xCAT's dracut module takes for root images, in the order in which nodeset prefers them. Old sites have
@@ -18,14 +21,23 @@ const ROOT_IMAGES: readonly (readonly [name: string, servedAs: string])[] = [
   ['rootimg.tar.xz', 'rootimg.tar.xz'],
   ['rootimg.sfs', 'rootimg.sfs'],
   ['rootimg.gz', 'rootimg.cpio.gz'],
+  [ROOT_TREE, 'rootimg.cpio.gz'],
 ];
 
 /** The initrds that fetch a root image, the customary name first. */
 const INITRDS = ['initrd-stateless.gz', 'initrd.gz'];
 
-/** Whether `name` is that of a file that xCAT leaves beside `rootimg/`, the tree that it packs. */
-export const isOfStateless = (name: string): boolean =>
-  name === INITRDS[0] || ROOT_IMAGES.some(([known]) => known === name);
+/** Whether `name` is that of a packed root image. */
+export const isRootImage = (name: string): boolean =>
+  name !== ROOT_TREE && ROOT_IMAGES.some(([known]) => known === name);
+
+/** Whether a directory with `names` is one of a stateless image, where `rootimg/` is the tree that is packed. */
+export const isOfStateless = (names: readonly string[]): boolean =>
+  names.some((name) => name === INITRDS[0] || isRootImage(name)) ||
+  (names.includes('kernel') && names.some((name) => INITRDS.includes(name)));
+
+/** What must lie beside a root image that is given alone, for it to be one of a stateless image. */
+export const STATELESS_NEEDS = { kernel: 'kernel', initrds: INITRDS } as const;
 
 /**
  * The layout of a stateless image of xCAT, as genimage and packimage leave it in its rootimgdir: a kernel, an initrd that
@@ -60,7 +72,7 @@ export function xcat({ files }: Source, name: string, hints: MediaHints): MediaL
         },
       ],
       notes: [
-        ...(known === as ? [] : [`${archive.where}: served as ${as}, the name that xCAT's initrd knows`]),
+        ...(known === as ? [] : [servedNote(archive, known, as)]),
         ...files
           .filter((file) => !used.includes(file))
           .slice(0, 8)
@@ -69,4 +81,10 @@ export function xcat({ files }: Source, name: string, hints: MediaHints): MediaL
     };
   }
   return undefined;
+}
+
+function servedNote({ where }: SourceFile, known: string, as: string): string {
+  return known === ROOT_TREE
+    ? `${where}: packed as ${as}, without the lists of its attributes, which image pack follows`
+    : `${where}: served as ${as}, the name that xCAT's initrd knows`;
 }

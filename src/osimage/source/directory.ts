@@ -3,13 +3,15 @@ import path from 'node:path';
 import { codeOf } from '../../errors.js';
 import { readLocalFile, unreadable } from '../../image/local-file.js';
 import { OsimageError } from '../errors.js';
-import { isOfStateless } from '../family/xcat.js';
+import { isOfStateless, isRootImage, ROOT_TREE } from '../family/xcat.js';
+import { rootTree } from './root-tree.js';
 import type { SourceFile } from './source.js';
 
 const MAX_DEPTH = 32;
 
 /**
- * The files below `directory`, in order of their paths; not those of the tree that xCAT made a stateless image of.
+ * The files below `directory`, in order of their paths. The tree that xCAT makes a stateless image of is one file, where
+ * it is not packed yet, and none where it is.
  * Symbolic links are followed as long as they stay inside.
  * Throws OsimageError BAD_SOURCE.
  */
@@ -25,10 +27,15 @@ export async function listDirectory(directory: string): Promise<SourceFile[]> {
     const entries = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
       throw unreadable(dir, error);
     });
-    const stateless = entries.some(({ name }) => isOfStateless(name));
+    const names = entries.map(({ name }) => name);
+    const stateless = isOfStateless(names);
     for (const entry of entries) {
-      if (stateless && entry.name === 'rootimg') continue;
       const onDisk = path.join(dir, entry.name);
+      if (stateless && entry.name === ROOT_TREE) {
+        if (entry.isDirectory() && !names.some(isRootImage))
+          files.push(await rootTree(onDisk, below + ROOT_TREE));
+        continue;
+      }
       const info = await stat(onDisk).catch((error: unknown) => {
         throw new OsimageError(
           'BAD_SOURCE',

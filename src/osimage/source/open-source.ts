@@ -8,6 +8,7 @@ import { OsimageError } from '../errors.js';
 import { listDirectory, localFile } from './directory.js';
 import { openDisc } from './iso.js';
 import type { Source, SourceFile } from './source.js';
+import { statelessAround } from './stateless.js';
 import { openWeb, shownUrl } from './web.js';
 
 const WEB = /^https?:\/\//i;
@@ -17,10 +18,11 @@ const ISO_IDENTIFIER = { offset: 16 * 2048 + 1, texts: ['CD001', 'BEA01'] };
 
 /**
  * Opens what is imported: a directory, an ISO image, or a lone archive file, each also as a file:// URL; or an
- * installer on a web server (openWeb). What a local file is is found out from its bytes. Throws OsimageError BAD_SOURCE
+ * installer on a web server (openWeb). A root image of xCAT's brings the kernel and the initrd beside it, unless it is
+ * `alone`. What a local file is is found out from its bytes. Throws OsimageError BAD_SOURCE
  * and, for a damaged ISO, ImageError naming it.
  */
-export async function openSource(source: string): Promise<Source> {
+export async function openSource(source: string, alone = false): Promise<Source> {
   if (WEB.test(source)) return openWeb(checkedUrl(source));
   const local = localPath(source);
   const info = await stat(local).catch((error: unknown) => {
@@ -30,10 +32,11 @@ export async function openSource(source: string): Promise<Source> {
       { cause: error },
     );
   });
-  if (info.isDirectory())
+  const stateless = alone ? undefined : await statelessAround(local, info.isDirectory());
+  if (info.isDirectory() || stateless !== undefined)
     return {
       kind: 'directory',
-      files: await listDirectory(local),
+      files: stateless ?? (await listDirectory(local)),
       notes: [],
       close: () => Promise.resolve(),
     };

@@ -31,7 +31,7 @@ export interface RootContext {
 }
 
 /** What packimage leaves out of every image. */
-const ALWAYS_OUT = [
+export const ALWAYS_OUT: readonly string[] = [
   './etc/init.d/statelite',
   './etc/rc.sysinit.backup',
   './.statelite*',
