@@ -5,7 +5,7 @@ import type { Family, GenerationInputs } from './types.js';
 export const ENGINE = `2/zlib-${process.versions.zlib ?? '?'}`;
 
 /** `value` as JSON with the keys of every object in order. */
-function canonicalJson(value: unknown): string {
+export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))

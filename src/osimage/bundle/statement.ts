@@ -3,6 +3,7 @@ import type { ArchiveCuts } from '../../image/archive-cuts.js';
 import type { Digest } from '../../store/digest.js';
 import { OsimageError } from '../errors.js';
 import { FAMILIES } from '../families.js';
+import { canonicalJson } from '../generation-id.js';
 import type { BootEntry, Family } from '../types.js';
 
 /** What a bundle's statement is called beside xCAT's manifest.xml. */
@@ -143,5 +144,5 @@ export function parseStatement(text: string, where: string): Statement {
 
 /** A statement as the bytes of its file; the same statement always gives the same bytes. */
 export function encodeStatement(statement: Statement): Buffer {
-  return Buffer.from(`${JSON.stringify(statement)}\n`);
+  return Buffer.from(`${canonicalJson(statement)}\n`);
 }

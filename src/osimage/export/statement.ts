@@ -49,7 +49,7 @@ export async function statementOf(
             },
           },
         }),
-    settings: Object.fromEntries(Object.entries(inputs.settings).sort(([a], [b]) => (a < b ? -1 : 1))),
+    settings: inputs.settings,
     engine: inputs.engine,
     ...(isAsImported(manifest)
       ? {

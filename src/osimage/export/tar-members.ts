@@ -61,14 +61,15 @@ async function* tarOf(
   onBytes: (done: number, member: string) => void,
 ): AsyncGenerator<Buffer> {
   let written = 0;
-  for (const { path, mode, size, read } of members) {
+  for (const member of members) {
+    const { path, mode, size } = member;
     const rawName = Buffer.from(path).toString('latin1');
     const header = { ...BLANK, mode: (path.endsWith('/') ? S_IFDIR : S_IFREG) | mode, mtime: time, size };
     const head = encodeTarHead({ header, rawName }, undefined);
     yield head;
     written += head.length;
     let length = 0;
-    for await (const chunk of read()) {
+    for await (const chunk of member.read()) {
       yield chunk;
       length += chunk.length;
       onBytes((written += chunk.length), path);
