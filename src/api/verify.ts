@@ -17,6 +17,7 @@ import {
   type VerifiedArtifact,
   type VerifySource,
 } from '../osimage/verify.js';
+import { verifyRepositories, type VerifiedRepository } from '../osimage/tree/verify-repositories.js';
 import { claimedIsoImage } from '../pxe/boot/iso-image.js';
 import { httpUrl } from '../site/config.js';
 import type { Site } from '../site/site.js';
@@ -29,10 +30,13 @@ export interface VerifyRequest {
   readonly store: Store;
   readonly record: GenerationRecord;
   readonly iso: string | undefined; // an ISO file
+  readonly bytesOnly: boolean; // without the check of the install tree's repositories
+  readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
 export interface VerifyResult {
   readonly artifacts: readonly VerifiedArtifact[];
+  readonly repositories: readonly VerifiedRepository[]; // of the install tree
   readonly http: string; // the server that was asked
   readonly iso?: IsoClaims; // what the ISO says of itself, as far as it was compared
 }
@@ -40,9 +44,12 @@ export interface VerifyResult {
 /** How long the configured server may take to answer before one is started, in milliseconds. */
 const PATIENCE = 2000;
 
-/** Reads a generation from the store, a server and an ISO, and compares. Throws OsimageError when the ISO is another's. */
+/**
+ * Reads a generation from the store, a server and an ISO, and compares; then checks its repositories as the installer
+ * would. Throws OsimageError when the ISO is another's, RepoError MISSING_TOOL.
+ */
 export async function verifyImage(request: VerifyRequest): Promise<VerifyResult> {
-  const { site, store, record, iso } = request;
+  const { site, store, record, iso, onProgress } = request;
   const image = iso === undefined ? undefined : await openImage(iso);
   try {
     const read = image === undefined ? undefined : await readIso(image.file, image.source);
@@ -52,13 +59,18 @@ export async function verifyImage(request: VerifyRequest): Promise<VerifyResult>
     if (read !== undefined && claims !== undefined) sources.push(isoSource(read, claims.netinstall, remade));
     const server = await reachServer(site, store);
     try {
-      const artifacts = await store.read('image verify', [record], async () => [
-        ...(await verifyGeneration(record, [...sources, httpSource(server.url, record)])),
-        ...(read === undefined || claims === undefined
+      const found = await store.read('image verify', [record], async () => ({
+        artifacts: [
+          ...(await verifyGeneration(record, [...sources, httpSource(server.url, record)], onProgress)),
+          ...(read === undefined || claims === undefined
+            ? []
+            : await verifyAreas(request, read, claims, remade)),
+        ],
+        repositories: request.bytesOnly
           ? []
-          : await verifyAreas(request, read, claims, remade)),
-      ]);
-      return { artifacts, http: server.says, ...(claims === undefined ? {} : { iso: claims }) };
+          : await verifyRepositories(manifestOf(record).tree, store.blobs, onProgress),
+      }));
+      return { ...found, http: server.says, ...(claims === undefined ? {} : { iso: claims }) };
     } finally {
       await server.close();
     }

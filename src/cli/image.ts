@@ -22,7 +22,8 @@ const COMMANDS: readonly CommandFile[] = [
   { names: ['files', 'cat', 'parts'], load: async () => (await import('./image/look.js')).registerLooks },
   { names: ['diff'], load: async () => (await import('./image/diff.js')).registerDiff },
   { names: ['rollback', 'rm'], load: async () => (await import('./image/history.js')).registerHistory },
-  { names: ['iso', 'verify'], load: async () => (await import('./image/iso.js')).registerImageIso },
+  { names: ['iso'], load: async () => (await import('./image/iso.js')).registerImageIso },
+  { names: ['verify'], load: async () => (await import('./image/verify.js')).registerImageVerify },
 ];
 
 /** `rackboot image …`: osimages and their generations. */

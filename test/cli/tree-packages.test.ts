@@ -166,6 +166,16 @@ test('a layer’s packages install from the tree that is served, every check on'
   t.is(installed.code, 0, installed.stderr);
   t.deepEqual(installed.installed, ['driver+x', 'kernel', 'lacking', 'tools', 'xcp-ng-deps']);
 
+  const checked = await site.ok('--json', 'image', 'verify', 'x');
+  t.like(JSON.parse(checked.out), {
+    ok: true,
+    repositories: [{ path: '', packages: 5, findings: [], signature: { fingerprint: site.site } }],
+  });
+  t.regex(
+    (await site.ok('image', 'verify', 'x')).out,
+    /^repository at the top of the tree: 5 packages, signed by /m,
+  );
+
   // An edit of the image keeps the tree; without the layer it is the media’s again; with it, the same generation.
   await writeFile(path.join(site.dir, 'hello'), 'hello');
   await site.ok('image', 'put', 'x', `${path.join(site.dir, 'hello')}:/hello`);
@@ -218,6 +228,20 @@ test('without a signer the tree is unsigned, and says so', async (t) => {
     (JSON.parse((await site.ok('--json', 'repo', 'verify', url)).out) as { findings: unknown }).findings,
     [],
   );
+});
+
+test('image verify says what an installer would stop at, besides comparing bytes', async (t) => {
+  const site = await newSite(t);
+  const other = (await site.keys.publicKey(site.site)).toString();
+  await mkdir(path.join(site.dir, 'layers/key/tree'), { recursive: true });
+  await writeFile(path.join(site.dir, 'layers/key/tree/RPM-GPG-KEY-vendor'), other);
+  await site.ok('image', 'build', 'x', '--layers', 'key');
+  const { status, out, err } = await site.rackboot('image', 'verify', 'x');
+  t.is(status, 1);
+  t.regex(out, /WRONG: tree\/repodata\/repomd\.xml\.asc: /);
+  t.regex(out, /WRONG: .*signed by key …[0-9A-Fa-f]+, which the listed key file does not hold/);
+  t.regex(err, /an installer would stop at the install tree: .* \(\d findings, as listed\)$/m);
+  await site.ok('image', 'verify', 'x', '--bytes-only');
 });
 
 test('a dependency that the layer breaks stops the build, one that the media lacks does not', async (t) => {

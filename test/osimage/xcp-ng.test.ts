@@ -212,13 +212,16 @@ test('its ISO holds every file as it was, and verify agrees until a byte is chan
   const unpacked = async (iso: typeof ours): Promise<Buffer> =>
     execFileSync('bunzip2', { input: await readAll(iso, findNode(iso, 'install.img')) });
   t.true((await unpacked(vendors)).equals(await unpacked(ours)), 'install.img, cut into blocks');
-  t.is((await rackboot('image', 'verify', 'xcp', '--iso', at('xcp.iso'))).status, 0);
+  t.is((await rackboot('image', 'verify', 'xcp', '--bytes-only', '--iso', at('xcp.iso'))).status, 0);
   const offset = findNode(ours, 'boot/efiboot.img').extents[0]?.offset ?? 0;
   await copyFile(at('xcp.iso'), at('bad.iso'));
   const file = await open(at('bad.iso'), 'r+');
   await file.write(Buffer.from('x'), 0, 1, offset + 70_000);
   await file.close();
-  t.regex((await rackboot('image', 'verify', 'xcp', '--iso', at('bad.iso'))).err, /1 of \d+ parts differ/);
+  t.regex(
+    (await rackboot('image', 'verify', 'xcp', '--bytes-only', '--iso', at('bad.iso'))).err,
+    /1 of \d+ parts differ/,
+  );
 });
 
 test('a netinstall ISO has no packages and says so to the installer, on every menu', async (t) => {
@@ -235,7 +238,7 @@ test('a netinstall ISO has no packages and says so to the installer, on every me
     t.is(kernels.length, 6);
     for (const args of kernels) t.regex(args, /^netinstall console=/);
   }
-  t.is((await rackboot('image', 'verify', 'xcp', '--iso', at('net.iso'))).status, 0);
+  t.is((await rackboot('image', 'verify', 'xcp', '--bytes-only', '--iso', at('net.iso'))).status, 0);
 });
 
 test('layers’ arguments reach every kernel line, and what they change in install.img is on the ISO', async (t) => {
@@ -270,7 +273,7 @@ test('layers’ arguments reach every kernel line, and what they change in insta
     input: archive,
   });
   t.is(motd.toString(), 'changed\n');
-  t.is((await rackboot('image', 'verify', 'site', '--iso', at('site.iso'))).status, 0);
+  t.is((await rackboot('image', 'verify', 'site', '--bytes-only', '--iso', at('site.iso'))).status, 0);
 });
 
 test('on request the node’s answer file is in install.img, and no server is asked for it', async (t) => {
@@ -325,12 +328,12 @@ test('on request the node’s answer file is in install.img, and no server is as
     input: archive,
   });
   t.regex(answer.toString(), /secret of n7/);
-  t.is((await rackboot('image', 'verify', 'alone', '--iso', at('n7.iso'))).status, 0);
+  t.is((await rackboot('image', 'verify', 'alone', '--bytes-only', '--iso', at('n7.iso'))).status, 0);
   const offset = findNode(iso, 'install.img').extents[0]?.offset ?? 0;
   const file = await open(at('n7.iso'), 'r+');
   await file.write(Buffer.from('x'), 0, 1, offset + archive.length - 20);
   await file.close();
-  t.is((await rackboot('image', 'verify', 'alone', '--iso', at('n7.iso'))).status, 1);
+  t.is((await rackboot('image', 'verify', 'alone', '--bytes-only', '--iso', at('n7.iso'))).status, 1);
 });
 
 test('media without loaders gets Debian’s, and a GRUB that loads Xen', async (t) => {
@@ -348,7 +351,7 @@ test('media without loaders gets Debian’s, and a GRUB that loads Xen', async (
     t.is(findNode(image, path).kind, 'file');
   const program = await readAll(image, findNode(image, 'EFI/BOOT/BOOTX64.EFI'));
   t.true(program.includes('multiboot2') && program.length < 4_000_000);
-  t.is((await rackboot('image', 'verify', 'bare', '--iso', at('bare.iso'))).status, 0);
+  t.is((await rackboot('image', 'verify', 'bare', '--bytes-only', '--iso', at('bare.iso'))).status, 0);
 });
 
 test('media with one loader says so at import', async (t) => {
