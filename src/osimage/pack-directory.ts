@@ -4,6 +4,7 @@ import type { ArchivePath } from '../image/cpio/path.js';
 import { ImageError } from '../image/errors.js';
 import { tailOfPart } from '../image/parts.js';
 import type { SegmentCounts } from '../image/segment-writer.js';
+import { settleNumbers } from '../image/unpacked/alter.js';
 import type { FileMarks } from '../image/unpacked/file-marks.js';
 import { gatherEntries, type GatheredEntry } from '../image/unpacked/gather.js';
 import type { KnownArchive } from '../image/unpacked/kept-runs.js';
@@ -59,8 +60,9 @@ const TICK = 1000; // ms
 export async function packDirectory(packing: DirectoryPacking, tools: PackTools): Promise<PackedDirectory> {
   const { directory, record, start, part, compress } = packing;
   const clock = BigInt(Date.now() - TICK) * 1_000_000n;
-  const gathered = await gatherEntries(directory, { placed: placesOf(packing), record, clock });
-  const entries = await packing.prepare(gathered);
+  const placed = placesOf(packing);
+  const gathered = await gatherEntries(directory, { placed, record, clock });
+  const entries = settleNumbers(await packing.prepare(gathered), gathered, placed);
   const known = likest(packing.known, start, entries);
   const isUnchanged = ({ path, mark }: GatheredEntry): boolean =>
     mark !== undefined && known?.marks.get(path) === mark;

@@ -75,9 +75,43 @@ for (const image of Object.keys(PACK)) {
   );
 }
 
-test.serial('a rootimgdir that packimage has not been at is refused with what is missing', async (t) => {
+for (const given of ['the directory', 'the root image']) {
+  test.serial(`${given} alone names a stateless image: what lies beside it is found`, async (t) => {
+    const image = 'rootimg.cpio.gz';
+    const directory = join(parent, `compute-${image}`);
+    const packed = given === 'the directory';
+    if (packed) await rm(join(directory, image));
+    const name = packed ? 'of-tree' : 'of-file';
+    const source = packed
+      ? join(directory, 'rootimg')
+      : join(parent, 'compute-rootimg.tar.xz/rootimg.tar.xz');
+    await succeed('image', 'import', source, '--name', name);
+    t.is(await succeed('image', 'cat', name, '/etc/motd'), 'before\n');
+    const { files } = JSON.parse(await succeed('--json', 'image', 'show', name)) as {
+      readonly files: readonly { readonly path: string }[];
+    };
+    t.deepEqual(files.map(({ path }) => path).sort(), [
+      'initrd-stateless.gz',
+      'kernel',
+      packed ? image : 'rootimg.tar.xz',
+    ]);
+  });
+}
+
+test.serial('a rootimgdir that packimage has not been at is packed as it is imported', async (t) => {
   const directory = join(parent, 'compute-rootimg.sfs');
   await rm(join(directory, 'rootimg.sfs'));
+  const { status, err } = await rackboot('image', 'import', directory, '--name', 'unpacked');
+  t.is(status, 0, err);
+  t.regex(err, /rootimg: packed as rootimg\.cpio\.gz/);
+  t.is(await succeed('image', 'cat', 'unpacked', '/etc/motd'), 'before\n');
+  await succeed('image', 'pack', 'unpacked', join(directory, 'rootimg'));
+  t.is((JSON.parse(await succeed('--json', 'image', 'history', 'unpacked')) as unknown[]).length, 1);
+});
+
+test.serial('a rootimgdir with nothing to pack is refused with what is missing', async (t) => {
+  const directory = join(parent, 'compute-rootimg.sfs');
+  await rm(join(directory, 'rootimg'), { recursive: true });
   const { status, err } = await rackboot('image', 'import', directory, '--name', 'none', '--family', 'xcat');
   t.is(status, 1);
   t.regex(err, /looked for kernel, initrd-stateless\.gz and rootimg\.cpio\.gz beside each other/);

@@ -1,5 +1,6 @@
 import type { PlacedEntry } from '../archive-index.js';
-import { canonicalPath } from '../cpio/path.js';
+import { isDirectory } from '../cpio/header.js';
+import { canonicalPath, type ArchivePath } from '../cpio/path.js';
 import { contentOf, type Content, type Edit } from '../edit.js';
 import { planEdits } from '../edit-plan.js';
 import type { PlannedEntry } from '../entry-draft.js';
@@ -59,6 +60,38 @@ export function alterEntries(
     return changed === null ? [] : [{ ...gathered(changed), path: entry.path }];
   });
   return [...kept, ...plan.added.map(gathered)];
+}
+
+/**
+ * `entries`, which were made of `gathered`, with the inode numbers that `before`, an archive made in the same way, has for
+ * what was altered: so that the same alterations give the same archive again.
+ */
+export function settleNumbers(
+  entries: readonly GatheredEntry[],
+  gathered: readonly GatheredEntry[],
+  before: ReadonlyMap<ArchivePath, PlacedEntry>,
+): GatheredEntry[] {
+  const stays = new Set(gathered);
+  const isOneName = ({ nlink, mode }: GatheredEntry['header']): boolean => nlink < 2 || isDirectory(mode);
+  const used = new Set<number>();
+  for (const entry of entries) if (stays.has(entry) || !isOneName(entry.header)) used.add(entry.header.ino);
+  const wanted = entries.map((entry) => {
+    const ino = before.get(entry.path)?.header.ino;
+    if (stays.has(entry) || !isOneName(entry.header) || ino === undefined || used.has(ino)) return undefined;
+    used.add(ino);
+    return ino;
+  });
+  let next = 1;
+  return entries.map((entry, at) => {
+    if (stays.has(entry) || !isOneName(entry.header)) return entry;
+    let ino = wanted[at];
+    if (ino === undefined) {
+      while (used.has(next)) next++;
+      ino = used.has(entry.header.ino) ? next : entry.header.ino;
+      used.add(ino);
+    }
+    return { ...entry, header: { ...entry.header, ino } };
+  });
 }
 
 const NOTHING = contentOf(Buffer.alloc(0));

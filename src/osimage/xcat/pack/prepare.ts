@@ -95,8 +95,8 @@ function zoneOf(
   name: string,
 ): { readonly edits: Edit[]; readonly keep: readonly string[] } {
   const valid = /^[A-Za-z0-9_+-]+(\/[A-Za-z0-9_+-]+)*$/.test(name);
-  const place = pathFromText(`/usr/share/zoneinfo/${name}`);
-  const file = valid ? openGathered(entries).tree.seek(place) : undefined;
+  const place = pathFromText(`/usr/share/zoneinfo/${valid ? name : ''}`);
+  const file = openGathered(entries).tree.seek(place);
   if (file === undefined || !isRegular(file.header.mode)) {
     throw new OsimageError(
       'BAD_SETTING',
