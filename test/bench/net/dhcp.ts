@@ -19,7 +19,7 @@ const KEA_PACKAGES = [
   'libmariadb3',
 ] as const;
 
-const CLI = path.join(packageRoot(), 'dist/src/cli/main.js');
+const PROGRAM = path.join(packageRoot(), 'bin/rackboot');
 
 /** Clients that are simulated: as many nodes, none with a reservation. */
 const CLIENTS = 4000;
@@ -135,7 +135,7 @@ dhcp:
   } finally {
     await store.close();
   }
-  const command = [process.execPath, CLI, '--site', directory, 'serve', '--log-level', 'warn'];
+  const command = [PROGRAM, '--site', directory, 'serve', '--log-level', 'warn'];
   return { name: 'rackboot', start: () => lab.server.start(command, () => isListening(lab)) };
 }
 

@@ -10,6 +10,7 @@ import { node, shell, type Run } from '../measure.js';
 import { CROWD, RELAY, SERVER, type Lab, type Running } from './lab.js';
 
 const CLI = path.join(packageRoot(), 'dist/bundle/main.js');
+const PROGRAM = path.join(packageRoot(), 'bin/rackboot');
 export const HTTP_PORT = 8080;
 export const TFTP_PORT = 6969;
 export const RACKBOOT_URL = `http://${SERVER.address}:${HTTP_PORT}`;
@@ -97,7 +98,7 @@ dhcp:
   /** `rackboot serve` in the server's namespace; up once HTTP answers. */
   serve(lab: Lab): Promise<Running> {
     return lab.server.start(
-      [process.execPath, CLI, '--site', this.site, 'serve', '--log-level', 'warn'],
+      [PROGRAM, '--site', this.site, 'serve', '--log-level', 'warn'],
       async () => (await lab.client.run(['curl', '-sf', `${RACKBOOT_URL}/healthz`])).code === 0,
     );
   }
