@@ -104,6 +104,25 @@ test('the directory that the ISO was made of comes in alike', async (t) => {
   t.regex(labels, /Volume id: dir\n/);
 });
 
+for (const [title, files, message] of [
+  ['.treeinfo', { '.treeinfo': null }, /repomd\.xml: there is no \.treeinfo, and the installer stops after/],
+  [
+    'signature',
+    { 'repodata/repomd.xml.asc': null },
+    /lists a key, and repodata\/repomd\.xml\.asc is not there/,
+  ],
+  ['key', { 'RPM-GPG-KEY-xcpng': null }, /lists a key, and RPM-GPG-KEY-xcpng is not there: .*repo sign$/m],
+  ['readable .treeinfo', { '.treeinfo': 'x\n' }, /\.treeinfo:1: a value before any \[section\]/],
+] as const) {
+  test(`media that lost their ${title} come in, and it is told`, async (t) => {
+    const name = title.replace(/[^a-z]/g, '');
+    await writeXcpNg(at(`lost-${name}`), { files });
+    const { status, err } = await rackboot('image', 'import', at(`lost-${name}`), '--name', `lost-${name}`);
+    t.is(status, 0, err);
+    t.regex(err, message);
+  });
+}
+
 test('a menu in several files comes in as one, and none of them is left on an ISO', async (t) => {
   const [head = '', ...labels] = ISOLINUX_CFG.split(/^(?=label )/m);
   await writeXcpNg(at('parts'), {

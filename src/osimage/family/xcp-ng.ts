@@ -3,6 +3,7 @@ import { keepBootable, pathsOf } from './bootable.js';
 import type { MediaLayout } from './layout.js';
 import { findMenus } from './loaders.js';
 import { mergeMenus } from './menus.js';
+import { missingOfTree } from './signed-tree.js';
 
 /** What the operator is told that was looked for. */
 export const XCP_NG_SIGNS =
@@ -28,6 +29,6 @@ export async function xcpNg(source: Source): Promise<MediaLayout | undefined> {
     tree: files.filter((file) => !found.remade.has(file) && !paths.has(file.path)),
     boot: kept.entries,
     loaders: found.loaders,
-    notes: [...found.notes, ...merged.notes, ...kept.notes],
+    notes: [...found.notes, ...merged.notes, ...kept.notes, ...(await missingOfTree(there))],
   };
 }
