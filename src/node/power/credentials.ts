@@ -75,9 +75,9 @@ async function readPrivate(file: string): Promise<string> {
 }
 
 /**
- * Who logs in to the BMC of `node`: the password of the node's own entry, else of the first group in the file that the
- * node is in, else the default; the user beside it, else that of the node's attribute, else the next less special one.
- * Throws PowerError NO_CREDENTIALS.
+ * Who logs in to the BMC of `node`: user and password each from the node's own entry, else from the groups in the file
+ * that the node is in, the first first, else the default; the node's attribute comes before the users of groups. Throws
+ * PowerError NO_CREDENTIALS.
  */
 export function credentialsOf(node: NodeRecord, file: CredentialsFile | undefined): Credentials {
   if (file === undefined) {
@@ -88,19 +88,19 @@ export function credentialsOf(node: NodeRecord, file: CredentialsFile | undefine
   }
   const groups = Object.entries(file.groups).filter(([name]) => name === 'all' || node.groups.includes(name));
   const own = Object.hasOwn(file.nodes, node.name) ? file.nodes[node.name] : undefined;
-  const entries = [own, ...groups.map(([, each]) => each), file.default].filter((each) => each !== undefined);
-  const at = entries.findIndex(({ password }) => password !== undefined);
-  const password = entries[at]?.password;
+  const shared = [...groups.map(([, each]) => each), file.default];
+  const password = firstOf([own, ...shared].map((each) => each?.password));
   if (password === undefined) {
     throw new PowerError(
       'NO_CREDENTIALS',
       `the file of passwords has none for it: add nodes.${node.name}, one of its groups, or default`,
     );
   }
-  const username =
-    entries[at]?.username ??
-    node.attributes['bmcusername'] ??
-    entries.find((each) => each.username !== undefined)?.username;
+  const username = firstOf([
+    own?.username,
+    node.attributes['bmcusername'],
+    ...shared.map((each) => each?.username),
+  ]);
   if (username === undefined) {
     throw new PowerError(
       'NO_CREDENTIALS',
@@ -108,4 +108,8 @@ export function credentialsOf(node: NodeRecord, file: CredentialsFile | undefine
     );
   }
   return { username, password };
+}
+
+function firstOf(texts: readonly (string | undefined)[]): string | undefined {
+  return texts.find((text) => text !== undefined);
 }

@@ -65,10 +65,11 @@ export class VirtualDrive {
   }
 
   async #until(isDone: (image: string | null) => boolean, complaint: string): Promise<void> {
-    while (!isDone(await this.image())) {
-      await sleep(POLL, undefined, { signal: this.signal }).catch(() => {
-        throw new PowerError('NOT_INSERTED', `${this.client.where} ${complaint}`);
-      });
+    try {
+      while (!isDone(await this.image())) await sleep(POLL, undefined, { signal: this.signal });
+    } catch (error) {
+      if (!this.signal.aborted) throw error;
+      throw new PowerError('NOT_INSERTED', `${this.client.where} ${complaint}`);
     }
   }
 }

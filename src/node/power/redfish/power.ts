@@ -72,7 +72,7 @@ export class RedfishControl implements PowerControl {
     if (type !== undefined) return this.#reset(action, type);
     if (press !== 'cycle') {
       const known = allowedTypes(action)?.join(', ') ?? '';
-      throw new PowerError('UNSUPPORTED', `${this.client.where} cannot ${press}; it knows: ${known}`);
+      throw new PowerError('UNSUPPORTED', `${this.client.where} cannot be told ${press}; it knows: ${known}`);
     }
     await this.press('off');
     while ((await this.state()) === 'on') {
