@@ -1,11 +1,14 @@
+import path from 'node:path';
 import type { Command } from 'commander';
 import { buildRepository } from '../../repo/build.js';
 import { checkBuilt } from '../../repo/check-build.js';
 import { filesBelow } from '../../repo/files.js';
+import { signTree } from '../../repo/signing/sign-tree.js';
 import type { Context } from '../context.js';
 import { sourceDateEpoch } from '../image/epoch.js';
 import { stopwatch } from '../image/result.js';
 import { formatDuration } from '../table.js';
+import { signerFor } from './sign.js';
 
 const several = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
 
@@ -14,7 +17,7 @@ export function registerRepoBuild(repo: Command, context: Context): void {
     .command('build')
     .summary('make the metadata of a directory of packages')
     .description(
-      'Makes repodata/ for the packages below a directory, as installers accept it (gzip, SHA-256). Packages that did not change are not read again; groups and update notices stay. A package that needs what nothing provides stops it before anything is published. The signature of the old metadata goes: sign again.',
+      'Makes repodata/ for the packages below a directory, as installers accept it (gzip, SHA-256). Packages that did not change are not read again; groups and update notices stay. A package that needs what nothing provides stops it before anything is published. The signature of the old metadata goes: sign again, or at once with --sign.',
     )
     .argument('<dir>', 'the repository')
     .option('--comps <file>', 'a comps.xml: groups in place of those there are')
@@ -34,9 +37,10 @@ export function registerRepoBuild(repo: Command, context: Context): void {
     )
     .option('--full', 'read every package again')
     .option('--no-check', 'do not look for dependencies that nothing provides')
+    .option('--sign', 'sign the new metadata, as rackboot.yaml says under signing')
     .addHelpText(
       'after',
-      '\nExamples:\n  rackboot repo build /srv/xcp-ng\n  rackboot repo build /srv/updates --with /srv/xcp-ng --target my-driver',
+      '\nExamples:\n  rackboot repo build /srv/xcp-ng\n  rackboot repo build /srv/updates --with /srv/xcp-ng --target my-driver\n  rackboot repo build /srv/xcp-ng --sign',
     )
     .action(
       async (
@@ -48,10 +52,13 @@ export function registerRepoBuild(repo: Command, context: Context): void {
           revision?: string;
           full?: true;
           check: boolean;
+          sign?: true;
         },
       ) => {
         const elapsed = stopwatch();
         const { epoch } = sourceDateEpoch();
+        // Who signs is asked first: without anybody nothing is published.
+        const signer = options.sign === true ? await signerFor(context, {}) : undefined;
         const revision = options.revision ?? (epoch === undefined ? undefined : String(epoch));
         const odd: string[] = [];
         const note = (line: string): void => {
@@ -75,14 +82,30 @@ export function registerRepoBuild(repo: Command, context: Context): void {
             : {}),
         });
         report.notes.forEach(note);
-        if (report.wasSigned)
+        const signed =
+          signer === undefined
+            ? undefined
+            : await signTree(path.resolve(dir), signer, epoch === undefined ? {} : { time: epoch });
+        if (report.wasSigned && signed === undefined)
           note(`the old signature is gone with the old metadata; sign again: rackboot repo sign ${dir}`);
         const ms = elapsed();
         const { packages, read, gone } = report;
         context.print(
-          { dir, packages: packages.length, read, gone, wasSigned: report.wasSigned, notes: odd, ms },
+          {
+            dir,
+            packages: packages.length,
+            read,
+            gone,
+            wasSigned: report.wasSigned,
+            signed: signed?.fingerprint ?? null,
+            notes: odd,
+            ms,
+          },
           () =>
-            `${dir}: ${packages.length} packages, ${read.length} of them read, ${gone.length} gone (${formatDuration(ms)})`,
+            [
+              `${dir}: ${packages.length} packages, ${read.length} of them read, ${gone.length} gone (${formatDuration(ms)})`,
+              ...(signed === undefined ? [] : [`${dir}: signed by ${signed.fingerprint} (${signed.digest})`]),
+            ].join('\n'),
         );
       },
     );

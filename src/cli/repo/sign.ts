@@ -73,7 +73,8 @@ function timeOf({ epoch }: { readonly epoch?: number }): { readonly time?: numbe
   return epoch === undefined ? {} : { time: epoch };
 }
 
-async function signerFor(context: Context, options: SignOptions): Promise<Signer> {
+/** Who signs: whom the options name, else as the site says. Throws UsageError, RepoError NO_KEY. */
+export async function signerFor(context: Context, options: SignOptions): Promise<Signer> {
   const { key, gnupgHome, signScript, name } = options;
   const byKey = key !== undefined || gnupgHome !== undefined;
   if (signScript !== undefined && (byKey || name !== undefined || options.onlyThisKey === true))
