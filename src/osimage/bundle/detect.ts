@@ -47,6 +47,7 @@ export async function isBundle(source: AsyncIterable<Buffer>): Promise<boolean> 
 function judge({ header, rawName }: ScannedEntry, number: number): boolean | undefined {
   const parts = bundlePath(rawName).split('/');
   const [top = ''] = parts;
+  if (rawName.startsWith('/')) return undefined;
   if (ROOT_DIRECTORY.test(top)) return false;
   if (isDirectory(header.mode)) return undefined;
   if (!isRegular(header.mode)) return parts.includes('extra') ? undefined : false;

@@ -43,7 +43,7 @@ export async function unpackBundle(
   try {
     for await (const chunk of plainOf(reader)) {
       growth.add(chunk.length);
-      if (!(await writing.push(chunk))) break;
+      await writing.push(chunk); // to the end of the stream, which tells whether all of it is whole
     }
     return writing.finish();
   } catch (error) {
@@ -99,8 +99,8 @@ class Unpacking {
     });
   }
 
-  /** Takes the next bytes; false once the archive has ended. */
-  async push(chunk: Buffer): Promise<boolean> {
+  /** Takes the next bytes; those behind the archive's end are passed over. */
+  async push(chunk: Buffer): Promise<void> {
     const taken = this.#scanner.push(chunk);
     const start = this.#position;
     this.#position += taken;
@@ -115,7 +115,6 @@ class Unpacking {
       await this.close();
       this.#targets.shift();
     }
-    return !this.#scanner.finished;
   }
 
   finish(): UnpackedBundle {
@@ -136,6 +135,7 @@ class Unpacking {
     const name = bundlePath(rawName);
     const bad = (what: string): OsimageError =>
       new OsimageError('BAD_BUNDLE', `${this.#where}: ${JSON.stringify(name)} ${what}; export it again`);
+    if (rawName.startsWith('/')) throw bad('is an absolute path there');
     if (/[\x00-\x1f\x7f]/.test(name) || name.includes('\ufffd')) throw bad('is no name of a bundle’s file');
     if (isDirectory(header.mode)) return;
     if (!isRegular(header.mode) || tar?.link !== undefined || tar?.sparse !== undefined) {
