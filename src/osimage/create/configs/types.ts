@@ -19,7 +19,7 @@ export interface CreateConfigs {
   readonly yumDownloadConf: ConfigTemplate;
   /** Filled in; one for each yum-repos.conf.tmpl of the path, then one for each repository defined by hand. Never empty. */
   readonly repositories: readonly RepositoryConfig[];
-  /** Words of all installer-bootargs.lst, lowest layer first. A build with the same layers adds them to boot entries itself. */
+  /** Words of all installer-bootargs.lst, lowest layer first, for every kernel line of the medium. */
   readonly bootArguments: string;
   /** Directories whose files make the install tree, lowest first: of two files with one path the last one counts. */
   readonly isoTemplates: readonly string[];

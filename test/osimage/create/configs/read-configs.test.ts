@@ -226,7 +226,6 @@ for (const release of ['8.2', '8.3']) {
       { where: '.treeinfo', text: at('.treeinfo') },
       {
         TIMESTAMP: '1700000000.00',
-        RPMARCH: 'x86_64',
         PLATFORM_NAME: 'XCP',
         PLATFORM_VERSION: '3.4.0',
         PRODUCT_BRAND: 'XCP-ng',
