@@ -5,9 +5,15 @@ import { canonicalPath, type ArchivePath } from '../../image/cpio/path.js';
 import { MOUNT_PROC_AND_DEV, runContained, WITHOUT_MACHINE, type CommandEnd } from '../edit/contained.js';
 import { OsimageError } from '../errors.js';
 import { identitiesOf } from './identities.js';
-import { dnfError, WORK_IN_ROOT } from './package-manager.js';
+import { dnfError, rpmError, WORK_IN_ROOT } from './package-manager.js';
 import { parseHeaders, type RpmHeader } from './rpm-headers.js';
-import { failedPackages, failedScripts, warningsOf, type FailedScript } from './transaction-log.js';
+import {
+  failedPackages,
+  failedScripts,
+  foreignFile,
+  warningsOf,
+  type FailedScript,
+} from './transaction-log.js';
 
 /** Packages to be installed into an empty directory. */
 export interface InstallRequest {
@@ -42,10 +48,11 @@ export interface InstalledRoot {
 const MOUNTED: Readonly<Record<string, number>> = { dev: 0o755, proc: 0o555, sys: 0o555 };
 
 /**
- * Where rpm keeps its database: Debian's would lie in the user's home. What is mounted is left to us: chown of /proc fails in
- * a user namespace, and with it the package that brings the directory.
+ * Where rpm keeps its database: Debian's would lie in the user's home. Signatures are checked by dnf, before. What is mounted
+ * is left to us: chown of /proc fails in a user namespace, and with it the package that brings the directory.
  */
 const MACROS = `%_dbpath /var/lib/rpm
+%_pkgverify_level digest
 %_netsharedpath ${Object.keys(MOUNTED)
   .map((name) => `/${name}`)
   .join(':')}
@@ -57,7 +64,11 @@ shift 3
 mount --bind "$macros" /usr/lib/rpm/macros.d
 ${MOUNT_PROC_AND_DEV}`;
 
-const INSTALL = `${WITHOUT_MACHINE} dnf "$@"`;
+const FETCH = `${WITHOUT_MACHINE} dnf "$@"`;
+
+/** By rpm, and not by dnf: that ends well when packages and scripts fail, and often does not say why (dnf 4.14). */
+const INSTALL = `cd "$work/packages"
+${WITHOUT_MACHINE} rpm --force-debian --root "$root" --install --verbose *.rpm`;
 
 /** $owned: whether owners are taken down and given up, so that the one who runs this can read all of it. */
 const FINISH = `owned=$1
@@ -65,7 +76,7 @@ shift
 rm -rf "$root/${WORK_IN_ROOT}"
 for name in "$@"; do
   if rpm --root "$root" -q --quiet "$name"; then
-    ${WITHOUT_MACHINE} rpm --root "$root" --nodeps --allmatches --erase "$name"
+    ${WITHOUT_MACHINE} rpm --force-debian --root "$root" --nodeps --allmatches --erase "$name"
   fi
 done
 rpmdb --root "$root" --exportdb > "$work/headers"
@@ -104,31 +115,25 @@ export async function installRoot(request: InstallRequest): Promise<InstalledRoo
 
 /** Installs the packages; what was odd but is accepted. */
 async function install(request: InstallRequest, root: string, macros: string): Promise<string[]> {
-  const { dnf, packages, acceptsFailedScripts, onLine } = request;
-  const out = new Lines(onLine);
-  const errors = new Lines(onLine);
-  const args = [...dnf, `--installroot=${root}`, 'install', ...packages];
-  const end = await contained(
-    request,
-    { body: INSTALL, args: [root, macros, request.work, ...args] },
-    out,
-    errors,
-  );
-  const broken = failedPackages(errors.text);
-  const scripts = failedScripts(errors.text);
+  const { work, dnf, packages, acceptsFailedScripts, onLine } = request;
+  const [out, errors] = [new Lines(onLine), new Lines(onLine)];
+  const given = [root, macros, work];
+  const only = [`--installroot=${root}`, '--downloadonly', `--destdir=${path.join(work, 'packages')}`];
+  const fetch = { body: FETCH, args: [...given, ...dnf, ...only, 'install', ...packages] };
+  if (!succeeded(await contained(request, fetch, out, errors)))
+    throw dnfError('the packages cannot be installed', errors.text.trim() === '' ? out.text : errors.text);
+  const said = new Lines(onLine);
+  const end = await contained(request, { body: INSTALL, args: given }, said, said);
+  const ended = succeeded(end);
+  const broken = failedPackages(said.text);
+  const foreign = foreignFile(said.text);
+  if (foreign !== undefined && request.user.uid !== 0) throw foreignOwner(foreign);
+  const scripts = failedScripts(said.text);
   const [script] = scripts;
   if (script !== undefined && (!acceptsFailedScripts || broken.length > 0)) throw scriptError(script);
-  const foreign = /^error: unpacking of archive failed on file (\S+): cpio: (?:chown|mknod) failed/m.exec(
-    errors.text,
-  );
-  if (foreign !== null && request.user.uid !== 0) throw foreignOwner(foreign[1] ?? '');
-  if (!succeeded(end) || broken.length > 0) {
-    const said = errors.text.trim() === '' ? out.text : errors.text;
-    const what =
-      broken.length > 0 ? `${broken.join(', ')} cannot be installed` : 'the packages cannot be installed';
-    throw dnfError(what, said);
-  }
-  return [...scripts.map(({ text }) => `${text}; accepted`), ...warningsOf(errors.text)];
+  if (broken.length > 0 || (!ended && scripts.length === 0))
+    throw rpmError(broken.length > 0 ? broken.join(', ') : 'the packages', said.text);
+  return [...scripts.map(({ text }) => `${text}; accepted`), ...warningsOf(said.text)];
 }
 
 async function finish(request: InstallRequest, root: string, macros: string): Promise<void> {
@@ -138,7 +143,7 @@ async function finish(request: InstallRequest, root: string, macros: string): Pr
   const end = await contained(request, { body: FINISH, args }, errors, errors);
   const [script] = failedScripts(errors.text);
   if (script !== undefined && !request.acceptsFailedScripts) throw scriptError(script);
-  if (!succeeded(end)) throw dnfError('the packages cannot be finished', errors.text);
+  if (!succeeded(end)) throw rpmError('the packages', errors.text);
 }
 
 function contained(

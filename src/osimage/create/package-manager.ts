@@ -79,6 +79,11 @@ export function dnfError(what: string, output: string): RepoError {
     )
   )
     return new RepoError('FETCH_FAILED', `${what}: ${reason}; see --srcurl and that the server answers`);
+  if (/do not have any GPG public keys/.test(text))
+    return new RepoError(
+      'BAD_SIGNATURE',
+      `${what}: gpgcheck is on, and no repository of the layers names the key that signed the packages; add gpgkey= to it`,
+    );
   if (/GPG|public key|not signed|signature/i.test(text))
     return new RepoError(
       'BAD_SIGNATURE',
@@ -94,4 +99,15 @@ export function dnfError(what: string, output: string): RepoError {
       `${what}: ${reason}; see packages.lst and the repositories of the layers`,
     );
   return new RepoError('TOOL_FAILED', `${what}: ${reason}`);
+}
+
+/** The error for an rpm that failed, by what it wrote to standard error; `what` is what was to be installed. */
+export function rpmError(what: string, output: string): RepoError {
+  const errors = [...output.matchAll(/^error: (.+)$/gm), ...output.matchAll(/^\s+(installing package .+)$/gm)]
+    .map(([, text = '']) => text)
+    .filter((text) => !/: install failed$|^Failed dependencies:$/.test(text));
+  const reason = [...new Set(errors)].slice(0, 3).join('; ') || 'rpm does not say why';
+  return /No space left|needs \S+ more (?:space|inodes)|disk is full/i.test(output)
+    ? new RepoError('NO_ACCESS', `${what}: ${reason}; free some space on the disk of the site's store`)
+    : new RepoError('TOOL_FAILED', `${what} cannot be installed: ${reason}`);
 }

@@ -4,10 +4,10 @@ export interface FailedScript {
   readonly text: string; // one line: which script, and how it ended
 }
 
-/** The scripts that failed, by what rpm wrote to standard error (rpm: lib/rpmscript.c); dnf itself ends well. */
+/** The scripts that failed, by what rpm wrote to standard error (rpm: lib/rpmscript.c). */
 export function failedScripts(stderr: string): FailedScript[] {
   const lines = stderr.split('\n');
-  const failed = lines.flatMap((line, at): FailedScript[] => {
+  return lines.flatMap((line, at): FailedScript[] => {
     const [, script = '', name = '', how = ''] =
       /%(\w+)\(([^)]+)\) scriptlet failed, ((?:exit status|signal) \d+)/.exec(line) ?? [];
     if (name === '') return [];
@@ -17,12 +17,18 @@ export function failedScripts(stderr: string): FailedScript[] {
       { package: name, text: `the %${script.replace(/^prein$/, 'pre')} script of ${name} failed, ${why}` },
     ];
   });
-  return failed;
 }
 
 /** The packages that were not unpacked whole, as rpm says. */
 export function failedPackages(stderr: string): string[] {
   return [...stderr.matchAll(/^error: (\S+): (?:install|unpacking) failed$/gm)].map(([, name = '']) => name);
+}
+
+/** A file that rpm could not give to its owner, or a device that it could not make. */
+export function foreignFile(stderr: string): string | undefined {
+  const said =
+    /^error: unpacking of archive failed on file (\S+?)(?:;[0-9a-f]+)?: cpio: (?:chown|mknod) failed/m;
+  return said.exec(stderr)?.[1];
 }
 
 /** What rpm warned of, but for scripts and what is told of every package without a key. */

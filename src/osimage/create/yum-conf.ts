@@ -23,6 +23,7 @@ export function withMainOptions(text: string, options: Readonly<Record<string, s
     dropping = within && name !== undefined && Object.hasOwn(options, name);
     if (!dropping) lines.push(line);
   }
-  const rest = lines.join('\n').replace(/\n*$/, '\n');
-  return found ? rest : ['[main]', ...stated, rest].join('\n');
+  const rest = lines.join('\n').replace(/\n+$/, '');
+  if (found) return `${rest}\n`;
+  return `${['[main]', ...stated, ...(rest === '' ? [] : [rest])].join('\n')}\n`;
 }

@@ -5,6 +5,7 @@ import { grubConfig, isolinuxConfig, isolinuxMessage } from '../../product/boot-
 import { packagedFile, runProgram } from '../../product/commands.js';
 import { DONOR, DONOR_PACKAGE, makeInstallRoot } from '../../product/install-image.js';
 import { buildPackages, productPackages } from '../../product/packages.js';
+import { signPackages, type SigningKey } from '../../product/signing-key.js';
 import { buildTreePackages, type TreePackage } from './tree-packages.js';
 
 const XEN = '/boot/xen-4.17-amd64.gz';
@@ -19,9 +20,12 @@ export interface InstallerRepository {
 
 /**
  * Makes the repository in `directory`. The system's own packages are `system` (busybox, rpm, directories), `modules`, whose
- * script leaves the time in the image, and `installer` with /init; those of the medium have XCP-ng's names.
+ * script leaves the time in the image, and `installer` with /init; those of the medium have XCP-ng's names. `key` signs them.
  */
-export async function makeInstallerRepository(directory: string): Promise<InstallerRepository> {
+export async function makeInstallerRepository(
+  directory: string,
+  key?: SigningKey,
+): Promise<InstallerRepository> {
   const work = await mkdtemp(join(tmpdir(), 'rackboot-installer-'));
   const packages = join(directory, 'repository');
   const drivers = join(directory, 'drivers');
@@ -29,10 +33,12 @@ export async function makeInstallerRepository(directory: string): Promise<Instal
     const root = join(work, 'root');
     const release = await makeInstallRoot(root, drivers, join(work));
     await writeFile(join(root, 'etc/shadow'), 'root:!:19000:0:99999:7:::\n', { mode: 0o600 });
+    await writeFile(join(root, 'etc/group'), 'root:x:0:\nmail:x:8:\n');
     await writeFile(join(root, 'EULA'), 'Licence of the test product.\n');
     await buildTreePackages(packages, [...systemPackages(root), ...(await mediumPackages(work, release))]);
     const others = productPackages.filter(({ name }) => name !== 'kernel');
     await buildPackages(others, packages, join(work, 'product'));
+    if (key !== undefined) await signPackages(packages, key);
     await runProgram(['createrepo_c', '--quiet', '--general-compress-type=gz', packages], 'createrepo-c');
     return { packages, drivers, release };
   } finally {

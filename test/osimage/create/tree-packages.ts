@@ -65,7 +65,7 @@ async function build(top: string, item: TreePackage): Promise<void> {
       `%description\nMade by the tests.`,
       `%install\nmkdir -p %{buildroot}\n${copies}`,
       ...(post === undefined ? [] : [`%post\n${post}`]),
-      `%files -f ${list}\n%defattr(-,root,root)\n`,
+      `%files${files.length === 0 ? '' : ` -f ${list}`}\n%defattr(-,root,root)\n`,
     ].join('\n'),
   );
   await runProgram(
