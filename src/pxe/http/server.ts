@@ -67,8 +67,13 @@ export async function listenHttp(
   port: number,
   limits: Partial<Limits> = {},
 ): Promise<HttpListener> {
+  return listenOn(createHttpServer(handle, limits), 'listen', host, port);
+}
+
+/** The server that listenHttp has listen: `handle` within `limits`. */
+export function createHttpServer(handle: Handle, limits: Partial<Limits> = {}): Server {
   const limit = { ...httpLimitsOf({ limits: {} }), ...limits };
-  return listenOn(createServer(optionsOf(limit), handle), 'listen', host, port, limit);
+  return keepTo(limit, createServer(optionsOf(limit), handle));
 }
 
 /** As listenHttp, over TLS 1.2 and 1.3 with the operator's certificate. */
@@ -82,7 +87,7 @@ export async function listenHttps(
   const limit = { ...httpLimitsOf({ limits: {} }), ...limits };
   const tls = { cert, key, minVersion: 'TLSv1.2', handshakeTimeout: limit.headersTimeout } as const;
   const server = createTlsServer({ ...optionsOf(limit), ...tls }, handle);
-  const listener = await listenOn(server, 'tls.listen', host, port, limit);
+  const listener = await listenOn(keepTo(limit, server), 'tls.listen', host, port);
   return {
     ...listener,
     renew: (next) => server.setSecureContext({ ...tls, cert: next.cert, key: next.key }),
@@ -103,13 +108,8 @@ function optionsOf(limit: Limits) {
   } as const;
 }
 
-async function listenOn(
-  server: Server,
-  setting: 'listen' | 'tls.listen',
-  host: string,
-  port: number,
-  limit: Limits,
-): Promise<HttpListener> {
+/** Keeps `server` to `limit`, and to requests that are ours; gives it back. */
+function keepTo(limit: Limits, server: Server): Server {
   limitConnections(server, {
     connections: limit.connections,
     perClient: limit.connectionsPerClient,
@@ -123,6 +123,15 @@ async function listenOn(
   // A request to switch protocols or to tunnel is not one we take.
   server.on('upgrade', (_req, socket: Socket) => socket.destroy());
   server.on('connect', (_req, socket: Socket) => socket.destroy());
+  return server;
+}
+
+async function listenOn(
+  server: Server,
+  setting: 'listen' | 'tls.listen',
+  host: string,
+  port: number,
+): Promise<HttpListener> {
   await listen(server, setting, host, port);
   const bound = server.address() as AddressInfo;
   return {

@@ -12,6 +12,9 @@ const CURL = ['Host: 127.0.0.1:16970', 'User-Agent: curl/7.88.1', 'Accept: */*']
 const FORM = 'Content-Type: application/x-www-form-urlencoded';
 
 const CAPTURES: readonly (readonly string[])[] = [
+  ['HEAD PATH HTTP/1.1', 'Host: 10.77.0.1', 'Accept: */*', 'User-Agent: UefiHttpBoot/1.0', '', ''], // OVMF 2022.11
+  ['GET PATH HTTP/1.1', 'Host: 10.77.0.1', 'Accept: */*', 'User-Agent: UefiHttpBoot/1.0', '', ''],
+  ['GET PATH HTTP/1.1', 'Host: 10.77.0.1', 'User-Agent: GRUB 2.06-13+deb12u2', '', ''],
   [
     'GET PATH HTTP/1.1',
     'Connection: keep-alive',

@@ -8,7 +8,8 @@ import type { TftpFiles } from '../../../src/pxe/tftp/files.js';
 import type { TftpServerOptions } from '../../../src/pxe/tftp/server.js';
 import { mutate, randomFrom } from '../dhcp/random.js';
 import { CAPTURED_NAMES, CAPTURED_REQUESTS } from './captures.js';
-import { HOST, type Received, RawClient, bytesOf, serve, settled } from './serving.js';
+import { heapInUse } from '../heap.js';
+import { HOST, type Received, RawClient, type Serving, bytesOf, serve, settled } from './serving.js';
 
 const SMALL = bytesOf(1300);
 const LARGE = bytesOf(300_000);
@@ -18,7 +19,7 @@ const SECRET = 'not to be served';
 async function publish(): Promise<{
   readonly dir: string;
   readonly files: TftpFiles;
-  readonly asked: string[];
+  readonly outside: string[];
 }> {
   const dir = await realpath(await mkdtemp(join(tmpdir(), 'rackboot-tftp-')));
   await mkdir(join(dir, 'tree', 'boot'), { recursive: true });
@@ -31,14 +32,14 @@ async function publish(): Promise<{
     await writeFile(join(dir, 'tree', name), SMALL);
   }
   await writeFile(join(dir, 'secret'), SECRET);
-  const asked: string[] = [];
+  const outside: string[] = []; // paths that were asked for and lie outside
   const files: TftpFiles = {
     open: (path) => {
-      asked.push(path);
+      if (/(?:^|[/\\])\.\.(?:[/\\]|$)|^\/|[\x00-\x1f\\]/.test(path)) outside.push(path);
       return openDiskFile(join(dir, 'tree', path));
     },
   };
-  return { dir, files, asked };
+  return { dir, files, outside };
 }
 
 /** The files below `dir` that this process has open. */
@@ -118,6 +119,12 @@ const made = [
 ].map((text) => Buffer.from(text, 'latin1'));
 const originals = [...made, ...CAPTURED_REQUESTS];
 
+/** Memory in use, without what the test itself keeps of the server's doings. */
+async function inUse({ events }: Serving): Promise<number> {
+  events.length = 0;
+  return heapInUse();
+}
+
 const modes: readonly [name: string, seed: number, options: Partial<TftpServerOptions>][] = [
   ['a port for each transfer', 1350, {}],
   ['a single port', 7440, { ports: { kind: 'single' } }],
@@ -126,7 +133,8 @@ for (const [name, seed, options] of modes) {
   test.serial(
     `${PACKETS} mutated packets to a server with ${name}: it still serves, and keeps nothing`,
     async (t) => {
-      const { dir, files, asked } = await publish();
+      const { dir, files, outside } = await publish();
+      t.timeout(120_000 + PACKETS * 5);
       const serving = await serve(files, options);
       const { port } = serving.server;
       const random = randomFrom(seed);
@@ -144,7 +152,9 @@ for (const [name, seed, options] of modes) {
         }),
       );
       const client = await RawClient.open();
+      let before = 0;
       for (let sent = 1; sent <= PACKETS; sent += 1) {
+        if (sent === Math.ceil(PACKETS / 2)) before = await inUse(serving);
         const attacker = attackers[sent % attackers.length];
         const packet = mutate(originals[Math.floor(random() * originals.length)] ?? Buffer.alloc(0), random);
         const known = [...transfers].slice(-20);
@@ -162,14 +172,15 @@ for (const [name, seed, options] of modes) {
         attacker.close();
       }
       await settled(serving);
+      const grown = (await inUse(serving)) - before;
       const left = serving.server.active();
       const open = await openBelow(dir);
       await serving.server.close();
       await rm(dir, { recursive: true });
       t.is(left, 0);
+      t.true(grown < 24 * 2 ** 20, `${grown} bytes more after ${PACKETS / 2} packets more`);
       t.deepEqual(open, []);
       t.deepEqual(leaked, []);
-      const outside = asked.filter((path) => /(?:^|[/\\])\.\.(?:[/\\]|$)|^\/|[\x00-\x1f\\]/.test(path));
       t.deepEqual(outside, []);
     },
   );

@@ -68,8 +68,8 @@ export async function serve(files: TftpFiles, options: Partial<TftpServerOptions
     onTransfer: (event) => {
       events.push(event);
       const taker = takers.shift();
-      if (taker === undefined) untaken.push(event);
-      else taker(event);
+      if (taker !== undefined) taker(event);
+      else if (untaken.length < 10_000) untaken.push(event);
     },
     ...options,
   });
