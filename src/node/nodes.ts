@@ -129,6 +129,12 @@ function parseAttributes(attributes: Readonly<Record<string, string>>): Record<s
         `attribute '${oneLine(key)}': use letters, digits, '_', '.' and '-', such as console; templates read it as node.attributes.console`,
       );
     }
+    if (key === 'bmcpassword') {
+      throw new NodeError(
+        'BAD_ATTRIBUTE',
+        'attribute bmcpassword: the database holds no passwords; write it into the file that power.credentials in rackboot.yaml names',
+      );
+    }
     if (value.length > 4096 || value.includes('\0')) {
       throw new NodeError(
         'BAD_ATTRIBUTE',

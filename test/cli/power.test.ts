@@ -146,6 +146,7 @@ const refused: readonly (readonly [number, RegExp, readonly string[]])[] = [
   [2, /--url takes an http:\/\/ or https:\/\/ URL/, ['media', 'n1', 'insert', '--url', 'ftp://x/y.iso']],
   [2, /--power boots nodes over the network, and offline/, ['nodeset', 'n1', 'offline', '--power']],
   [2, /--power boots nodes over the network, and stat/, ['nodeset', 'n1', 'stat', '--power']],
+  [2, /the database holds no passwords/, ['node', 'set', 'n1', '--attr', 'bmcpassword=hush']],
   [2, /--stagger is about --power/, ['nodeset', 'n1', 'boot', '--stagger', '1']],
 ];
 test('refused whole, in one line, with nothing asked of any BMC', async (t) => {
