@@ -19,7 +19,7 @@ const PIECE = 255 * 1024;
 
 /** The file that `text` means where it is USER@HOST:/PATH or ssh://[USER@]HOST[:PORT]/PATH; else undefined. */
 export function remoteFile(text: string): RemoteFile | undefined {
-  const [, user, host, path] = /^([^/@:\s]+)@([^/@:\s]+|\[[0-9a-fA-F:.]+\]):(.+)$/s.exec(text) ?? [];
+  const [, user, host, path] = /^([^/@:\s]+)@([^/@:\s[]+|\[[0-9a-fA-F:.]+\]):(.+)$/s.exec(text) ?? [];
   if (user !== undefined && host !== undefined && path !== undefined)
     return { target: { user, host: bare(host), port: 22 }, path, where: text };
   if (!text.startsWith('ssh://')) return undefined;
