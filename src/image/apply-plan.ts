@@ -182,7 +182,9 @@ class Splicer {
     if (from === undefined || reader === undefined) return planned;
     const head = await collect(reader.read(from.offset, from.dataOffset));
     const sameData = planned.data.kind === 'kept';
-    if (!sameData && holdsCapability(head)) this.#tools.onCapabilityLost?.(canonicalPath(planned.rawName));
+    const isGiven = planned.added?.['security.capability'] !== undefined;
+    if (!sameData && !isGiven && holdsCapability(head))
+      this.#tools.onCapabilityLost?.(canonicalPath(planned.rawName));
     return { ...planned, origin: { head, sameData } };
   }
 

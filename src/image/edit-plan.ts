@@ -80,6 +80,8 @@ class Draft {
         return this.#chmod(edit);
       case 'set':
         return this.#set(edit);
+      case 'attributes':
+        return this.#setAttributes(edit);
     }
   }
 
@@ -135,11 +137,17 @@ class Draft {
   }
 
   /** Of a regular file that another takes the place of: whose extended attributes the new one has. */
-  #attributesOf(standing: Node | undefined, mode: number): Pick<PlannedEntry, 'attributes'> {
+  #attributesOf(standing: Node | undefined, mode: number): Pick<PlannedEntry, 'attributes' | 'added'> {
     if (standing === undefined || !isRegular(mode) || !isRegular(modeOf(standing))) return {};
+    const before = standing.kind === 'new' ? standing.entry : this.#old.planned(standing.at);
     const attributes =
       standing.kind === 'new' ? attributesOf(standing.entry) : this.#old.attributesOf(standing.at);
-    return attributes === undefined ? {} : { attributes };
+    // As the kernel drops them once a file is written to (capabilities(7)).
+    const { 'security.capability': _dropped, ...added } = before.added ?? {};
+    return {
+      ...(attributes === undefined ? {} : { attributes }),
+      ...(Object.keys(added).length === 0 ? {} : { added }),
+    };
   }
 
   #delete(edit: Extract<Edit, { op: 'delete' }>): void {
@@ -219,6 +227,14 @@ class Draft {
       );
     }
     this.#setFields(node, edit);
+  }
+
+  #setAttributes(edit: Extract<Edit, { op: 'attributes' }>): void {
+    const path = this.#tree.resolve(edit.path, edit.from);
+    if (this.#tree.isDirectory(path)) this.#makeDirectory(path, edit.from);
+    const node = this.#tree.get(path) ?? (path === ROOT ? this.#makeRoot() : undefined);
+    if (node === undefined) throw this.#missing(edit.path, edit.from);
+    this.#links.changeAll(node, (entry) => ({ ...entry, added: { ...entry.added, ...edit.values } }));
   }
 
   /** Gives a file, under all of its names, the fields that are given. */

@@ -25,6 +25,9 @@ export function blobContent(blob: Digest, size: number, blobs: BlobReader): Cont
   return { size, read: () => readRange(map, blobs, 0, size) };
 }
 
+/** Extended attributes by name (`user.origin`); values are bytes, as latin-1. */
+export type ExtendedAttributes = Readonly<Record<string, string>>;
+
 /** A change to an archive, as layers and ad-hoc commands express it. Paths go through the archive's symbolic links. */
 export type Edit =
   | {
@@ -65,6 +68,12 @@ export type Edit =
       readonly uid?: number;
       readonly gid?: number;
       readonly mtime?: number; // seconds
+      readonly from: string;
+    }
+  | {
+      readonly op: 'attributes'; // extended attributes beside those that a file has; only tar archives hold any
+      readonly path: ArchivePath;
+      readonly values: ExtendedAttributes;
       readonly from: string;
     }
   | {

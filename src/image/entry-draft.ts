@@ -1,6 +1,6 @@
 import { inodeOf, type PlacedEntry } from './archive-index.js';
 import type { CpioHeader } from './cpio/header.js';
-import type { Content } from './edit.js';
+import type { Content, ExtendedAttributes } from './edit.js';
 
 /** An entry to write: new content, or the data of an entry that the archive holds. */
 export interface PlannedEntry {
@@ -14,6 +14,8 @@ export interface PlannedEntry {
   readonly link?: string;
   /** Of a file with new content in a tar archive: the one whose extended attributes it has. */
   readonly attributes?: PlacedEntry;
+  /** In a tar archive: extended attributes that come in place of those of the same name, or beside them. */
+  readonly added?: ExtendedAttributes;
 }
 
 /** The entry of a tar archive whose extended attributes a planned one has. */

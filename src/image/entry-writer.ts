@@ -9,7 +9,7 @@ import { paddingOf } from './tar/header.js';
 import type { Segmenter } from './segmenter.js';
 
 /** What of an entry is written before its data. */
-export type WrittenEntry = Pick<PlannedEntry, 'rawName' | 'header' | 'target' | 'link'> & {
+export type WrittenEntry = Pick<PlannedEntry, 'rawName' | 'header' | 'target' | 'link' | 'added'> & {
   /** In a tar archive: the file whose data or extended attributes it keeps. */
   readonly origin?: TarOrigin;
 };

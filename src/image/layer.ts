@@ -3,7 +3,7 @@ import type { BlobReader } from '../store/types.js';
 import { isDirectory, isSymlink } from './cpio/header.js';
 import { canonicalPath } from './cpio/path.js';
 import { driverBlobs, type DriverSet } from './drivers/driver-set.js';
-import { blobContent, contentOf, type Edit } from './edit.js';
+import { blobContent, contentOf, type Edit, type ExtendedAttributes } from './edit.js';
 import { exlistKeeps, type Exlist } from './exlist.js';
 import type { LayerPackage } from './layer-packages.js';
 import type { TreeFile } from './layer-tree.js';
@@ -19,6 +19,12 @@ export interface LayerFile {
   readonly sameAs?: string; // of a hard link: the path of the file that it is another name of, earlier in the list
 }
 
+/** Extended attributes that a file gets. */
+export interface LayerAttributes {
+  readonly path: string; // canonical
+  readonly values: ExtendedAttributes;
+}
+
 /**
  * Everything a layer says, as it was when a generation was built. Stored as a blob, so that a generation can be built
  * again when the directory has changed or gone; the blob's digest is the layer's.
@@ -29,6 +35,7 @@ export interface LayerSnapshot {
   readonly removals: readonly string[]; // canonical paths, latin-1
   readonly exlist?: Exlist;
   readonly mtree?: readonly MtreeEntry[];
+  readonly attributes?: readonly LayerAttributes[]; // where the layer is what a command changed
   readonly drivers?: DriverSet;
   readonly packages?: readonly LayerPackage[]; // for the install tree
   readonly tree?: readonly TreeFile[]; // for the install tree, where the layer has any
@@ -73,7 +80,13 @@ export function layerEdits(from: string, snapshot: LayerSnapshot, blobs: BlobRea
   const held = new Set(snapshot.files.map((file) => canonicalPath(file.path)));
   const mtree = mtreeEdits(snapshot.mtree ?? [], held, `${from}: mtree`);
   const firmware = (snapshot.drivers?.firmware ?? []).map((file) => overlayEdit(file, from, blobs));
-  return [...removals, ...thin, ...overlay, ...mtree, ...firmware];
+  const attributes = (snapshot.attributes ?? []).map(({ path, values }): Edit => ({
+    op: 'attributes',
+    path: canonicalPath(path),
+    values,
+    from,
+  }));
+  return [...removals, ...thin, ...overlay, ...mtree, ...attributes, ...firmware];
 }
 
 function overlayEdit(file: LayerFile, from: string, blobs: BlobReader): Edit {

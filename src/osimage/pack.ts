@@ -28,6 +28,7 @@ import {
   descriptorOf,
   readRecord,
   recordFileOf,
+  requireDirectory,
   type ArchiveChoice,
 } from './unpacked-directory.js';
 import { prepareRoot, type RootOptions } from './xcat/pack/prepare.js';
@@ -53,6 +54,7 @@ export interface PackResult extends BuildResult {
 /** Publishes a generation whose archive is made of `directory`. Throws ImageError, OsimageError, StoreError. */
 export async function packOsimage(store: Store, request: PackRequest): Promise<PackResult> {
   const directory = path.resolve(request.directory);
+  await requireDirectory(directory);
   const recordFile = recordFileOf(directory);
   const record = await readRecord(recordFile);
   let counts = zeroCounts();

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../errors.js';
 import { decodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
@@ -19,6 +19,23 @@ export interface ArchiveChoice {
 /** The file beside an unpacked directory that keeps what the directory cannot. */
 export function recordFileOf(directory: string): string {
   return `${path.resolve(directory)}.mtree`;
+}
+
+/** Throws ImageError UNREADABLE unless `directory` is one. */
+export async function requireDirectory(directory: string): Promise<void> {
+  const info = await stat(directory).catch((error: unknown) => {
+    const what =
+      codeOf(error) === 'ENOENT' ? 'there is no such directory' : `cannot be read (${codeOf(error) ?? ''})`;
+    throw new ImageError(
+      'UNREADABLE',
+      `${directory}: ${what}; name the one that rackboot image unpack wrote, or another root directory`,
+    );
+  });
+  if (info.isDirectory()) return;
+  throw new ImageError(
+    'UNREADABLE',
+    `${directory}: not a directory; unpack an archive first, or import it as it is`,
+  );
 }
 
 /** The record in `file`; undefined where there is none. Throws ImageError UNREADABLE, BAD_LAYER. */

@@ -147,7 +147,7 @@ export class FileTree {
       inode.uid = edit.uid ?? inode.uid;
       inode.gid = edit.gid ?? inode.gid;
       inode.mtime = edit.mtime ?? inode.mtime;
-    } else {
+    } else if (edit.op === 'chmod') {
       const path = this.#resolve(edit.path, true);
       if (path === '' && this.#hasRoot) return;
       const inode = this.files.get(path);

@@ -50,6 +50,7 @@ Examples:
           network: options.network === true,
           user: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
           ...sourceDateEpoch(),
+          note: (line) => context.note(line),
           terminal: {
             term: process.env['TERM'] ?? 'dumb',
             // The result alone is what --json prints.

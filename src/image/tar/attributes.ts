@@ -1,3 +1,4 @@
+import type { ExtendedAttributes } from '../edit.js';
 import type { PaxRecords } from './pax.js';
 
 /** Whether a keyword of an extended header tells an extended attribute, an ACL or file flags. */
@@ -6,6 +7,24 @@ export const isAttribute = (key: string): boolean =>
 
 /** Whether a keyword tells file capabilities, which the kernel drops once a file is written to (capabilities(7)). */
 export const isCapability = (key: string): boolean => /\.xattr\.security\.capability$/.test(key);
+
+/** What star and libarchive call attributes that have names of their own. */
+const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
+  'system.posix_acl_access': ['SCHILY.acl.access'],
+  'system.posix_acl_default': ['SCHILY.acl.default'],
+};
+
+/** `records` of a file with the permissions `mode`, with the attributes `added` in place of those of the same name. */
+export function withAttributes(records: PaxRecords, added: ExtendedAttributes, mode: number): PaxRecords {
+  const all = new Map(records);
+  for (const [name, value] of Object.entries(added)) {
+    const others = [`LIBARCHIVE.xattr.${name}`, ...(OTHER_NAMES[name] ?? [])];
+    for (const key of others) all.delete(key);
+    // A keyword ends at its first equals sign; GNU tar writes one in a name as URLs do (xattr_encode_keyword).
+    all.set(`SCHILY.xattr.${name.replaceAll('%', '%25').replaceAll('=', '%3D')}`, value);
+  }
+  return withPermissions(all, mode);
+}
 
 /**
  * `records` with the ACLs of a file that gets the permissions `mode`: as chmod(2) does, owner, mask (or the group where

@@ -21,7 +21,8 @@ import {
   type TarFields,
   type TarHeader,
 } from './header.js';
-import { isAttribute, isCapability, withPermissions } from './attributes.js';
+import type { ExtendedAttributes } from '../edit.js';
+import { isAttribute, isCapability, withAttributes, withPermissions } from './attributes.js';
 import { decodePax, encodePax, type PaxRecords } from './pax.js';
 
 /** An entry to write, but for its data. */
@@ -30,6 +31,7 @@ export interface TarWritten {
   readonly rawName: string;
   readonly target?: string; // of a symbolic link, latin-1
   readonly link?: string; // of a hard link: the name of the file it is another name of
+  readonly added?: ExtendedAttributes; // beside those of its origin, or in their place
 }
 
 /** The header of the file whose data or extended attributes an entry keeps. */
@@ -63,7 +65,7 @@ const OWN_RECORDS = new Set(['path', 'linkpath', 'size', 'uid', 'gid', 'uname', 
  * data is new; its ACLs follow the permissions. Throws ImageError EDIT_CONFLICT for what tar cannot hold.
  */
 export function encodeTarHead(
-  { header, rawName, target, link }: TarWritten,
+  { header, rawName, target, link, added }: TarWritten,
   origin: TarOrigin | undefined,
 ): Buffer {
   const type = link === undefined ? TYPES[header.mode & S_IFMT] : '1';
@@ -75,7 +77,11 @@ export function encodeTarHead(
   }
   const kept = origin === undefined || link !== undefined ? NOTHING : keptOf(origin, header);
   const linkName = link ?? target ?? '';
-  const records = new Map(kept.records);
+  const records = new Map(
+    added === undefined || link !== undefined
+      ? kept.records
+      : withAttributes(kept.records, added, header.mode),
+  );
   const before: Buffer[] = [];
   const fields: TarFields = {
     ...{ name: rawName, mode: header.mode & 0o7777, uid: header.uid, gid: header.gid, mtime: header.mtime },

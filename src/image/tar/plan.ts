@@ -64,11 +64,13 @@ function joinNames(sequence: readonly PlannedEntry[]): PlannedEntry[] {
     const holder =
       members.map((number) => sequence[number]).findLast((one) => (one?.header.size ?? 0) > 0) ?? head;
     const attributes = holder.attributes ?? head.attributes;
+    const added = holder.added ?? head.added;
     joined[first] = {
       ...head,
       header: { ...head.header, size: holder.header.size },
       data: holder.data,
       ...(attributes === undefined ? {} : { attributes }),
+      ...(added === undefined ? {} : { added }),
     };
     for (const number of members.slice(1)) {
       const member = sequence[number];
@@ -91,6 +93,7 @@ function standsAlready(entry: PlacedEntry, planned: PlannedEntry): boolean {
     entry.rawName === planned.rawName &&
     entry.target === planned.target &&
     fields.every((field) => entry.header[field] === planned.header[field]) &&
-    (planned.link !== undefined || (planned.data.kind === 'kept' && planned.data.entry === entry))
+    (planned.link !== undefined ||
+      (planned.added === undefined && planned.data.kind === 'kept' && planned.data.entry === entry))
   );
 }

@@ -95,6 +95,13 @@ async function writeAt(file: FileHandle, bytes: Buffer, position: number): Promi
   }
 }
 
+function pointsNowhere(path: ArchivePath): ImageError {
+  return new ImageError(
+    'EXTRACT_FAILED',
+    `${pathToText(path)} is a symbolic link to nothing (its target is empty), which no file system holds; take it out of the image with rackboot image delete`,
+  );
+}
+
 class Unpacking {
   readonly #directory: string;
   readonly #placed: ReadonlyMap<ArchivePath, PlacedEntry>;
@@ -120,6 +127,7 @@ class Unpacking {
     for (const [path, entry] of done) await this.#finish(path, entry);
     const links = entries.filter(([, { header }]) => isSymlink(header.mode));
     for (const [path, entry] of links) {
+      if ((entry.target ?? '') === '') throw pointsNowhere(path);
       await this.#at(path, (place) => symlink(Buffer.from(entry.target ?? '', 'latin1'), place));
       await this.#finish(path, entry);
     }

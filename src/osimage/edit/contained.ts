@@ -41,7 +41,8 @@ mkdir -m 1777 "$root/dev/shm"`;
 export const WITHOUT_MACHINE =
   'setpriv --bounding-set -sys_boot,-sys_module,-sys_rawio,-sys_time,-syslog,-wake_alarm,-mac_admin --';
 
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+/** Where programs of an image are looked for. */
+export const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
  * Runs a script in mount, PID, IPC, UTS and, without network, network namespaces of its own: nothing it mounts is seen

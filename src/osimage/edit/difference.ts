@@ -16,12 +16,13 @@ import {
 } from '../../image/cpio/header.js';
 import { canonicalPath, parentOf, pathToText, ROOT, type ArchivePath } from '../../image/cpio/path.js';
 import { splitDevice } from '../../image/device-number.js';
-import type { LayerFile, LayerSnapshot } from '../../image/layer.js';
+import type { LayerAttributes, LayerFile, LayerSnapshot } from '../../image/layer.js';
 import { readLocalFile, wholeSeconds } from '../../image/local-file.js';
 import type { MtreeEntry } from '../../image/mtree.js';
 import { onDisk } from '../../image/unpacked/unpack.js';
 import type { BlobWriter } from '../../store/types.js';
 import { statsOf, type Baseline } from './baseline.js';
+import { readAttributes } from './extended-attributes.js';
 
 /** An archive that was unpacked into a directory. */
 export interface UnpackedTree {
@@ -31,6 +32,7 @@ export interface UnpackedTree {
   /** The data of an entry; of a hard link, that of the inode. */
   read(entry: PlacedEntry): AsyncIterable<Buffer>;
   readonly baseline: Baseline;
+  readonly holdsAttributes: boolean; // whether the archive's format has extended attributes
   readonly ended: bigint; // when the command had ended: nanoseconds, by the file system's clock
   /** Who unpacked it without the right to give files away: on disk, its files are root's in the image. */
   readonly owner?: { readonly uid: number; readonly gid: number };
@@ -41,14 +43,16 @@ export interface TreeDifference {
   readonly removals: readonly ArchivePath[];
   readonly files: readonly ChangedFile[];
   readonly mtree: readonly Omit<MtreeEntry, 'line'>[];
+  readonly attributes: readonly LayerAttributes[];
+  readonly notes: readonly string[]; // what of the change is lost
 }
 
 /** A file of the difference; `place` is where its content lies. */
 type ChangedFile = Omit<LayerFile, 'blob'> & { readonly place?: Buffer };
 
 /** Whether a difference says nothing. */
-export function isEmpty({ removals, files, mtree }: TreeDifference): boolean {
-  return removals.length + files.length + mtree.length === 0;
+export function isEmpty({ removals, files, mtree, attributes }: TreeDifference): boolean {
+  return removals.length + files.length + mtree.length + attributes.length === 0;
 }
 
 /**
@@ -61,7 +65,7 @@ export async function findDifference(tree: UnpackedTree): Promise<TreeDifference
 
 /** The difference as a layer has it, contents stored. */
 export async function storeDifference(
-  { removals, files, mtree }: TreeDifference,
+  { removals, files, mtree, attributes }: TreeDifference,
   writer: BlobWriter,
 ): Promise<LayerSnapshot> {
   const stored: LayerFile[] = [];
@@ -75,7 +79,8 @@ export async function storeDifference(
     stored.push({ ...file, size, blob: digest });
   }
   const lines = mtree.map((entry, index) => ({ ...entry, line: index + 1 }));
-  return { version: 1, removals, files: stored, mtree: lines, bootargs: '' };
+  const set = attributes.length === 0 ? {} : { attributes };
+  return { version: 1, removals, files: stored, mtree: lines, ...set, bootargs: '' };
 }
 
 const modeOf = (info: BigIntStats): number => Number(info.mode);
@@ -106,7 +111,10 @@ class Comparison {
     const beforeNames = namesByInode(this.#before);
     for (const names of namesByInode(this.#after).values())
       await this.#compareFile(names.sort(), beforeNames);
+    const { attributes, notes } = await this.#setAttributes();
     return {
+      attributes,
+      notes,
       removals: this.#removals,
       files: this.#files.sort((a, b) => (a.path < b.path ? -1 : 1)),
       mtree: this.#mtree.sort((a, b) => (a.path < b.path ? -1 : 1)),
@@ -124,6 +132,28 @@ class Comparison {
       removed.add(path);
       this.#removals.push(path);
     }
+  }
+
+  /** The attributes that the command set: unpacked, the files had none. */
+  async #setAttributes(): Promise<Pick<TreeDifference, 'attributes' | 'notes'>> {
+    const { root, holdsAttributes } = this.#tree;
+    const touched = [...this.#after].flatMap(([path, { ino, ctimeNs }]) => {
+      const before = this.#before.get(path);
+      return before?.ino === ino && before.ctimeNs === ctimeNs ? [] : [path];
+    });
+    const found = await readAttributes(root, touched);
+    if (found === undefined) {
+      const why = 'extended attributes that the command set are not looked for; install python3';
+      return { attributes: [], notes: holdsAttributes ? [why] : [] };
+    }
+    const attributes = [...found]
+      .map(([path, values]) => ({ path, values }))
+      .sort((a, b) => (a.path < b.path ? -1 : 1));
+    const [first] = attributes;
+    if (holdsAttributes || first === undefined) return { attributes, notes: [] };
+    const others = attributes.length === 1 ? '' : ` and of ${attributes.length - 1} more`;
+    const what = `the extended attributes that the command set of ${pathToText(first.path)}${others} are lost`;
+    return { attributes: [], notes: [`${what}: a cpio archive holds none, tar and squashfs do`] };
   }
 
   #isBelow(path: ArchivePath, removed: ReadonlySet<ArchivePath>): boolean {

@@ -26,6 +26,7 @@ import {
 } from './difference.js';
 import type { CommandEnd } from './contained.js';
 import { runInRoot, type RootedCommand } from './rooted-command.js';
+import { whyNotRun } from './why-not-run.js';
 
 /** A command to run in an image. */
 export interface EditRequest {
@@ -36,6 +37,7 @@ export interface EditRequest {
   readonly network: boolean;
   readonly user: { readonly uid: number; readonly gid: number }; // of this process
   readonly epoch?: number; // of new entries, seconds
+  readonly note: (line: string) => void; // hears what of the change is lost
   readonly terminal: Pick<RootedCommand, 'term' | 'stdout' | 'stderr' | 'signal'>;
 }
 
@@ -60,6 +62,7 @@ export async function editImage(store: Store, request: EditRequest): Promise<Edi
       const isShell = request.argv === 'shell';
       const command = isShell ? '--shell' : commandText(argv);
       const difference = await changesOf(opened, argv, command, scratch, request);
+      for (const line of difference.notes) request.note(line);
       if (isEmpty(difference)) return undefined;
       return buildGeneration(store, {
         osimage: request.osimage,
@@ -98,9 +101,11 @@ async function changesOf(
     ...{ root, argv, unprivileged: !privileged, ...request.terminal },
     ...(network === undefined ? {} : { network }),
   });
-  requireSuccess(end, command, request.argv === 'shell');
+  const why = end.kind === 'ended' && end.status === 127 ? await whyNotRun(argv[0] ?? '', opened) : undefined;
+  requireSuccess(end, command, request.argv === 'shell', why);
   return findDifference({
     ...{ root, placed, read, baseline, ended: await fileClock(scratch) },
+    holdsAttributes: opened.entries.some(({ tar }) => tar !== undefined),
     ...(privileged ? {} : { owner: request.user }),
   });
 }
@@ -162,18 +167,18 @@ function shellOf({ tree }: OpenArchive): string {
 const KILLED = [129, 137, 143];
 
 /** A shell's status is that of the last command typed, and says nothing of the others. */
-function requireSuccess(end: CommandEnd, command: string, isShell: boolean): void {
+function requireSuccess(end: CommandEnd, command: string, isShell: boolean, why?: string): void {
   if (end.kind === 'ended' && (isShell ? !KILLED.includes(end.status) : end.status === 0)) return;
-  const what = end.kind === 'aborted' ? 'was interrupted' : `ended with ${endText(end.status)}`;
+  const what = end.kind === 'aborted' ? 'was interrupted' : `ended with ${endText(end.status, why)}`;
   throw new OsimageError(
     'COMMAND_FAILED',
     `${command}: ${what}; the image stays as it was, mend the command and run it again`,
   );
 }
 
-/** A status as a shell gives it. */
-function endText(status: number): string {
-  if (status === 127) return 'status 127: no such program in the image';
+/** A status as a shell gives it, and `why` it is that, where more is known. */
+function endText(status: number, why: string | undefined): string {
+  if (why !== undefined) return `status ${status}: ${why}`;
   if (status === 126) return 'status 126: not a program that can be run';
   return status > 128 ? `status ${status}: killed by signal ${status - 128}` : `status ${status}`;
 }

@@ -141,6 +141,7 @@ async function unlikeAfter(
       placed,
       read: (entry: Parameters<typeof opened.read>[0]) => opened.read(entry),
       baseline,
+      holdsAttributes: false,
       ended,
     };
     const difference = await findDifference(privileged ? tree : { ...tree, owner });

@@ -151,7 +151,11 @@ for (const [user, wrapper] of users) {
         1,
         /^rackboot: .*ended with status 3; the image stays/m,
       ],
-      [['--', 'nonesuch'], 1, /^rackboot: nonesuch: ended with status 127: no such program in the image/m],
+      [
+        ['--', 'nonesuch'],
+        1,
+        /^rackboot: nonesuch: ended with status 127: there is no nonesuch in the image; the/m,
+      ],
       [['--', 'sh', '-c', 'kill -9 $$'], 1, /^rackboot: .*killed by signal 9/m],
       [['--', 'true'], 1, /status 127/],
       [['--', 'busybox', 'true'], 0, /^$/],
