@@ -73,7 +73,7 @@ export class Admission {
     const now = this.#now();
     for (const [other, { last }] of rack.refused) if (last < now - REMEMBERED) rack.refused.delete(other);
     const since = rack.refused.get(client)?.since ?? now;
-    if (rack.waiting.length === 0 && this.#hasRoom(rack, client)) begin(rack, client);
+    if (this.#isFree(rack, client)) begin(rack, client);
     else if (this.#crowds(rack, client) || !(await this.#wait(rack, client, since, gone)))
       throw this.#refusal(name, rack, client, since);
     rack.refused.delete(client);
@@ -120,6 +120,11 @@ export class Admission {
   /** Whether `client` has as many requests in line as it may have transfers. */
   #crowds(rack: Rack, client: string): boolean {
     return rack.waiting.filter((waiter) => waiter.client === client).length >= this.#limits.perClient;
+  }
+
+  /** Whether `client` may begin at once: there is room, and nobody in line could take it. */
+  #isFree(rack: Rack, client: string): boolean {
+    return this.#hasRoom(rack, client) && !rack.waiting.some((waiter) => this.#hasRoom(rack, waiter.client));
   }
 
   #hasRoom(rack: Rack, client: string): boolean {

@@ -15,8 +15,11 @@ interface Connection {
   readonly socket: Socket; // as it was accepted
   readonly responses: Set<ServerResponse>; // under way, or in line behind another on the same connection
   handed: number; // bytes, when it was last looked at
-  handedAt: number; // when that changed, or the last response began; milliseconds, monotonic
+  looks: number; // that found nothing more handed over, while a response was under way
 }
+
+/** How often a reader is looked at in the time that it may take: a server that was busy itself cuts nobody off. */
+const LOOKS = 4;
 
 /**
  * Keeps `server` to `limits`. Above them, the one that has waited longest for a request makes way for the new one (of the
@@ -60,7 +63,7 @@ export function limitConnections(server: Server, limits: ConnectionLimits): void
     const name = nameOf(socket);
     const connection: Connection = {
       ...{ name, client, socket, responses: new Set<ServerResponse>() },
-      ...{ handed: 0, handedAt: performance.now() },
+      ...{ handed: 0, looks: 0 },
     };
     open.set(name, connection);
     idle.add(connection);
@@ -82,7 +85,7 @@ export function limitConnections(server: Server, limits: ConnectionLimits): void
   server.prependListener('request', (req: IncomingMessage, res: ServerResponse) => {
     const connection = ofSocket.get(req.socket);
     if (connection === undefined) return;
-    if (connection.responses.size === 0) connection.handedAt = performance.now();
+    if (connection.responses.size === 0) connection.looks = 0;
     connection.responses.add(res);
     idle.delete(connection);
     res.once('close', () => {
@@ -92,17 +95,16 @@ export function limitConnections(server: Server, limits: ConnectionLimits): void
   });
 
   const sweep = setInterval(() => {
-    const now = performance.now();
     for (const connection of open.values()) {
       const { socket, responses } = connection;
-      if (socket.bytesWritten !== connection.handed) {
+      if (socket.bytesWritten !== connection.handed || responses.size === 0) {
         connection.handed = socket.bytesWritten;
-        connection.handedAt = now;
-      } else if (responses.size > 0 && now - connection.handedAt > limits.slowMs) {
+        connection.looks = 0;
+      } else if (++connection.looks > LOOKS) {
         socket.destroy();
       }
     }
-  }, limits.slowMs / 4);
+  }, limits.slowMs / LOOKS);
   sweep.unref();
   server.once('close', () => clearInterval(sweep));
 }

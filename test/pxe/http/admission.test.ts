@@ -87,10 +87,10 @@ test('one address takes its share of a rack and of the line, and no more', async
   await t.throwsAsync(admission.enter('a', 'greedy', here), { instanceOf: BusyError });
   const [good, other] = [admission.enter('a', 'n1', here), admission.enter('a', 'n2', here)];
   // Those in line before them wait for one of their own to end; they do not.
-  greedy[0]?.();
-  (await third)();
   (await good)();
   (await other)();
+  greedy[0]?.();
+  (await third)();
   greedy[1]?.();
   (await fourth)();
 });

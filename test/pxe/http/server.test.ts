@@ -86,7 +86,7 @@ test('above the limit the connection that is idle longest makes way, and none th
 test('ten thousand idle connections keep nobody out, over TLS neither', async (t) => {
   const dir = await makeCertificate(t, 'crowded');
   const certificate = await readCertificate(join(dir, 'cert.pem'), join(dir, 'key.pem'));
-  const limits = { connections: 1000 };
+  const limits = { connections: 1000, connectionsPerClient: 100_000 };
   const plain = await listenHttp(ok, '127.0.0.1', 0, limits);
   const tls = await listenHttps(ok, '127.0.0.1', 0, certificate, limits);
   t.teardown(() => Promise.all([plain.close(), tls.close()]));
