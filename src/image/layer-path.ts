@@ -19,13 +19,13 @@ export interface LayerDirectory {
  */
 export async function resolveLayers(spec: string, searchDirs: readonly string[]): Promise<LayerDirectory[]> {
   const found = new Map<string, LayerDirectory>();
-  await addLayers(spec, { relativeTo: process.cwd(), dirs: searchDirs }, searchDirs, found, []);
+  await addLayers(spec, { relativeTo: [process.cwd()], dirs: searchDirs }, searchDirs, found, []);
   return [...found.values()];
 }
 
 /** Where the words of a list are looked up. */
 interface Lookup {
-  readonly relativeTo: string; // paths
+  readonly relativeTo: readonly string[]; // paths
   readonly dirs: readonly string[]; // names
 }
 
@@ -54,7 +54,8 @@ async function addLayers(
     if (found.has(layer.dir)) continue;
     found.set(layer.dir, layer);
     for (const line of await includes(layer.dir)) {
-      const inside = { relativeTo: layer.dir, dirs: beside };
+      // create-install-image takes paths from configs/, in which the layer lies.
+      const inside = { relativeTo: [layer.dir, path.dirname(layer.dir)], dirs: beside };
       await addLayers(line, inside, searchDirs, found, [...including, layer.dir]);
     }
   }
@@ -66,7 +67,9 @@ async function findLayer(
   including: readonly string[],
 ): Promise<LayerDirectory> {
   const isPath = word.includes('/');
-  const candidates = isPath ? [path.resolve(relativeTo, word)] : dirs.map((dir) => path.join(dir, word));
+  const candidates = isPath
+    ? [...new Set(relativeTo.map((dir) => path.resolve(dir, word)))]
+    : dirs.map((dir) => path.join(dir, word));
   for (const dir of candidates) {
     const info = await stat(dir).catch(() => undefined);
     if (info?.isDirectory() === true) return { name: path.basename(dir), dir };

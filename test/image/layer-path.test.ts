@@ -49,6 +49,22 @@ for (const [title, spec, found] of TABLE) {
   });
 }
 
+test('a path in INCLUDE is taken from the layer, else from the directory that the layer lies in', async (t) => {
+  await inDirectory(async (dir) => {
+    await makeLayers(dir, {
+      'configs/a': '../b\nmine/c\n./d\n',
+      'configs/b': '',
+      'configs/mine/c': '',
+      'configs/a/d': '',
+      'configs/d': '',
+    });
+    t.deepEqual(
+      (await resolveLayers(`${dir}/configs/a`, [])).map((layer) => path.relative(dir, layer.dir)),
+      ['configs/a', 'configs/b', 'configs/mine/c', 'configs/a/d'],
+    );
+  });
+});
+
 test('a layer that is nowhere: where it was looked for', async (t) => {
   await inDirectory(async (dir) => {
     await makeLayers(dir, { 'else/a': '' });

@@ -1,6 +1,8 @@
 import { ImageError } from '../../../image/errors.js';
 import { PLACEHOLDERS, type ConfigTemplate, type Placeholder, type PlaceholderValues } from './types.js';
 
+const PLACE = /@@([A-Za-z0-9_-]+)@@/;
+
 const isPlaceholder = (name: string): name is Placeholder => PLACEHOLDERS.some((known) => known === name);
 
 /**
@@ -9,7 +11,7 @@ const isPlaceholder = (name: string): name is Placeholder => PLACEHOLDERS.some((
  */
 export function fillTemplate({ where, text }: ConfigTemplate, values: PlaceholderValues): string {
   const fill = (line: string, at: number): string =>
-    line.replace(/@@([A-Za-z0-9_-]+)@@/g, (word, name: string) => {
+    line.replace(new RegExp(PLACE, 'g'), (word, name: string) => {
       const fail = (why: string): ImageError => new ImageError('BAD_LAYER', `${where}:${at + 1}: ${word} ${why}`);
       if (!isPlaceholder(name))
         throw fail(`is no placeholder; there are ${PLACEHOLDERS.map((known) => `@@${known}@@`).join(', ')}`);
@@ -21,8 +23,8 @@ export function fillTemplate({ where, text }: ConfigTemplate, values: Placeholde
   return text.split('\n').map(fill).join('\n');
 }
 
-/** Whether the text holds a placeholder. */
-export const holdsPlaceholder = (text: string): boolean => /@@[A-Z0-9_]+@@/.test(text);
+/** Whether the text holds a placeholder, a known one or not. */
+export const holdsPlaceholder = (text: string): boolean => PLACE.test(text);
 
 /** Where a value would come from, for those that an operator can give. */
 const MEND: Readonly<Partial<Record<Placeholder, string>>> = {
