@@ -51,7 +51,7 @@ function faultOf(words: readonly string[]): string | undefined {
       break;
     }
     if (word.startsWith('-') && word !== '-') {
-      const [name = ''] = word.split('=', 1);
+      const [name = ''] = word.split(/[=:]/, 1); // --srcurl:LAYER, too
       const option = [command, program]
         .flatMap((each) => each.createHelp().visibleOptions(each))
         .find(({ long, short }) => long === name || short === name);

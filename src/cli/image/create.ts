@@ -71,9 +71,9 @@ user, as root of a user namespace. Without SOURCE_DATE_EPOCH, the time of what i
 its newest package was built. The tree is signed as rackboot.yaml says under signing.
 
 Examples:
-  rackboot image create xcp83 --layers xcp-ng-8.3:updates
-  rackboot image create xcp83 --layers xcp-ng-8.3:testing --srcurl file:///srv/mirrors/xcpng/8.3
-  rackboot image create mine --layers ./mine:xcp-ng-8.3 --srcurl:mine http://repo.example/mine -D 'site!http://repo.example/site'`,
+  rackboot image create xcp83 --layers 8.3:updates
+  rackboot image create xcp83 --layers 8.3:testing --srcurl file:///srv/mirrors/xcpng/8.3
+  rackboot image create mine --layers 8.3:./mine:base --srcurl:mine http://repo.example/mine -D 'site!http://repo.example/site'`,
     )
     .action(async (osimage: string, options: Options) => {
       const { site, store } = await context.openStore();

@@ -70,7 +70,15 @@ const FETCH = `${WITHOUT_MACHINE} dnf "$@"`;
 const INSTALL = `cd "$work/packages"
 ${WITHOUT_MACHINE} rpm --force-debian --root "$root" --install --verbose *.rpm`;
 
-/** $owned: whether owners are taken down and given up, so that the one who runs this can read all of it. */
+/** Everything in the root but what is mounted in it. */
+const OWN = `own() { find "$root" -xdev '(' -path "$root/proc" -o -path "$root/dev" ')' -prune -o "$@"; }`;
+
+/** Gives everything to the one who runs this, who can read and remove it then. */
+const GIVE_UP = `own -exec chown -h 0:0 {} +
+own -type d -exec chmod u+rwx {} +
+own -type f -exec chmod u+rw {} +`;
+
+/** $owned: whether owners are given up once they are taken down. */
 const FINISH = `owned=$1
 shift
 rm -rf "$root/${WORK_IN_ROOT}"
@@ -83,13 +91,11 @@ rpmdb --root "$root" --exportdb > "$work/headers"
 rm -rf "$root/var/lib/rpm"
 mkdir -m 755 "$root/var/lib/rpm"
 rmdir "$root/etc/dnf/modules.d" "$root/etc/dnf" 2>/dev/null || :
-own() { find "$root" -xdev '(' -path "$root/proc" -o -path "$root/dev" ')' -prune -o "$@"; }
+${OWN}
 own -printf '%m %U %G %P\\0' > "$work/owners"
 [ -z "$owned" ] || {
-  own -exec chown -h 0:0 {} +
-  own -type d -exec chmod u+rwx {} +
-  own -type f -exec chmod u+rw {} +
-  chmod a+r "$work/owners" "$work/headers"
+${GIVE_UP}
+chmod a+r "$work/owners" "$work/headers"
 }`;
 
 /**
@@ -104,13 +110,33 @@ export async function installRoot(request: InstallRequest): Promise<InstalledRoo
   await writeFile(path.join(macros, 'macros.rackboot'), MACROS);
   for (const name of Object.keys(MOUNTED)) await mkdir(path.join(root, name), { recursive: true });
   await chmod(root, 0o755);
-  const failed = await install(request, root, macros);
-  await finish(request, root, macros);
+  const notes = await installed(request, root, macros);
   const headers = parseHeaders(await readFile(path.join(work, 'headers')));
   const owners = parseOwners(await readFile(path.join(work, 'owners'), 'latin1'));
   for (const [name, mode] of Object.entries(MOUNTED))
     owners.set(canonicalPath(name), { mode, uid: 0, gid: 0 });
-  return { dir: root, owners, headers, notes: failed };
+  return { dir: root, owners, headers, notes };
+}
+
+async function installed(request: InstallRequest, root: string, macros: string): Promise<string[]> {
+  try {
+    const notes = await install(request, root, macros);
+    await finish(request, root, macros);
+    return notes;
+  } catch (error) {
+    if (request.user.uid !== 0) await giveUp(request, root, macros);
+    throw error;
+  }
+}
+
+/** What belongs to other users of the namespace could not be removed by this one. */
+async function giveUp(request: InstallRequest, root: string, macros: string): Promise<void> {
+  const args = [root, macros, request.work];
+  const signal = new AbortController().signal; // also where the one of the request has come
+  const nowhere = new Lines(() => undefined);
+  await contained({ ...request, signal }, { body: `${OWN}\n${GIVE_UP}`, args }, nowhere, nowhere).catch(
+    () => undefined, // the failure before it is what counts
+  );
 }
 
 /** Installs the packages; what was odd but is accepted. */

@@ -255,15 +255,23 @@ test.serial('a file of another user than root is kept, or needs rights', async (
   await buildTreePackages(others, [{ name: 'foreign', requires: ['system'], root, attributes }]);
   await runTool(['createrepo_c', '--quiet', '--general-compress-type=gz', others], 'createrepo-c');
   const layer = await checkout('installer', 'foreign');
+  const ids: string[] = [];
   const more = ['--define-repo', `more!file://${others}`];
-  if (isRoot) {
-    const site = await newSite(t);
+  const subid = join(work, 'subid');
+  await writeFile(subid, 'nobody:200000:65536\n');
+  const bind = ['subuid', 'subgid'].map((name) => `mount --bind ${subid} /etc/${name}`).join(' && ');
+  const identities = ['unshare', '--mount', 'sh', '-c', `${bind} && exec "$@"`, 'sh', ...AS_NOBODY];
+  for (const wrapper of isRoot ? [[], identities] : []) {
+    const site = await newSite(t, wrapper);
     const { status, err } = await site.create(layer, ...more);
     t.is(status, 0, err);
+    ids.push((await json<{ generation: string }>(site, 'image', 'show', 'xcp')).generation);
+    t.deepEqual(await readdir(join(site.dir, 'store/scratch')), []);
     const [file] = await json<File[]>(site, 'image', 'files', 'xcp', '/mailbox');
     t.deepEqual([file?.uid, file?.gid], [0, 8]);
     t.regex(JSON.stringify(file), /2640/);
   }
+  t.true(new Set(ids).size <= 1, ids.join(', '));
   // Nobody has no identities in /etc/subuid.
   const site = await newSite(t, isRoot ? AS_NOBODY : []);
   const { status, err } = await site.create(layer, ...more);
