@@ -33,6 +33,13 @@ test.before(async () => {
   await writeFile(join(work, 'layer', 'overlay', 'lib', 'added'), Buffer.alloc(3_000_000, 'added '));
   await writeFile(join(work, 'layer', 'bootargs'), 'quiet\n');
   await writeFile(join(work, 'file'), Buffer.alloc(6_000_000, 'put '));
+  await succeed(join(work, 'exporting'), ['init']);
+  for (const words of [importMedia, exportBundle]) {
+    await succeed(
+      join(work, 'exporting'),
+      words.map((word) => word.replace('WORK', work)),
+    );
+  }
 });
 test.after.always(() => rm(work, { recursive: true, force: true }));
 
@@ -146,12 +153,19 @@ async function referenceOf(site: string): Promise<Reference> {
 const init = ['init'];
 const place = (name: string): string => `WORK/${name}`;
 const importMedia = ['image', 'import', place('media'), '--name', 'd12'];
+const exportBundle = ['image', 'export', 'd12', '-o', place('d12.tgz')];
 const build = ['image', 'build', 'd12', '--layers', place('layer')];
 const put = ['image', 'put', 'd12', `${place('file')}:/lib/put`];
 const nodes = ['1', '2', '3'].map((n) => ['node', 'add', `n${n}`, '--mac', `52:54:00:00:00:0${n}`]);
 
 const victims: readonly Victim[] = [
   { name: 'import', before: [init], words: importMedia, kills: 8 },
+  {
+    name: 'import of a bundle',
+    before: [init],
+    words: ['image', 'import', place('d12.tgz'), '--name', 'd12'],
+    kills: 4,
+  },
   { name: 'build', before: [init, importMedia], words: build, kills: 7 },
   { name: 'put', before: [init, importMedia, build], words: put, kills: 6 },
   {
@@ -204,6 +218,40 @@ for (const { name, before, words, kills } of victims) {
     },
   );
 }
+
+test.serial(
+  'export: killed at 4 moments, the bundle that was there stays whole until the new one is',
+  async (t) => {
+    t.timeout(120_000);
+    const site = join(await mkdtemp(join(work, 'sites-')), 'site');
+    for (const command of [init, importMedia]) {
+      await succeed(
+        site,
+        command.map((word) => word.replace('WORK', work)),
+      );
+    }
+    const file = join(site, 'd12.tgz');
+    const words = ['image', 'export', 'd12', '-o', file, '--force'];
+    const whole = await runAndKill(site, words);
+    const bundle = await readFile(file);
+    let early = 0;
+    for (const moment of momentsOf(4, whole)) {
+      await writeFile(file, 'previous');
+      await runAndKill(site, words, moment);
+      const left = await readFile(file);
+      if (left.equals(Buffer.from('previous'))) early++;
+      else t.true(left.equals(bundle));
+    }
+    t.true(early > 0, 'no kill came in time');
+    await succeed(site, words);
+    t.true((await readFile(file)).equals(bundle));
+    t.deepEqual(
+      (await readdir(site)).filter((name) => name.startsWith('.d12.tgz')),
+      [],
+      'what the killed ones left is removed',
+    );
+  },
+);
 
 test.serial(
   'iso: killed at 4 moments, the file that was there stays whole until the new one is',
