@@ -18,6 +18,7 @@ export interface SshOptions {
   readonly knownHosts?: readonly string[]; // files, else the user's and the machine's
   readonly agent?: string; // the socket of an agent, which is asked first
   readonly timeoutMs?: number; // until the user is let in
+  readonly signal?: AbortSignal; // ends the attempt; nothing of a connection that is there
 }
 
 const TIMEOUT = 20_000;
@@ -41,7 +42,10 @@ export async function connectSsh(target: SshTarget, options: SshOptions = {}): P
   const methods = await methodsOf(target, options);
   const client = new ssh2.Client();
   let refused: SshError | undefined;
+  const abort = (): void => void client.destroy();
+  options.signal?.addEventListener('abort', abort, { once: true });
   try {
+    options.signal?.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
       client.once('ready', resolve);
       client.once('error', reject);
@@ -66,6 +70,8 @@ export async function connectSsh(target: SshTarget, options: SshOptions = {}): P
     client.end();
     client.on('error', () => undefined);
     throw refused ?? explained(target, methods, error);
+  } finally {
+    options.signal?.removeEventListener('abort', abort);
   }
 }
 

@@ -109,6 +109,11 @@ function explained(at: Endpoint, username: string, said: string): PowerError {
       'UNREACHABLE',
       `${at.host} is no host name that is known here; set its attribute bmc`,
     );
+  if (/(?:password|username).*(?:longer than|too long)/i.test(said))
+    return new PowerError(
+      'ACCESS_DENIED',
+      `${where}: IPMI takes users of 16 and passwords of 20 characters at most; set others on the BMC`,
+    );
   if (/insufficient resources/i.test(said))
     return new PowerError('REFUSED', `${where} has no session left; wait until others have ended`);
   if (/RAKP 2 HMAC is invalid|RAKP [24] message indicates an error|HMAC is invalid/i.test(said))

@@ -28,7 +28,8 @@ export function sshControl(
     cycle: commands.reboot,
   };
   let connection: ReturnType<typeof connectSsh> | undefined;
-  const connect = (): ReturnType<typeof connectSsh> => (connection ??= connectSsh(target, options));
+  const connect = (): ReturnType<typeof connectSsh> =>
+    (connection ??= connectSsh(target, { ...options, signal }));
   return {
     async state() {
       await bounded(target, signal, connect());

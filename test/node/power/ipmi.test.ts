@@ -83,6 +83,14 @@ test.serial('a wrong password, an unknown user and nobody there are told apart',
   const gone = await asked(at, sim.username, sim.password);
   t.is(gone.code, 'UNREACHABLE');
   t.regex(gone.message, /^127\.0\.0\.1:\d+ does not answer IPMI; check the address/);
+  for (const [username, password] of [
+    ['x', 'p'.repeat(21)],
+    ['u'.repeat(17), 'x'],
+  ] as const) {
+    const error = await asked(at, username, password);
+    t.is(error.code, 'ACCESS_DENIED');
+    t.regex(error.message, /users of 16 and passwords of 20 characters/);
+  }
   t.is((await asked({ host: 'bmc.invalid', port: 623 }, 'x', 'y')).code, 'UNREACHABLE');
 });
 

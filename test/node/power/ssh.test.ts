@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -39,7 +40,11 @@ esac
 
 const COMMANDS = { reboot: 'reboot', poweroff: 'poweroff' };
 
-function controlOf(sshd: Sshd, options: SshOptions = {}, commands = COMMANDS) {
+function controlOf(
+  sshd: Pick<Sshd, 'port' | 'key' | 'knownHosts'>,
+  options: SshOptions = {},
+  commands = COMMANDS,
+) {
   const target = { host: '127.0.0.1', port: sshd.port, user: userInfo().username };
   const usual = { keys: [sshd.key], knownHosts: [sshd.knownHosts] };
   return sshControl(target, { ...usual, ...options }, commands, AbortSignal.timeout(60_000));
@@ -122,4 +127,18 @@ test('nobody there', async (t) => {
   const error = await t.throwsAsync(control.state(), { instanceOf: SshError });
   await control.close();
   t.is(error.code, 'UNREACHABLE');
+});
+
+test('an address that takes connections and says nothing is given up when time is up', async (t) => {
+  const sshd = await machine(t);
+  const sink = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+  await once(sink, 'listening');
+  t.teardown(() => sink.close());
+  const { port } = sink.address() as AddressInfo;
+  const target = { host: '127.0.0.1', port, user: 'root' };
+  const options = { keys: [sshd.key], knownHosts: [sshd.knownHosts], timeoutMs: 600_000 };
+  const control = sshControl(target, options, COMMANDS, AbortSignal.timeout(200));
+  const error = await t.throwsAsync(control.state(), { instanceOf: PowerError });
+  t.is(error.code, 'TIMED_OUT');
+  await control.close();
 });

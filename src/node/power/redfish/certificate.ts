@@ -1,4 +1,5 @@
 import https from 'node:https';
+import { isIP } from 'node:net';
 import tls from 'node:tls';
 import { codeOf, messageOf } from '../../../errors.js';
 import { PowerError } from '../errors.js';
@@ -35,7 +36,7 @@ export class TrustingAgent extends https.Agent {
       port,
       rejectUnauthorized: false,
       ...(ca === undefined ? {} : { ca }),
-      ...(/^[\d.:]+$/.test(host) ? {} : { servername: host }),
+      ...(isIP(host) === 0 ? { servername: host } : {}),
     });
     const abort = (): void => void socket.destroy(new Error('aborted'));
     this.signal.addEventListener('abort', abort, { once: true });

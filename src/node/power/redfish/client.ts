@@ -225,10 +225,12 @@ export class RedfishClient {
 /** How long a BMC may take to end a session, in milliseconds. */
 const LOGOUT = 5000;
 
+/** The least and the most that is waited for a BMC, in seconds. */
+const [LEAST_WAIT, MOST_WAIT] = [0.05, 3600];
+
 /** Seconds that a BMC wants to be left alone (RFC 9110 §10.2.3). */
 function retryAfter({ headers }: Answer): number {
   const text = headers['retry-after'] ?? '';
-  if (/^\d{1,6}$/.test(text)) return Number(text);
-  const at = Date.parse(text);
-  return Number.isNaN(at) ? DEFAULT_WAIT : Math.max(0, (at - Date.now()) / 1000);
+  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000;
+  return Number.isNaN(seconds) ? DEFAULT_WAIT : Math.min(Math.max(seconds, LEAST_WAIT), MOST_WAIT);
 }
