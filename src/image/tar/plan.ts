@@ -7,7 +7,8 @@ import type { PlannedEntry } from '../entry-draft.js';
 
 /**
  * `plan` for a tar archive with `entries`. Of a file with several names the first has the data and the others are links
- * to it; a symbolic link has no data; entries that come out as they stand are left alone.
+ * to it; a symbolic link has no data; entries that come out as they stand are left alone. A link of a file to itself,
+ * which some readers lose the file by, is never written.
  */
 export function planTar(entries: readonly PlacedEntry[], plan: EditPlan): EditPlan {
   const places = entries.flatMap((entry, at) => {
@@ -21,7 +22,7 @@ export function planTar(entries: readonly PlacedEntry[], plan: EditPlan): EditPl
   places.forEach(({ at }, number) => {
     const [entry, planned] = [entries[at], linked[number]];
     if (entry !== undefined && planned !== undefined && !standsAlready(entry, planned))
-      changed.set(at, planned);
+      changed.set(at, isSelfLink(planned) ? null : planned);
   });
   return { ...plan, changed, added: linked.slice(places.length) };
 }
@@ -81,6 +82,9 @@ function joinNames(sequence: readonly PlannedEntry[]): PlannedEntry[] {
   }
   return joined;
 }
+
+const isSelfLink = ({ rawName, link }: PlannedEntry): boolean =>
+  link !== undefined && canonicalPath(link) === canonicalPath(rawName);
 
 /** Whether writing `planned` would tell nothing that `entry` does not. */
 function standsAlready(entry: PlacedEntry, planned: PlannedEntry): boolean {

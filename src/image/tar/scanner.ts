@@ -268,8 +268,10 @@ export class TarScanner {
 
   #checkLink(link: string | undefined, rawName: string, offset: number): void {
     const path = canonicalPath(rawName);
-    this.#paths.add(path);
-    if (link === undefined || this.#paths.has(canonicalPath(link))) return;
+    if (link === undefined || this.#paths.has(canonicalPath(link))) {
+      this.#paths.add(path);
+      return;
+    }
     throw new ImageError(
       'BAD_HEADER',
       `${pathToText(path)} at offset ${offset} is a hard link to ${pathToText(canonicalPath(link))}, which does not stand before it; write the archive again`,
