@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ArchiveDescriptor, Whole } from '../image/archive.js';
 import type { ArchiveCuts } from '../image/archive-cuts.js';
 import { ImageError } from '../image/errors.js';
 import { readArchive } from '../image/read-archive.js';
@@ -17,6 +18,7 @@ import type { Artifact, MediaDisc } from './types.js';
 export interface ReadOptions {
   readonly limits?: UnpackLimits;
   readonly cuts?: ArchiveCuts; // of the archive, where it is one of our own
+  readonly whole?: Whole['codec']; // what compressed the archive, where it is to be kept as one stream
   /** Called as source bytes are read. */
   readonly onProgress?: (file: string, done: number, total: number) => void;
 }
@@ -136,8 +138,23 @@ async function importArchive(
       throw new ImageError(error.code, `${file.where}: ${error.message}`, { cause: error });
     throw error;
   });
-  const stored = await storeArchiveArtifact(as, descriptor, writer, store.blobs);
+  const kept =
+    request.whole === undefined ? descriptor : await asItWas(descriptor, file, request.whole, writer);
+  const stored = await storeArchiveArtifact(as, kept, writer, store.blobs);
   return { stored, tar: descriptor.frames.some(({ format }) => format === 'tar') };
+}
+
+/** `descriptor`, served as the bytes that `file` has, where it is one stream. */
+async function asItWas(
+  descriptor: ArchiveDescriptor,
+  file: SourceFile,
+  codec: Whole['codec'],
+  writer: BlobWriter,
+): Promise<ArchiveDescriptor> {
+  const [frame, another] = descriptor.frames;
+  if (frame === undefined || another !== undefined || frame.whole !== undefined) return descriptor;
+  const { digest, size } = await writer.putStream(file.read());
+  return { frames: [{ ...frame, whole: { codec, streams: [{ blob: digest, size }] } }] };
 }
 
 /** The loaders that the media boots with as an ISO, stored. */

@@ -24,10 +24,15 @@ export interface Brought {
   readonly extras: Attached['extras'];
   readonly engine?: string; // what compressed the archive, where its segments are kept
   readonly answer?: { readonly name: string; readonly template: Buffer };
-  /** Looks at what was imported; gives back the inputs that the id is of, where they are those of before. */
-  readonly judge?: (
-    imported: ImportedFiles,
-  ) => Pick<GenerationInputs, 'imported' | 'media' | 'epoch'> | undefined;
+  /** Looks at what was imported, and throws where it is not what it should be. */
+  readonly judge?: (imported: ImportedFiles) => Judgement;
+}
+
+/** What is to be known of an import. */
+export interface Judgement {
+  readonly notes: readonly string[];
+  /** The inputs that the id is of, where they are those of before. */
+  readonly origin?: Pick<GenerationInputs, 'imported' | 'media' | 'epoch'>;
 }
 
 export interface ImportResult {
@@ -51,14 +56,14 @@ export async function publishImport(
 ): Promise<ImportResult> {
   return store.write(`import ${name}`, async (writer) => {
     const imported = await importFiles(layout, writer, store, options);
-    const kept = brought?.judge?.(imported);
+    const judged = brought?.judge?.(imported);
     const engine = brought?.engine ?? ENGINE;
     const layer = await answerLayer(brought, writer);
     const inputs: GenerationInputs = {
       engine,
       imported: engine,
       media: imported.media,
-      ...kept,
+      ...judged?.origin,
       layers: layer === undefined ? [] : [{ name: BUNDLE_LAYER, digest: layer.digest }],
       edits: [],
       settings: brought?.settings ?? {},
@@ -100,7 +105,12 @@ export async function publishImport(
       },
       { create: true },
     );
-    return { record, manifest, counts: imported.counts, notes: [...layout.notes, ...imported.notes] };
+    return {
+      record,
+      manifest,
+      counts: imported.counts,
+      notes: [...layout.notes, ...imported.notes, ...(judged?.notes ?? [])],
+    };
   });
 }
 

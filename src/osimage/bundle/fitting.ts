@@ -23,6 +23,12 @@ export function fitting(
       );
     }
     const wanted = files.find(({ path }) => path === archive?.path)?.sha256;
-    return imported.archive?.artifact.sha256 === wanted ? origin : undefined;
+    if (imported.archive?.artifact.sha256 === wanted)
+      return { notes: [], ...(origin === undefined ? {} : { origin }) };
+    return {
+      notes: [
+        `${where}: ${archive?.path ?? ''} is compressed anew: another file than before, with the same in it`,
+      ],
+    };
   };
 }

@@ -50,11 +50,11 @@ export async function importBundle(
     if (nodes === undefined && scripts.length > 0) notes.push(unsetScripts(scripts));
     if (nodes !== undefined && scripts.length === 0) notes.push(`${where}: brings no postscripts`);
     const attributes = (nodes ?? []).flatMap((node) => scripts.map(([key, value]) => ({ node, key, value })));
-    const { brought, cuts } = osimage;
+    const { brought, archive } = osimage;
     return publishImport(
       store,
       { name, from: where, layout: { ...layout, notes }, brought, attributes },
-      { ...request, limits, ...(cuts === undefined ? {} : { cuts }) },
+      { ...request, limits, ...archive },
     );
   });
 }

@@ -1,8 +1,8 @@
-import type { ArchiveCuts } from '../../image/archive-cuts.js';
 import { collect } from '../../image/chunks.js';
 import { OsimageError } from '../errors.js';
 import type { MediaLayout } from '../family/layout.js';
 import type { MediaLoaders } from '../family/loaders.js';
+import type { ReadOptions } from '../import-files.js';
 import type { Brought } from '../publish-import.js';
 import { readText, type SourceFile } from '../source/source.js';
 import { fitting } from './fitting.js';
@@ -13,7 +13,8 @@ export interface BundledOsimage {
   readonly name: string; // as the bundle calls it
   /** Its files, for an osimage called `name`. */
   readonly layout: (name: string) => MediaLayout;
-  readonly cuts?: ArchiveCuts;
+  /** What it takes to read its archive to the same bytes. */
+  readonly archive?: Pick<ReadOptions, 'cuts' | 'whole'>;
   readonly brought: Brought;
   /** Of the node that it was exported with: `postscripts`, `postbootscripts`. */
   readonly scripts?: ReadonlyMap<string, string>;
@@ -64,7 +65,7 @@ export async function readOwnBundle(
   return {
     name: statement.osimage,
     layout: () => layout,
-    ...(archive === undefined || archive.cuts.length === 0 ? {} : { cuts: archive.cuts }),
+    ...(archive === undefined ? {} : { archive: layoutOf(archive) }),
     brought: {
       settings: statement.settings,
       extras: attached?.extras ?? [],
@@ -81,6 +82,15 @@ export async function readOwnBundle(
     },
   };
 }
+
+/** How the archive of a statement is read. */
+export const layoutOf = ({
+  cuts,
+  whole,
+}: NonNullable<Statement['archive']>): Pick<ReadOptions, 'cuts' | 'whole'> => ({
+  ...(cuts.length === 0 ? {} : { cuts }),
+  ...(whole === undefined ? {} : { whole }),
+});
 
 /** The boot entries of a statement, whose files must be among its own. Throws OsimageError BAD_BUNDLE. */
 export function bootOf({ boot, files }: Statement, where: string): Statement['boot'] {

@@ -12,6 +12,9 @@ export const XCAT_STATEMENT = 'rackboot.json';
 /** The most that a statement may come to, bytes: a tree of 100,000 packages takes a fifth of it. */
 export const MAX_STATEMENT = 64 * 1024 * 1024;
 
+/** The programs that compress an archive whole, and whose streams are otherwise taken apart. */
+export const WHOLE_CODECS = ['gzip', 'pigz', 'bzip2'] as const;
+
 const isPlainPath = (text: string): boolean =>
   text.split('/').every((part) => part !== '' && part !== '.' && part !== '..') &&
   !/[\x00-\x1f\x7f]/.test(text);
@@ -51,6 +54,7 @@ const schema = z.strictObject({
     .strictObject({
       path: pathText,
       cuts: z.array(z.array(z.tuple([count, count]))),
+      whole: z.enum(WHOLE_CODECS).optional(),
     })
     .optional(),
   tree: z.array(file),
@@ -94,7 +98,11 @@ export interface Statement {
   readonly osimage: string;
   readonly family: Family;
   readonly files: readonly StatedFile[]; // boot files and archive, below files/
-  readonly archive?: { readonly path: string; readonly cuts: ArchiveCuts };
+  readonly archive?: {
+    readonly path: string;
+    readonly cuts: ArchiveCuts;
+    readonly whole?: (typeof WHOLE_CODECS)[number]; // what compressed it, where that was a program and all at once
+  };
   readonly tree: readonly StatedFile[]; // below tree/
   readonly boot: readonly BootEntry[];
   /** The media's own loaders, below disc/. */

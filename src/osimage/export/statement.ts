@@ -1,8 +1,8 @@
-import { decodeDescriptor } from '../../image/archive.js';
+import { decodeDescriptor, type ArchiveDescriptor } from '../../image/archive.js';
 import { cutsOf } from '../../image/archive-cuts.js';
 import { readBlob } from '../../store/extents.js';
 import type { BlobReader } from '../../store/types.js';
-import type { StatedFile, Statement } from '../bundle/statement.js';
+import { WHOLE_CODECS, type StatedFile, type Statement } from '../bundle/statement.js';
 import { BUNDLE_LAYER } from '../publish-import.js';
 import type { Artifact, GenerationManifest } from '../types.js';
 
@@ -29,7 +29,10 @@ export async function statementOf(
     ...(archive === undefined
       ? {}
       : {
-          archive: { path: archive[0], cuts: cutsOf(decodeDescriptor(await readBlob(blobs, archive[1]))) },
+          archive: {
+            path: archive[0],
+            ...layoutOf(decodeDescriptor(await readBlob(blobs, archive[1]))),
+          },
         }),
     tree: manifest.tree.map(stated),
     boot: manifest.boot,
@@ -61,6 +64,13 @@ export async function statementOf(
         }
       : {}),
   };
+}
+
+/** What it takes to read an archive to the same bytes again. */
+function layoutOf(descriptor: ArchiveDescriptor): Omit<NonNullable<Statement['archive']>, 'path'> {
+  const [frame, another] = descriptor.frames;
+  const whole = WHOLE_CODECS.find((codec) => another === undefined && codec === frame?.whole?.codec);
+  return { cuts: cutsOf(descriptor), ...(whole === undefined ? {} : { whole }) };
 }
 
 /** Whether nothing but settings were changed since the import: else the bundle holds what changes came to, not them. */

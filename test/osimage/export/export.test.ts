@@ -239,6 +239,68 @@ test.serial('any archive and any edits of it come back byte for byte, with the b
   );
 });
 
+const cpio = 'find . | sort | cpio -o -H newc --quiet';
+const FORMATS: Readonly<Record<string, string>> = {
+  'plain.cpio': `${cpio} > "$1"`,
+  'r.cpio.bz2': `${cpio} | bzip2 > "$1"`,
+  'r.cpio.xz': `${cpio} | xz --check=crc32 > "$1"`,
+  'r.cpio.zst': `${cpio} | zstd -q > "$1"`,
+  'r.tar.gz': 'tar -czf "$1" .',
+  'r.tar.xz': 'tar -cJf "$1" .',
+  'r.sfs': 'mksquashfs . "$1" -quiet -no-progress',
+  'early.img': `(echo etc | cpio -o -H newc --quiet; ${cpio} | gzip -n) > "$1"`,
+  'two.gz': `(${cpio} | gzip -n; echo etc/motd | cpio -o -H newc --quiet | gzip -n) > "$1"`,
+};
+
+/** The programs that these are compressed with afterwards, all at once. */
+const PACKED: Readonly<Record<string, readonly string[]>> = {
+  'plain.cpio': ['gzip', 'pigz', 'bzip2', 'xz'],
+  'r.tar.xz': ['gzip'],
+};
+
+for (const [file, script] of Object.entries(FORMATS)) {
+  test.serial(`${file}: imported, changed, packed whole: the same bytes in the other site`, async (t) => {
+    const root = at(`root-${file}`);
+    await mkdir(path.join(root, 'etc'), { recursive: true });
+    await writeFile(path.join(root, 'etc/motd'), 'before\n');
+    await writeFile(
+      path.join(root, 'etc/big'),
+      createHash('sha256').update(file).digest('hex').repeat(40_000),
+    );
+    await output('bash', ['-ec', script, 'bash', at(file)], undefined, root);
+    const name = file.replaceAll('.', '-');
+    await succeed('one', 'image', 'import', at(file), '--name', name);
+    const check = async (what: string): Promise<void> => {
+      await succeed('one', 'image', 'export', name, '-o', at('format.tgz'), '--force');
+      const { status, err } = await on('two')(
+        'image',
+        'import',
+        at('format.tgz'),
+        '--name',
+        `${name}-${what}`,
+      );
+      t.is(status, 0, err);
+      t.notRegex(err, /compressed anew/, what);
+      t.deepEqual(
+        (await shown('two', `${name}-${what}`))['files'],
+        (await shown('one', name))['files'],
+        what,
+      );
+    };
+    await check('imported');
+    await succeed('one', 'image', 'put', name, `${at('new')}:/etc/motd`);
+    await check('changed');
+    await succeed('two', 'image', 'put', `${name}-changed`, `${at('new')}:/etc/again`);
+    t.is(await succeed('two', 'image', 'cat', `${name}-changed`, '/etc/again'), 'new\n');
+    for (const compress of PACKED[file] ?? []) {
+      const tree = at(`tree-${file}-${compress}`);
+      await succeed('one', 'image', 'unpack', name, tree);
+      await succeed('one', 'image', 'pack', name, tree, '--compress', compress);
+      await check(compress);
+    }
+  });
+}
+
 test.serial('an installer with layers, settings and an answer file keeps them all', async (t) => {
   const media = at('media');
   await mkdir(path.join(media, 'debian-installer/amd64/deep'), { recursive: true });

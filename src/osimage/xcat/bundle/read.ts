@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { XCAT_MANIFEST } from '../../bundle/detect.js';
 import { fitting } from '../../bundle/fitting.js';
-import { bootOf, readStatement, type BundledOsimage } from '../../bundle/own.js';
+import { bootOf, layoutOf as archiveLayout, readStatement, type BundledOsimage } from '../../bundle/own.js';
 import { XCAT_STATEMENT, type StatedFile, type Statement } from '../../bundle/statement.js';
 import { OsimageError } from '../../errors.js';
 import { readText, type SourceFile } from '../../source/source.js';
@@ -64,9 +64,7 @@ export async function readXcatBundle(
         notes: [...notes, ...notesOf(manifest, all), ...layout.notes],
       };
     },
-    ...(statement?.archive === undefined || statement.archive.cuts.length === 0
-      ? {}
-      : { cuts: statement.archive.cuts }),
+    ...(statement?.archive === undefined ? {} : { archive: archiveLayout(statement.archive) }),
     brought: {
       settings: { ...renamed.settings, ...ownSettings(statement) },
       extras: renamed.extras,
