@@ -8,9 +8,9 @@ import { publishImport, type ImportResult } from '../publish-import.js';
 import { openSource } from '../source/open-source.js';
 import { readCreateConfigs } from './configs/read-configs.js';
 import type { CreateConfigsRequest } from './configs/types.js';
-import { downloads, proxies } from './downloads.js';
+import { downloads, proxies, requirePrograms } from './downloads.js';
 import { writeInstallImage } from './install-image.js';
-import { installRoot } from './installed-root.js';
+import { installRoot, requireRunning } from './installed-root.js';
 import { ERASED_PACKAGES } from './installer-system.js';
 import { makeMedium, type EfiInstaller } from './medium.js';
 import { layPackageManager } from './package-manager.js';
@@ -41,10 +41,15 @@ const PRODUCT = ['xcp-ng-deps', 'kernel-alt'];
  * before it is whole. Throws OsimageError, ImageError, RepoError, StoreError.
  */
 export async function createOsimage(store: Store, request: CreateRequest): Promise<ImportResult> {
-  const { netinstall, extraPackages, onStep, onLine, signal } = request;
+  const { netinstall, extraPackages, onLine, signal } = request;
+  const onStep = (line: string): void => {
+    requireRunning(signal);
+    request.onStep(line);
+  };
   const name = checkName(request.osimage);
   await requireFree(store, name);
   const configs = await readCreateConfigs(request.configs);
+  await requirePrograms();
   const { arch } = request.configs;
   const signer = netinstall ? undefined : await request.signer();
   return store.scratch(async (work) => {

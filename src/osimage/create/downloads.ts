@@ -18,9 +18,12 @@ export function downloads(dnf: readonly string[], work: string): Downloads {
   const call = async (what: string, plugin: string, args: readonly string[]): Promise<string> => {
     await mkdir(path.join(root, WORK_IN_ROOT), { recursive: true });
     const { code, stdout, stderr } = await run({
-      program: 'dnf',
-      package: 'dnf dnf-plugins-core',
-      args: ['--quiet', ...dnf, `--enableplugin=${plugin}`, `--installroot=${root}`, plugin, ...args],
+      program: 'setpriv', // dnf ends with this process, also when that is killed
+      package: 'util-linux',
+      args: [
+        ...['--pdeathsig', 'KILL', '--', 'dnf', '--quiet', ...dnf],
+        ...[`--enableplugin=${plugin}`, `--installroot=${root}`, plugin, ...args],
+      ],
       env: proxies(),
     });
     if (code !== 0) throw dnfError(what, stderr.trim() === '' ? stdout : stderr);
@@ -45,6 +48,12 @@ export function downloads(dnf: readonly string[], work: string): Downloads {
       return files.map((name) => path.join(into, name));
     },
   };
+}
+
+/** Throws RepoError MISSING_TOOL where a program that makes images of packages is not installed. */
+export async function requirePrograms(): Promise<void> {
+  await output({ program: 'dnf', args: ['--version'], package: 'dnf dnf-plugins-core' });
+  await output({ program: 'rpmdb', args: ['--version'], package: 'rpm' });
 }
 
 /** What of this process's environment says how to reach web servers. */

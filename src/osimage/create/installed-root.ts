@@ -187,13 +187,17 @@ function contained(
 }
 
 function succeeded(end: CommandEnd): boolean {
-  if (end.kind === 'aborted')
-    throw new OsimageError(
-      'COMMAND_FAILED',
-      'image create was interrupted; nothing is left of it, run it again',
-    );
+  if (end.kind === 'aborted') throw interrupted();
   return end.status === 0;
 }
+
+/** Throws OsimageError COMMAND_FAILED once `signal` has come. */
+export function requireRunning(signal: AbortSignal): void {
+  if (signal.aborted) throw interrupted();
+}
+
+const interrupted = (): OsimageError =>
+  new OsimageError('COMMAND_FAILED', 'image create was interrupted; nothing is left of it, run it again');
 
 function scriptError({ package: name, text }: FailedScript): OsimageError {
   return new OsimageError(

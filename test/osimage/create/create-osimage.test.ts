@@ -327,6 +327,22 @@ test.serial('killed at five moments: nothing or all of it, and nothing is mounte
   t.deepEqual(await readdir(join(site.dir, 'store/scratch')), []);
 });
 
+test.serial('interrupted while packages are installed, it cleans up and says so', async (t) => {
+  t.timeout(300_000);
+  const site = await newSite(t);
+  const words = ['--site', site.dir, ...createWords(await checkout()), '--verbose'];
+  const child = spawn(process.execPath, [program, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stderr.on('data', (text: Buffer) => {
+    if (text.toString().includes('Preparing packages')) child.kill('SIGTERM');
+  });
+  const { err } = await endOf(child);
+  t.is(child.exitCode, 1);
+  t.regex(err.trim().split('\n').at(-1) ?? '', /^rackboot: image create was interrupted; /);
+  t.deepEqual(await readdir(join(site.dir, 'store/scratch')), []);
+  t.deepEqual(await json<unknown[]>(site, 'image', 'ls'), []);
+  t.deepEqual(await processesWith(site.dir), []);
+});
+
 /** PIDs of the processes that have `text` on their command line. */
 async function processesWith(text: string): Promise<number[]> {
   const found: number[] = [];

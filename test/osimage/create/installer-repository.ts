@@ -113,13 +113,13 @@ async function mediumPackages(work: string, release: string): Promise<TreePackag
   });
   await mkdir(join(kernel.root ?? '', 'usr/share/product'), { recursive: true });
   await writeFile(join(kernel.root ?? '', 'usr/share/product/kernel'), 'kernel\n');
-  const syslinux = Object.fromEntries([
-    ...['mboot.c32', 'menu.c32', 'ldlinux.c32', 'libcom32.c32', 'libutil.c32'].map(
-      (name) => [`usr/share/syslinux/${name}`, [join(SYSLINUX, name), 'syslinux-common']] as const,
-    ),
-    ['usr/share/syslinux/isolinux.bin', ['/usr/lib/ISOLINUX/isolinux.bin', 'isolinux']] as const,
-    ['usr/share/syslinux/pxelinux.0', ['/usr/lib/PXELINUX/pxelinux.0', 'pxelinux']] as const,
-  ]);
+  const modules = ['mboot.c32', 'menu.c32', 'ldlinux.c32', 'libcom32.c32', 'libutil.c32'];
+  const syslinux: Record<string, readonly [string, string]> = {
+    'usr/share/syslinux/isolinux.bin': ['/usr/lib/ISOLINUX/isolinux.bin', 'isolinux'],
+    'usr/share/syslinux/pxelinux.0': ['/usr/lib/PXELINUX/pxelinux.0', 'pxelinux'],
+  };
+  for (const name of modules)
+    syslinux[`usr/share/syslinux/${name}`] = [join(SYSLINUX, name), 'syslinux-common'];
   const branding = join(work, 'medium/branding/usr/src/branding');
   await mkdir(branding, { recursive: true });
   await writeFile(join(branding, 'EULA'), 'Licence of the test product.\n');

@@ -31,9 +31,9 @@ test('the section [Install], lists, continued lines, and values that are taken b
   );
 });
 
-// What systemctl --root enable makes of the same units (systemd 252).
+// As systemctl(1), "enable", and systemd.unit(5), "[Install] section options", say.
 test('a unit is enabled by the links that its [Install] says, with those beside it', async (t) => {
-  const image = await rootImage({
+  const image = rootImage({
     [`${LIB}/installer.service`]:
       '[Install]\nWantedBy=multi-user.target\nRequiredBy=boot.target\nAlso=other.service\n',
     [`${LIB}/other.service`]: '[Install]\nAlias=another.service\nAlso=installer.service\n',
@@ -46,7 +46,7 @@ test('a unit is enabled by the links that its [Install] says, with those beside 
 });
 
 test('an instance is a link to its template; the one in /etc counts', async (t) => {
-  const image = await rootImage({
+  const image = rootImage({
     [`${LIB}/getty@.service`]: '[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n',
     [`${ETC}/installer-getty@.service`]: '[Install]\nWantedBy=getty.target\n',
     [`${LIB}/installer-getty@.service`]: '[Install]\nWantedBy=other.target\n',
@@ -62,7 +62,7 @@ test('an instance is a link to its template; the one in /etc counts', async (t) 
 });
 
 test('a unit that is not there, or that nothing starts, is refused', async (t) => {
-  const image = await rootImage({ [`${LIB}/idle.service`]: '[Service]\nExecStart=/bin/true\n' });
+  const image = rootImage({ [`${LIB}/idle.service`]: '[Service]\nExecStart=/bin/true\n' });
   await t.throwsAsync(enableUnit(image, 'installer.service'), {
     code: 'BAD_SOURCE',
     message: /^installer\.service is to be enabled and is not in the image/,
@@ -71,7 +71,7 @@ test('a unit that is not there, or that nothing starts, is refused', async (t) =
 });
 
 test('a unit is disabled with its aliases, and a mask stays', async (t) => {
-  const image = await rootImage(
+  const image = rootImage(
     {},
     {
       [`${ETC}/multi-user.target.wants/chronyd.service`]: `${LIB}/chronyd.service`,
