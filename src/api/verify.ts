@@ -68,7 +68,7 @@ export async function verifyImage(request: VerifyRequest): Promise<VerifyResult>
         ],
         repositories: request.bytesOnly
           ? []
-          : await verifyRepositories(manifestOf(record).tree, store.blobs, onProgress),
+          : await verifyRepositories(manifestOf(record), store.blobs, onProgress),
       }));
       return { ...found, http: server.says, ...(claims === undefined ? {} : { iso: claims }) };
     } finally {

@@ -27,6 +27,8 @@ export interface VerifyRequest {
   readonly files: RepoFiles;
   /** Armored keys to check with in place of those that the tree lists. */
   readonly keys?: string;
+  /** Whether dnf alone reads the metadata, as in Anaconda: in any compression. XCP-ng's installer reads gzip only. */
+  readonly byDnf?: boolean;
   /** Whether a package that is listed need not be there, as the exclusions of a mirror say. */
   readonly isLeftOut?: (href: string) => boolean;
   readonly onProgress?: (what: string, done: number, total: number) => void;
@@ -69,7 +71,7 @@ export async function verifyTree(request: VerifyRequest): Promise<VerifyReport> 
     notes.push('a listed key is neither RSA nor DSA: yum of XCP-ng 8 cannot read it');
   for (const file of repomd.files)
     if (file.type !== 'primary') await checkMetadata(files, file).catch(finding);
-  const entries = (await readPrimary(files, repomd).catch(finding)) ?? [];
+  const entries = (await readPrimary(files, repomd, request.byDnf === true).catch(finding)) ?? [];
   const counts = await checkPackages(request, entries, known.length === 0 ? undefined : keys, findings);
   return { ...shown, ...counts, packages: entries.length, ...(signature === undefined ? {} : { signature }) };
 }
@@ -131,10 +133,10 @@ async function checkMetadata(files: RepoFiles, file: MetadataFile): Promise<void
   );
 }
 
-async function readPrimary(files: RepoFiles, repomd: Repomd): Promise<PackageEntry[]> {
+async function readPrimary(files: RepoFiles, repomd: Repomd, byDnf: boolean): Promise<PackageEntry[]> {
   const file = listOf(repomd, 'primary', files.where);
   const where = `${files.where}/${file.href}`;
-  await requireGzip(files, file);
+  if (!byDnf) await requireGzip(files, file);
   await checkMetadata(files, file);
   const entries: PackageEntry[] = [];
   for await (const fragment of packagesOf(openMetadata(files, file), where))

@@ -1,7 +1,7 @@
 import { REPOMD } from '../../repo/repomd.js';
 import { verifyTree, type VerifyReport } from '../../repo/verify.js';
 import type { BlobReader } from '../../store/types.js';
-import type { Artifact } from '../types.js';
+import type { GenerationManifest } from '../types.js';
 import { artifactFiles } from './artifact-files.js';
 
 /** A repository of an install tree, and what its installer would say of it. */
@@ -10,11 +10,11 @@ export interface VerifiedRepository extends VerifyReport {
 }
 
 /**
- * Checks every repository of RPM packages in `tree` as its installer would, each with the .treeinfo that lies beside it.
+ * Checks every repository of RPM packages in an install tree as its installer would, each with the .treeinfo that lies beside it.
  * Throws RepoError MISSING_TOOL.
  */
 export async function verifyRepositories(
-  tree: readonly Artifact[],
+  { family, tree }: Pick<GenerationManifest, 'family' | 'tree'>,
   blobs: BlobReader,
   onProgress?: (what: string, done: number, total: number) => void,
 ): Promise<VerifiedRepository[]> {
@@ -24,7 +24,11 @@ export async function verifyRepositories(
     const prefix = file.slice(0, -REPOMD.length);
     const path = prefix.replace(/\/$/, '');
     const files = artifactFiles(tree, prefix, blobs, path === '' ? 'tree' : `tree/${path}`);
-    const report = await verifyTree({ files, ...(onProgress === undefined ? {} : { onProgress }) });
+    const report = await verifyTree({
+      files,
+      byDnf: family === 'el',
+      ...(onProgress === undefined ? {} : { onProgress }),
+    });
     verified.push({ path, ...report });
   }
   return verified;
