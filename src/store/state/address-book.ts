@@ -34,6 +34,13 @@ const putRows = new ListStatement<never>(
       expires_at = excluded.expires_at`,
 );
 
+/** For rows whose interface and node stay: the indexes of those are left alone. */
+const renewRows = new ListStatement<never>(
+  ({ rows }) => `
+    update dhcp_address set state = value->>1, expires_at = cast(value->>2 as bigint)
+    from ${rows} where dhcp_address.address = cast(value->>0 as bigint)`,
+);
+
 const reservations = new ListStatement<Pick<Row<NodeTable>, 'ip'>>(
   ({ texts }) => `select ip from node where ip in ${texts}`,
 );
@@ -49,7 +56,7 @@ export class BookInHand implements AddressBook {
   readonly #rows = new Map<number, AddressRow>();
   readonly #byMac = new Map<string, Set<number>>();
   readonly #reserved: Set<number>;
-  readonly #changed = new Set<number>();
+  readonly #changed = new Map<number, 'put' | 'renewed'>();
   readonly #stretches = new Map<number, Stretch | undefined>(); // by a range's first address; undefined: used up
 
   private constructor(
@@ -136,21 +143,26 @@ export class BookInHand implements AddressBook {
   /** Writes what changed since the last time. */
   async write(): Promise<void> {
     if (this.#changed.size === 0) return;
-    const rows = [...this.#changed].flatMap((address) => this.#rows.get(address) ?? []);
-    const values = rows.map(({ address, mac, node, state, expires_at }) => [
-      address,
-      mac,
-      node,
-      state,
-      expires_at,
-    ]);
-    await putRows.run(this.#trx, this.#kind, values);
+    const put: unknown[] = [];
+    const renewed: unknown[] = [];
+    for (const [address, change] of this.#changed) {
+      const row = this.#rows.get(address);
+      if (row === undefined) continue;
+      const { mac, node, state, expires_at: end } = row;
+      if (change === 'put') put.push([address, mac, node, state, end]);
+      else renewed.push([address, state, end]);
+    }
+    if (put.length > 0) await putRows.run(this.#trx, this.#kind, put);
+    if (renewed.length > 0) await renewRows.run(this.#trx, this.#kind, renewed);
     this.#changed.clear();
   }
 
   #put(row: AddressRow): AddressLease | undefined {
+    const { address, mac, node } = row;
+    const before = this.#rows.get(address);
+    const isRenewed = before?.mac === mac && before.node === node && this.#changed.get(address) !== 'put';
     this.#take(row);
-    this.#changed.add(row.address);
+    this.#changed.set(address, isRenewed ? 'renewed' : 'put');
     return leaseOf(row)[0];
   }
 

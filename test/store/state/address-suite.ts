@@ -139,6 +139,25 @@ export function addressFacts(open: OpenTestStore): void {
     t.is(await given(store, 4, { ...late, now: 9000 }), '10.77.0.10');
   });
 
+  test('what is said of one address several times in a transaction is written as it was said last', async (t) => {
+    const { store } = await open(t);
+    const asks = [
+      ['a new one, bound at once', 'n1', 2000],
+      ['renewed', 'n1', 3000],
+      ['renewed, and the interface is another node’s', 'n2', 4000],
+    ] as const;
+    for (const [what, node, until] of asks) {
+      await store.addresses.settle([mac(1)], 1000, async (book) => {
+        book.bind('10.77.0.10', mac(1), until - 1);
+        const lease = await book.claim(claim(1, { node, until: until - 2 }));
+        t.is(lease?.address, '10.77.0.10', what);
+        book.bind('10.77.0.10', mac(1), until);
+      });
+      const lease = await store.addresses.at('10.77.0.10', 1000);
+      t.like(lease, { mac: mac(1), node, state: 'bound', expiresAt: until }, what);
+    }
+  });
+
   test('a node’s reservation inside a pool is given to nobody else', async (t) => {
     const { store } = await open(t);
     const node = { macs: [mac(9)], uuid: null, serial: null, groups: [], attributes: {} };
