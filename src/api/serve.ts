@@ -21,10 +21,11 @@ import { startXcatReports } from '../pxe/xcat-report/server.js';
 import { loadApiToken } from '../site/api-token.js';
 import { httpUrl, type SiteConfig } from '../site/config.js';
 import { parseListen, parsePorts } from '../site/listen.js';
-import type { Site } from '../site/site.js';
+import { openSite, type Site } from '../site/site.js';
 import type { Store } from '../store/records.js';
 import { allRoutes, createApp } from './app.js';
 import { dhcpDirectory } from './dhcp-directory.js';
+import { ReloadableDhcp } from './dhcp-reload.js';
 import { checkBoot } from './doctor.js';
 import { Metrics } from './metrics.js';
 import { writeGate } from './write-gate.js';
@@ -47,8 +48,11 @@ export interface RunningServers {
   readonly httpsPort: number | null;
   /** What is listened on and answered, one line each, for the terminal. */
   readonly announcement: readonly string[];
-  /** Reads the certificate again, where there is HTTPS. One that is unusable is logged, and the one before stays. */
-  readonly reload?: () => Promise<void>;
+  /**
+   * Reads the certificate again, where there is HTTPS, and `dhcp` of rackboot.yaml. What is unusable is logged, and what was
+   * there before stays.
+   */
+  reload(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -112,7 +116,12 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
       announcement.push(`reports of xCAT’s nodes on ${host}:${reports.port}`);
     }
 
-    const dhcp = await startDhcp(service, store, metrics, url);
+    const dhcp = await ReloadableDhcp.start({
+      config,
+      log,
+      start: (next) => startDhcp(service, store, metrics, { url, dhcp: next }),
+      read: async () => (await openSite(site.dir)).config,
+    });
     stops.push(() => dhcp.close());
     announcement.push(
       ...(dhcp.answering.length === 0
@@ -128,7 +137,10 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
       xcatPort,
       httpsPort: https?.port ?? null,
       announcement,
-      ...(https === undefined ? {} : { reload: https.reload }),
+      async reload() {
+        await https?.reload();
+        await dhcp.reload();
+      },
       close,
     };
   } catch (error) {
@@ -223,21 +235,21 @@ async function startDhcp(
   service: BootService,
   store: Store,
   metrics: Metrics,
-  url: string,
+  { url, dhcp }: { readonly url: string; readonly dhcp: SiteConfig['dhcp'] },
 ): ReturnType<typeof startDhcpServer> {
   const { config } = service;
   const listen = config.tftp.listen;
   const tftpHost = listen === 'off' ? undefined : parseListen(listen).host;
   return startDhcpServer({
-    interfaces: config.dhcp.interfaces,
-    subnets: config.dhcp.subnets,
+    interfaces: dhcp.interfaces,
+    subnets: dhcp.subnets,
     directory: dhcpDirectory(store.nodes, service.serverUrl),
     addresses: store.addresses,
-    probe: config.dhcp.probe === 'on' ? probeAddress : undefined,
-    onStranger: config.dhcp.unknown === 'record' ? (seen) => recordStranger(service, seen) : undefined,
-    loaders: config.dhcp.loaders,
-    menus: config.dhcp.menus,
-    limits: config.dhcp.limits,
+    probe: dhcp.probe === 'on' ? probeAddress : undefined,
+    onStranger: dhcp.unknown === 'record' ? (seen) => recordStranger(service, seen) : undefined,
+    loaders: dhcp.loaders,
+    menus: dhcp.menus,
+    limits: dhcp.limits,
     tftpServer: tftpHost === undefined ? undefined : tftpServerAt(tftpHost),
     httpUrl: url,
     log: service.log,

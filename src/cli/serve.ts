@@ -19,7 +19,8 @@ export function registerServe(program: Command, context: Context): void {
       'after',
       `
 It prints what it listens on, and which interfaces get DHCP answers, then serves until it gets SIGINT or SIGTERM.
-With http.tls, SIGHUP has it read the certificate and the key again.
+SIGHUP has it read dhcp in rackboot.yaml (except dhcp.loaders) and, with http.tls, the certificate and the key again;
+transfers go on. Other changes take a restart.
 Logs are JSON lines, or coloured text on a terminal.
 
 Examples:
@@ -34,9 +35,8 @@ Examples:
         { url: servers.url, tftpPort: servers.tftpPort, announcement: servers.announcement },
         () => servers.announcement.join('\n'),
       );
-      const { reload } = servers;
-      const onHangup = (): void => void reload?.();
-      if (reload !== undefined) process.on('SIGHUP', onHangup);
+      const onHangup = (): void => void servers.reload();
+      process.on('SIGHUP', onHangup);
       try {
         await stopped;
       } finally {

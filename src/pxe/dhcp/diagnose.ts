@@ -8,6 +8,7 @@ import { PROXY_PORT } from './reply.js';
 /** What a client's messages show. All but the last are faults. */
 export type FindingKind =
   | 'no-answer'
+  | 'bootp'
   | 'relay-unanswered'
   | 'two-servers'
   | 'ignores-proxy'
@@ -47,6 +48,7 @@ interface Story {
   readonly mac: string;
   readonly client: Client;
   readonly relays: ReadonlySet<string>;
+  readonly isBootp: boolean; // it never says a DHCP message type, and nobody answers it
   readonly discovers: number; // as it sent them, without what relays repeat
   readonly offers: readonly Answer[];
   readonly acks: readonly Answer[];
@@ -88,6 +90,10 @@ function storyOf(mac: string, sightings: readonly Sighting[]): Story {
     mac,
     client: firmware ?? { kind: 'other' },
     relays: new Set(asked.map(({ packet }) => packet.giaddr).filter((giaddr) => giaddr !== UNSPECIFIED)),
+    isBootp:
+      asked.length > 0 &&
+      told.length === 0 &&
+      asked.every(({ packet }) => findOption(packet, OPTION.messageType) === undefined),
     discovers: direct(of(asked, 'discover')),
     offers: distinct(of(told, 'offer').map(answerOf)),
     acks: distinct(of(told, 'ack').map(answerOf)),
@@ -111,6 +117,7 @@ function findingsOf(story: Story): readonly Finding[] {
   const isUnbooted =
     client.kind !== 'other' && giving.length > 0 && offers.every(({ bootFile }) => bootFile === undefined);
   const faults = [
+    ...(story.isBootp ? [bootp()] : []),
     ...(story.discovers > 0 && offers.length === 0 && story.acks.length === 0 ? [unanswered(story)] : []),
     ...twoServers(story, giving),
     ...(offers.length > 0 && giving.length === 0 ? [proxyAlone(proxies)] : []),
@@ -135,6 +142,14 @@ function findingsOf(story: Story): readonly Finding[] {
         ]),
   ];
   return faults.length > 0 ? faults : served(story);
+}
+
+function bootp(): Finding {
+  return {
+    kind: 'bootp',
+    what: 'it asks by plain BOOTP, which rackboot does not answer',
+    mend: 'turn PXE or DHCP on in its setup, or boot it from an ISO (rackboot image iso).',
+  };
 }
 
 function unanswered({ discovers, relays }: Story): Finding {

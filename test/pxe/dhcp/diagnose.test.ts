@@ -42,6 +42,11 @@ const stories: readonly [name: string, sent: readonly Sent[], findings: readonly
     ['no-answer', /asked 2 times .* no relay passed it on/],
   ],
   [
+    'a client asks by plain BOOTP',
+    [{ ...from68, packet: clientMessage([]) }],
+    ['bootp', /plain BOOTP, which rackboot does not answer/],
+  ],
+  [
     'a relay passes it on, and nobody answers',
     [ask('discover', ...rom), relayed(ask('discover', ...rom), '10.88.0.1')],
     ['relay-unanswered', /asked once .* the relay 10\.88\.0\.1/],

@@ -7,6 +7,7 @@ import test from 'ava';
 import { parseNode } from '../../../src/node/nodes.js';
 import { readCapture } from '../../../src/pxe/dhcp/capture.js';
 import { OPTION, readAddress, readMessageType } from '../../../src/pxe/dhcp/options.js';
+import { decodeDhcp } from '../../../src/pxe/dhcp/packet.js';
 import { packageRoot } from '../../../src/site/assets.js';
 import { configFile, openSite } from '../../../src/site/site.js';
 import type { Store } from '../../../src/store/records.js';
@@ -15,7 +16,8 @@ import { PostgresServer } from '../../store/state/postgres-server.js';
 import { publish } from '../http/running-site.js';
 import { REAL_CLIENTS } from './real-clients.js';
 import { CLIENT_SIDE, type Namespace, SERVER_SIDE } from './segment.js';
-import { withSegment } from './serving.js';
+import { clientMessage, is } from './messages.js';
+import { type Heard, say, startClient, withSegment, xid } from './serving.js';
 import { Wire } from './wire.js';
 
 const NODE_MAC = '52:54:00:00:00:21';
@@ -146,5 +148,48 @@ test.serial(
         });
         t.is(renewed.address, lease.address);
       });
+    }),
+);
+
+test.serial(
+  'SIGHUP has rackboot serve take dhcp of rackboot.yaml, and nothing of a file with a mistake',
+  (t) =>
+    withSegment(async (segment, dir) => {
+      const site = await makeSite(join(dir, 'site'), SERVER_SIDE.address, SERVER_SIDE.interface);
+      const file = join(site, configFile);
+      const text = await readFile(file, 'utf8');
+      await withStore(site, (store) => store.nodes.put(n1));
+      await writeFile(file, text.replace(/, pools: [^}]*/, ''));
+      const server = await serve(segment.server, site);
+      let log = '';
+      server.stderr?.on('data', (bytes: Buffer) => (log += bytes.toString()));
+      const hangUp = async (expected: RegExp): Promise<void> => {
+        log = '';
+        server.kill('SIGHUP');
+        await until(expected.source, async () => (expected.test(log) ? true : undefined));
+      };
+      const client = await startClient(segment, '10.77.0.200');
+      const chaddr = Buffer.from(NODE_MAC.replaceAll(':', ''), 'hex');
+      const offered = async (number: number, seconds: number): Promise<string | undefined> => {
+        for (let tries = 0; tries < seconds; tries += 1) {
+          say(client, clientMessage([is('discover')], { xid: number, chaddr }));
+          const heard = await client.next<Heard>(xid(number), 1).catch(() => undefined);
+          if (heard !== undefined) return decodeDhcp(Buffer.from(heard.hex, 'hex')).yiaddr;
+        }
+        return undefined;
+      };
+      t.is(await offered(1, 2), undefined, 'there is no pool yet');
+      await writeFile(file, text.replace('10.77.0.20-10.77.0.29', '10.77.0.40-10.77.0.40'));
+      await hangUp(/taken from rackboot\.yaml: DHCP answers known nodes on srv0/);
+      t.is(await offered(2, 20), '10.77.0.40');
+      await writeFile(file, text.replace('authoritative', 'authoritive'));
+      await hangUp(/nothing is changed: .*dhcp\.interfaces\.srv0 must be one of/);
+      t.is(await offered(3, 20), '10.77.0.40');
+      await writeFile(file, text.replace(SERVER_SIDE.interface, 'eth9'));
+      await hangUp(/DHCP stays as it was: dhcp\.interfaces\.eth9: no such interface/);
+      t.is(await offered(4, 20), '10.77.0.40');
+      await writeFile(file, `name: other\n${text.replace('10.77.0.20-10.77.0.29', '10.77.0.40-10.77.0.40')}`);
+      await hangUp(/name changed in rackboot\.yaml, which takes a restart/);
+      t.is(server.exitCode, null);
     }),
 );
