@@ -13,18 +13,23 @@ export interface Corpus {
   readonly size: number; // bytes of the cpio
 }
 
-/** Makes a corpus of about 1 GB, of /usr's files in the order of their names. */
+/** Makes a corpus of about 1 GB. */
 export async function makeCorpus(directory: string): Promise<Corpus> {
   await mkdir(directory);
   const root = path.join(directory, 'root');
+  await makeRoot(root, GB);
+  return archives(directory, root);
+}
+
+/** Makes a root directory of about `size` bytes, of /usr's files in the order of their names. */
+export async function makeRoot(root: string, size: number): Promise<void> {
   await mkdir(root);
   await shell(
     `find /usr -xdev \\( -type f -o -type d -o -type l \\) -printf '%s %P\\0' | LC_ALL=C sort -z -k 2 |
-       awk -v RS='\\0' -v ORS='\\0' '{ size = $1; sub(/^[0-9]+ /, ""); if ($0 == "") next; sum += size; if (sum <= ${GB}) print }' |
+       awk -v RS='\\0' -v ORS='\\0' '{ size = $1; sub(/^[0-9]+ /, ""); if ($0 == "") next; sum += size; if (sum <= ${size}) print }' |
        (cd /usr && cpio -0pdm --quiet ${JSON.stringify(root)})`,
-    directory,
+    root,
   );
-  return archives(directory, root);
 }
 
 /** Makes a corpus of four copies of `one`. */
