@@ -28,7 +28,9 @@ export interface LabNode {
 }
 
 /** How a machine of the lab differs from others. */
-export type MachineChanges = Partial<Pick<MachineSpec, 'memoryMb' | 'more'>>;
+export type MachineChanges = Partial<Pick<MachineSpec, 'memoryMb' | 'more'>> & {
+  readonly lifetimeMs?: number; // of a machine that boots more than once
+};
 
 /** A site whose servers run in a lab, with the node records of machines to boot there. */
 export class LabSite {
@@ -104,10 +106,11 @@ export class LabSite {
     changes: MachineChanges = {},
   ): Promise<T> {
     const { name, mac, firmware } = node;
+    const { lifetimeMs = PATIENCE, ...spec } = changes;
     const machine = await startMachine(
       this.lab,
-      { name, mac, firmware, boot, accelerator: this.accelerator, ...changes },
-      { lifetimeMs: PATIENCE },
+      { name, mac, firmware, boot, accelerator: this.accelerator, ...spec },
+      { lifetimeMs },
     );
     try {
       return await body(machine);

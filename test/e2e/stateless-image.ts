@@ -3,9 +3,16 @@ import { basename, dirname, join } from 'node:path';
 import { packagedFile, runProgram } from '../product/commands.js';
 import { DONOR, DONOR_PACKAGE, driverModules } from '../product/install-image.js';
 
+/** What xCAT's updateflag.awk does: a line to the port for reports, once the server is ready, until it is done. */
+const report = `report() {
+  rm -f /answers; mkfifo /answers
+  nc "$MASTER" 3002 </answers | { read -r word; [ "$word" = ready ] && echo "$1"; read -r word; } >/answers
+}`;
+
 /**
  * A stateless image in the shape of xCAT's, made of Debian's busybox, GNU cpio and the installer's kernel. Its initrd is
- * ours: it does what xCAT's dracut module does with `imgurl=`, in the same order and with the same programs.
+ * ours: it does what xCAT's dracut module does with `imgurl=` and for the port for reports, in the same order and with the
+ * same programs.
  */
 const initrdInit = `#!/bin/sh
 PATH=/bin
@@ -13,11 +20,14 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 value() { for word in $(cat /proc/cmdline); do case "$word" in "$1="*) echo "\${word#*=}" ;; esac; done; }
+${report}
 for round in 1 2 3; do
   find /sys/devices -name modalias -exec cat {} + | sort -u | while read -r alias; do modprobe -q "$alias"; done
 done
 ip link set eth0 up
 udhcpc -i eth0 -n -q -f -t 20 -T 2 -s /bin/address >/dev/null
+MASTER=$(value XCAT | cut -d: -f1)
+report "installstatus netbooting"
 imgurl=$(value imgurl)
 FILENAME=\${imgurl##*/}
 cd /
@@ -30,6 +40,7 @@ mount -t tmpfs -o mode=755 rootfs $NEWROOT
 cd $NEWROOT
 case "$FILENAME" in
   rootimg.cpio.gz) gzip -cd "/$FILENAME" | cpio -idum ;;
+  rootimg.tar.gz) tar -zxf "/$FILENAME" ;;
   *) echo "You're dead.  rpower nodename reset to play again." ; poweroff -f ;;
 esac
 exec switch_root $NEWROOT /sbin/init
@@ -48,12 +59,16 @@ echo "EVIDENCE motd=$(cat /etc/motd)"
 echo "EVIDENCE owner=$(stat -c '%u:%g %a' /home/own) links=$(stat -c %h /home/one)"
 echo "EVIDENCE removed=$([ -e /etc/removed ] && echo no || echo yes)"
 echo "EVIDENCE line=$(cat /proc/cmdline)"
+MASTER=$(sed 's/.*XCAT=\\([^: ]*\\).*/\\1/' /proc/cmdline)
+${report}
+report "installstatus booted"
+echo "EVIDENCE info=$(cat /opt/xcat/xcatinfo | tr '\\n' ' ')"
 echo EVIDENCE-END
-poweroff -f
+while :; do sleep 1000; done
 `;
 
-/** Writes kernel, initrd-stateless.gz and rootimg.cpio.gz to the directory `to`, as packimage leaves them, by way of `work`. */
-export async function writeRootimgdir(to: string, work: string): Promise<void> {
+/** Writes kernel, initrd-stateless.gz and rootimg.cpio.gz to the directory `to`, as packimage leaves them, by way of `work`; gives the tree that it packed. */
+export async function writeRootimgdir(to: string, work: string): Promise<string> {
   await mkdir(to, { recursive: true });
   await packagedFile(join(DONOR, 'linux'), DONOR_PACKAGE);
   await copyFile(join(DONOR, 'linux'), join(to, 'kernel'));
@@ -82,6 +97,7 @@ export async function writeRootimgdir(to: string, work: string): Promise<void> {
     { cwd: join(root, 'home') },
   );
   await pack(root, join(to, 'rootimg.cpio.gz'));
+  return root;
 }
 
 /** Programs with the libraries they load, busybox under the names of all it does. */

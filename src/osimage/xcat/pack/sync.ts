@@ -99,11 +99,12 @@ export async function readImageText(
   entries: readonly GatheredEntry[],
   target: string,
 ): Promise<{ readonly text: string; readonly entry: Pick<GatheredEntry, 'path' | 'header'> } | undefined> {
-  const { tree, read } = openGathered(entries);
+  const gathered = openGathered(entries);
+  const { tree } = gathered;
   const entry = tree.seek(pathFromText(target));
   if (entry === undefined || !isRegular(entry.header.mode) || tree.dataOf(entry).header.size > MAX_TEXT)
     return undefined;
-  return { text: (await collect(read(entry))).toString('latin1'), entry };
+  return { text: (await collect(gathered.read(entry))).toString('latin1'), entry };
 }
 
 /** The text of a local file, latin-1. Throws ImageError UNREADABLE. */
