@@ -19,9 +19,8 @@ import { parseMtree, type MtreeEntry } from './mtree.js';
 /** Words for the kernel line, as create-install-image has them. */
 export const INSTALLER_BOOTARGS = 'installer-bootargs.lst';
 
-/** What a layer's directory may hold, and what it is for. Names that begin with a dot are left alone. */
-const KNOWN = [
-  'INCLUDE',
+/** What of a layer's directory changes an image that is there. */
+export const FOR_BUILD: readonly string[] = [
   'overlay',
   'removals',
   'exlist',
@@ -29,12 +28,13 @@ const KNOWN = [
   'drivers',
   'packages',
   'tree',
-  'templates',
   'bootargs',
   'xenargs',
   'answerfile.liquid',
-  INSTALLER_BOOTARGS,
 ];
+
+/** What a layer's directory may hold. Names that begin with a dot are left alone. */
+const KNOWN = ['INCLUDE', ...FOR_BUILD, 'templates', INSTALLER_BOOTARGS];
 
 /** What create-install-image's layers hold besides: it says how an image is made of packages (osimage/create). */
 const FOR_CREATE = [

@@ -101,7 +101,7 @@ export async function createOsimage(store: Store, request: CreateRequest): Promi
     });
     onStep('import');
     const imported = await importMedium(store, medium, name, `packages of ${request.configs.spec}`);
-    return { ...imported, notes: [...root.notes, ...notes, ...imported.notes] };
+    return { ...imported, notes: [...configs.notes, ...root.notes, ...notes, ...imported.notes] };
   });
 }
 

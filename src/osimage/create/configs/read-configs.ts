@@ -1,6 +1,7 @@
+import { readdir } from 'node:fs/promises';
 import { ImageError } from '../../../image/errors.js';
+import { FOR_BUILD, readInstallerBootargs } from '../../../image/layer-read.js';
 import { resolveLayers, type LayerDirectory } from '../../../image/layer-path.js';
-import { readInstallerBootargs } from '../../../image/layer-read.js';
 import { distOf, templateTrees, type Dist, type TemplateKind } from '../../../image/layer-templates.js';
 import { firstOf } from './config-files.js';
 import { parsePackageList } from './package-list.js';
@@ -36,7 +37,18 @@ export async function readCreateConfigs(request: CreateConfigsRequest): Promise<
     bootArguments: bootargs.join(' '),
     isoTemplates: await treesOf(lowestFirst, dist, 'iso'),
     installImageTemplates: await treesOf(lowestFirst, dist, 'installimg'),
+    notes: await notesOf(layers),
   };
+}
+
+async function notesOf(layers: readonly LayerDirectory[]): Promise<string[]> {
+  const notes: string[] = [];
+  for (const { name, dir } of layers) {
+    const found = (await readdir(dir)).filter((file) => FOR_BUILD.includes(file));
+    if (found.length > 0)
+      notes.push(`layer ${name}: ${found.sort().join(', ')} left for rackboot image build --layers ${name}`);
+  }
+  return notes;
 }
 
 async function treesOf(

@@ -25,6 +25,8 @@ export interface CreateConfigs {
   readonly isoTemplates: readonly string[];
   /** Directories whose files are put into the root file system as root:root, lowest first. */
   readonly installImageTemplates: readonly string[];
+  /** What layers hold that only a build takes, a line a layer. */
+  readonly notes: readonly string[];
 }
 
 /** A text with placeholders (`@@NAME@@`) that are filled in with fillTemplate (placeholders.ts). */

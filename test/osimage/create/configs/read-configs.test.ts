@@ -205,6 +205,11 @@ for (const release of ['8.2', '8.3']) {
     t.deepEqual(names(plain), [release, 'testing', 'candidates', 'updates', 'base']);
     const unattended = await read(`xcp-ng-${release}:${release}:testing`, request);
     t.deepEqual(unattended.packages, plain.packages);
+    t.deepEqual(plain.notes, []);
+    t.deepEqual(unattended.notes, [
+      'layer xcp-ng: answerfile.liquid, bootargs, overlay left for rackboot image build --layers xcp-ng',
+      'layer report: overlay left for rackboot image build --layers report',
+    ]);
     t.deepEqual(unattended.isoTemplates, [`${SHIPPED}/${release}/templates/iso/${release}`]);
     t.deepEqual(unattended.installImageTemplates, [
       `${SHIPPED}/${release}/templates/installimg/${release}`,
