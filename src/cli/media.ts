@@ -1,6 +1,12 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { PowerDesk } from '../node/power/desk.js';
-import { changeMedium, type MediumDeed, parseMediumVerb } from '../node/power/medium.js';
+import {
+  changeMedium,
+  MEDIUM_VERBS,
+  type MediumDeed,
+  type MediumVerb,
+  parseMediumVerb,
+} from '../node/power/medium.js';
 import { isoToInsert } from '../node/power/node-iso.js';
 import { forEachNode } from '../node/power/rack.js';
 import { selectNodes } from '../node/site-directory.js';
@@ -22,7 +28,7 @@ export function registerMedia(program: Command, context: Context): void {
       .command('media')
       .description('insert each node’s ISO into the virtual drive of its BMC (Redfish), or eject it')
       .argument('<noderange>', 'which nodes; see: rackboot nodels --help')
-      .argument('<verb>', 'insert, eject or stat')
+      .addArgument(new Argument('<verb>', 'what to do').choices(MEDIUM_VERBS).argParser(parseMediumVerb))
       .option('--url <url>', 'with insert: another medium than the node’s ISO')
       .option('--boot', 'with insert: boot from it then, once')
       .option('--uefi', 'with --boot: by UEFI; without it as the node’s attribute firmware says'),
@@ -38,8 +44,7 @@ Examples:
   rackboot media rack1 stat
   rackboot media rack1 eject`,
     )
-    .action(async (range: string, text: string, options: MediaOptions) => {
-      const verb = parseMediumVerb(text);
+    .action(async (range: string, verb: MediumVerb, options: MediaOptions) => {
       const stray = (['url', 'boot', 'uefi'] as const).find((name) => options[name] !== undefined);
       if (verb !== 'insert' && stray !== undefined) throw new UsageError(`--${stray} goes with insert`);
       if (options.url !== undefined && !/^https?:\/\/[^\s]+$/.test(options.url))

@@ -61,7 +61,7 @@ Examples:
       const summary = { dryRun: options.dryRun === true, changes, unchanged, refused };
       const showSummary = (value: object): void =>
         context.print(value, () =>
-          [...(summary.dryRun ? ['dry run: nothing is changed'] : []), ...summarizePlan(plan)].join('\n'),
+          [...(summary.dryRun ? [dryRunLine(options)] : []), ...summarizePlan(plan)].join('\n'),
         );
       if (options.power !== true || summary.dryRun) {
         showSummary(summary);
@@ -75,6 +75,12 @@ Examples:
       requireAllSet(context, plan);
       requireAllDone(context, power);
     });
+}
+
+function dryRunLine({ power }: NodesetOptions): string {
+  return power === true
+    ? 'dry run: nothing is changed or booted; without it these nodes boot over the network at once'
+    : 'dry run: nothing is changed';
 }
 
 interface NodesetOptions extends PaceOptions {

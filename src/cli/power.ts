@@ -1,8 +1,15 @@
-import { type Command, Option } from 'commander';
+import { Argument, type Command, Option } from 'commander';
 import { PowerDesk } from '../node/power/desk.js';
 import { forEachNode } from '../node/power/rack.js';
 import { switchNode } from '../node/power/switch.js';
-import { BOOT_DEVICES, type BootDevice, parseVerb, startsMachine } from '../node/power/verb.js';
+import {
+  BOOT_DEVICES,
+  type BootDevice,
+  parseVerb,
+  POWER_VERBS,
+  type PowerVerb,
+  startsMachine,
+} from '../node/power/verb.js';
 import { selectNodes } from '../node/site-directory.js';
 import { type Context, UsageError } from './context.js';
 import { noteExpansion } from './noderange-help.js';
@@ -20,7 +27,7 @@ export function registerPower(program: Command, context: Context): void {
       .command('power')
       .description('switch machines on and off by their BMC (IPMI, Redfish) or by ssh, or ask them')
       .argument('<noderange>', 'which nodes; see: rackboot nodels --help')
-      .argument('<verb>', 'on, off, softoff, reset, cycle, boot, nmi or stat')
+      .addArgument(new Argument('<verb>', 'what to do').choices(POWER_VERBS).argParser(parseVerb))
       .addOption(
         new Option('--next <device>', 'what it boots from then, once: as xCAT’s rsetboot').choices(
           BOOT_DEVICES,
@@ -48,8 +55,7 @@ Examples:
   rackboot power 'n[1-4]' boot --next net --uefi
   rackboot --json power all stat`,
     )
-    .action(async (range: string, text: string, options: PowerOptions) => {
-      const verb = parseVerb(text);
+    .action(async (range: string, verb: PowerVerb, options: PowerOptions) => {
       if (options.next !== undefined && !startsMachine(verb))
         throw new UsageError(`--next goes with on, reset, cycle and boot: ${verb} starts no machine`);
       if (options.uefi === true && options.next === undefined)

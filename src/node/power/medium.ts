@@ -17,9 +17,16 @@ export type MediumDeed =
   | { readonly kind: 'eject' }
   | { readonly kind: 'stat' };
 
-/** What `media` is asked for. Throws PowerError BAD_VERB. */
-export function parseMediumVerb(text: string): MediumDeed['kind'] {
-  if (text === 'insert' || text === 'eject' || text === 'stat') return text;
+/** What `media` is asked for. */
+export type MediumVerb = MediumDeed['kind'];
+
+/** Its words. */
+export const MEDIUM_VERBS: readonly MediumVerb[] = ['insert', 'eject', 'stat'];
+
+/** A verb of the command line. Throws PowerError BAD_VERB. */
+export function parseMediumVerb(text: string): MediumVerb {
+  const verb = MEDIUM_VERBS.find((each) => each === text);
+  if (verb !== undefined) return verb;
   throw new PowerError('BAD_VERB', `cannot '${text.slice(0, 80)}' a medium; write insert, eject or stat`);
 }
 

@@ -26,6 +26,9 @@ const VERBS: Readonly<Record<string, PowerVerb>> = {
   status: 'stat',
 };
 
+/** The verbs by the names that are shown. */
+export const POWER_VERBS: readonly PowerVerb[] = [...new Set(Object.values(VERBS))];
+
 /** The devices that `--next` takes. */
 export const BOOT_DEVICES: readonly BootDevice[] = ['net', 'cd', 'disk', 'setup', 'default'];
 

@@ -15,6 +15,7 @@ export interface EmulatorOptions extends MachineOptions {
   readonly taskFailure?: string; // what the task says that it failed with
   readonly busy?: number; // so many requests are answered 503 first
   readonly crossings?: number; // so many changes are crossed by somebody else's: 412
+  readonly strongTags?: boolean; // hands out weak ETags and takes strong ones only
   readonly silent?: boolean; // takes connections and never answers
   /** What becomes of the machine: for a test with a machine of its own. Called before the answer. */
   readonly onReset?: (resetType: string) => void | Promise<void>;
@@ -201,7 +202,8 @@ class Service {
       }
       const condition = request.headers['if-match'];
       if (condition === undefined) return problem(428, 'PreconditionRequired', 'Send If-Match.');
-      if (condition !== this.machine.resource(path)?.etag)
+      const etag = this.machine.resource(path)?.etag;
+      if (condition !== (this.options.strongTags === true ? etag?.replace('W/', '') : etag))
         return problem(412, 'PreconditionFailed', 'It was changed.');
       return this.machine.patch(path, body) ?? notAllowed('GET');
     }

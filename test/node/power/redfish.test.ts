@@ -111,6 +111,7 @@ const kinds: readonly (readonly [string, EmulatorOptions])[] = [
   ['tasks that take their time', { taskPolls: 3 }],
   ['a BMC that is busy at first', { busy: 3 }],
   ['basic authentication', { sessions: false }],
+  ['weak ETags that never fit', { strongTags: true }],
   ['an ActionInfo', { resetInfo: 'described' }],
   ['no word on what it can do', { resetInfo: 'untold' }],
   ['no PowerCycle: off, then on', { resetTypes: ['On', 'ForceOff', 'ForceRestart'] }],

@@ -25,7 +25,7 @@ export interface Resource {
 const ROOT = '/redfish/v1/';
 
 const REDIRECTS = 3;
-const CHANGES = 3; // attempts at a change that others change at the same time
+const CHANGES = 4; // attempts at a change that others change at the same time
 const DEFAULT_WAIT = 1; // seconds
 
 /** A BMC's Redfish service: logged in on the first request that needs it, logged out by `close`. */
@@ -77,7 +77,9 @@ export class RedfishClient {
   async patch(path: string, body: unknown): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
       const { etag } = await this.get(path);
-      const condition: Record<string, string> = etag === undefined ? {} : { 'if-match': etag };
+      // Some services hand out weak tags and compare them strongly (RFC 9110 §13.1.1): no weak one ever fits.
+      const tag = attempt === CHANGES ? etag?.replace(/^W\//, '') : etag;
+      const condition: Record<string, string> = tag === undefined ? {} : { 'if-match': tag };
       const answer = await this.#asUser((login) =>
         this.#patient({ method: 'PATCH', path, headers: { ...login, ...condition }, body }),
       );
