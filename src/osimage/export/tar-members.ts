@@ -1,8 +1,7 @@
-import { pipeline } from 'node:stream';
-import { createGzip } from 'node:zlib';
 import { S_IFDIR, S_IFREG } from '../../image/cpio/header.js';
 import { encodeTarHead } from '../../image/tar/encode.js';
 import { paddingOf } from '../../image/tar/header.js';
+import { gzipStream } from './gzip-stream.js';
 
 /** A file of a bundle, or a directory, whose path ends in a slash. */
 export interface Member {
@@ -14,8 +13,6 @@ export interface Member {
 
 /** What GNU tar pads archives to: 20 blocks. */
 const RECORD = 10_240;
-/** Bytes that are compressed at a time: that many, however they come, so that the same files give the same bytes. */
-const PIECE = 128 * 1024;
 
 /** A directory, for those who unpack as another user. */
 export const directory = (path: string, mode = 0o755): Member => ({ path, mode, size: 0, read: () => [] });
@@ -33,27 +30,13 @@ export const plainSize = (members: readonly Member[]): number =>
   members.reduce((sum, { size }) => sum + 512 + size + paddingOf(size), 0);
 
 /**
- * A gzipped tar archive of `members`, all root's and of `time` (seconds). Fast rather than small: what is large in a bundle
- * is compressed already. `onBytes` hears of the plain bytes.
+ * A gzipped tar archive of `members`, all root's and of `time` (seconds). `onBytes` hears of the plain bytes.
  */
-export async function* gzippedTar(
+export const gzippedTar = (
   members: readonly Member[],
   time: number,
   onBytes: (done: number, member: string) => void = () => undefined,
-): AsyncGenerator<Buffer> {
-  const gzip = createGzip({ level: 1, chunkSize: 1 << 18 });
-  const plain = inPieces(tarOf(members, time, onBytes));
-  const failed = new Promise<void>((resolve, reject) => {
-    pipeline(plain, gzip, (error) => (error ? reject(error) : resolve()));
-  });
-  failed.catch(() => undefined); // reported below
-  try {
-    yield* gzip as AsyncIterable<Buffer>;
-  } finally {
-    gzip.destroy();
-  }
-  await failed;
-}
+): AsyncGenerator<Buffer> => gzipStream(tarOf(members, time, onBytes));
 
 async function* tarOf(
   members: readonly Member[],
@@ -86,20 +69,3 @@ const BLANK = {
   ...({ magic: '070701', ino: 0, uid: 0, gid: 0, nlink: 1, check: 0 } as const),
   ...{ devMajor: 0, devMinor: 0, rdevMajor: 0, rdevMinor: 0 },
 };
-
-async function* inPieces(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let piece = Buffer.allocUnsafe(PIECE);
-  let filled = 0;
-  for await (const chunk of source) {
-    for (let at = 0; at < chunk.length;) {
-      const taken = chunk.copy(piece, filled, at);
-      at += taken;
-      filled += taken;
-      if (filled < PIECE) continue;
-      yield piece;
-      piece = Buffer.allocUnsafe(PIECE);
-      filled = 0;
-    }
-  }
-  if (filled > 0) yield piece.subarray(0, filled);
-}
