@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isDirectory, requireFileSize, S_IFDIR, S_IFREG } from '../../../image/cpio/header.js';
-import { pathFromText, pathToText } from '../../../image/cpio/path.js';
+import { canonicalPath, pathToText, type ArchivePath } from '../../../image/cpio/path.js';
 import { contentOf, type Edit } from '../../../image/edit.js';
 import { findPattern } from '../../../image/find-pattern.js';
 import { readLocalFile, unreadable, wholeSeconds } from '../../../image/local-file.js';
@@ -14,6 +14,10 @@ export interface LocalRules {
 }
 
 const MAX_DEPTH = 32;
+
+/** The path of the image that the name `text` is, where a backslash is one as in names of files. */
+export const imagePath = (text: string): ArchivePath =>
+  canonicalPath(Buffer.from(text, 'utf8').toString('latin1'));
 
 /**
  * The edits that put the local file or directory at `source` to `target`, an absolute path of the image: with its
@@ -29,7 +33,7 @@ export async function putLocal(
   const info = await stat(source, { bigint: true }).catch((error: unknown) => {
     throw unreadable(source, error);
   });
-  const at = pathFromText(target);
+  const at = imagePath(target);
   const stands = {
     path: at,
     ...(rules.owners === 'root' ? { uid: 0, gid: 0 } : { uid: Number(info.uid), gid: Number(info.gid) }),

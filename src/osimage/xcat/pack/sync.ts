@@ -2,14 +2,13 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { collect } from '../../../image/chunks.js';
 import { isDirectory, isRegular } from '../../../image/cpio/header.js';
-import { pathFromText } from '../../../image/cpio/path.js';
 import { contentOf, type Edit } from '../../../image/edit.js';
 import { unreadable } from '../../../image/local-file.js';
 import { alterEntries, openGathered } from '../../../image/unpacked/alter.js';
 import type { GatheredEntry } from '../../../image/unpacked/gather.js';
 import { OsimageError } from '../../errors.js';
 import { mergeAccounts } from './accounts.js';
-import { expandPattern, isPattern, putLocal } from './local-edits.js';
+import { expandPattern, imagePath, isPattern, putLocal } from './local-edits.js';
 import { parseSynclist, type SyncAddition, type SyncCopy } from './synclist.js';
 
 /** Larger files are no text that lines are added to. */
@@ -31,7 +30,10 @@ export async function applySynclist(
   file: string,
   { owners, mtime, note }: SyncContext,
 ): Promise<GatheredEntry[]> {
-  const { copies, appends, merges, scripts, forSomeNodes } = parseSynclist(await textOf(file), file);
+  const { copies, appends, merges, scripts, forSomeNodes } = parseSynclist(
+    Buffer.from(await textOf(file), 'latin1').toString('utf8'),
+    file,
+  );
   for (const line of forSomeNodes)
     note(`${line}: left out, it is for some nodes and the image is for all; they get it by xCAT’s syncfiles`);
   if (scripts.length > 0)
@@ -63,7 +65,7 @@ async function copyEdits(
       throw new OsimageError('BAD_SYNCLIST', `${line}: nothing matches ${source}; correct it or take it out`);
     local.push(...found);
   }
-  const standing = openGathered(entries).tree.seek(pathFromText(target));
+  const standing = openGathered(entries).tree.seek(imagePath(target));
   const several = sources.length > 1 || sources.some(isPattern) || target.endsWith('/');
   const below = several || (standing !== undefined && isDirectory(standing.header.mode));
   const edits: Edit[] = [];
@@ -101,7 +103,7 @@ export async function readImageText(
 ): Promise<{ readonly text: string; readonly entry: Pick<GatheredEntry, 'path' | 'header'> } | undefined> {
   const gathered = openGathered(entries);
   const { tree } = gathered;
-  const entry = tree.seek(pathFromText(target));
+  const entry = tree.seek(imagePath(target));
   if (entry === undefined || !isRegular(entry.header.mode) || tree.dataOf(entry).header.size > MAX_TEXT)
     return undefined;
   return { text: (await collect(gathered.read(entry))).toString('latin1'), entry };
