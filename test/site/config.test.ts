@@ -112,8 +112,13 @@ for (const [text, message] of [
   ['Name: x', "line 1: unknown key 'Name'; did you mean 'name'?"],
   [
     'wibble: 1',
-    "unknown key 'wibble'; known ones: name, database, http, tftp, dhcp, install, xcat, signing, mirror, serve",
+    "unknown key 'wibble'; known ones: name, database, http, tftp, dhcp, install, xcat, power, signing, mirror, serve",
   ],
+  ['power: { parallel: 0 }', 'power.parallel must be a whole number from 1 to 1024'],
+  ['power: { timeout: 0.5 }', 'power.timeout must be a whole number of seconds from 1 to 3600'],
+  ['power: { stagger: -1 }', 'power.stagger must be 0 seconds or more'],
+  ['power: { redfish: { certificates: no } }', 'power.redfish.certificates must be one of: check, any'],
+  ['power: { password: x }', "unknown key 'password' in 'power'"],
   ['serve: {}\nempty:\n', "line 2: unknown key 'empty'"],
   [
     `${subnet}network: 10.0.0.0/24\n    server: 10.0.0.1\n    leaze: 3`,
