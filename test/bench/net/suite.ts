@@ -15,13 +15,25 @@ const MB = 1e6;
 const NODES = 10_000;
 const GIB = 2 ** 30;
 
-/** Measures the boot servers: TFTP, HTTP, DHCP, nodeset, and a thousand nodes that boot at once. */
-export async function benchNet(directory: string, say: (line: string) => void): Promise<Row[]> {
-  const dhcp = await part('DHCP', say, () => benchDhcp(directory, say));
+/** What is measured, each by itself. */
+export const NET_PARTS = ['dhcp', 'tftp', 'http', 'nodeset', 'storm'] as const;
+type Part = (typeof NET_PARTS)[number];
+
+/** Measures the boot servers: TFTP, HTTP, DHCP, nodeset, and a thousand nodes that boot at once; or `parts` of it. */
+export async function benchNet(
+  directory: string,
+  say: (line: string) => void,
+  parts: readonly Part[] = NET_PARTS,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  const measure = async (name: Part, run: () => Promise<Row[]>): Promise<void> => {
+    if (parts.includes(name)) rows.push(...(await part(name, say, run)));
+  };
+  await measure('dhcp', () => benchDhcp(directory, say));
+  if (parts.every((name) => name === 'dhcp')) return rows;
   const scratch = await mkdtemp('/dev/shm/rackboot-bench-');
   const lab = await openLab();
   try {
-    const peers = tftpPeers(await unpackPeers(directory, TFTP_PACKAGES));
     say('publishing boot files');
     const site = await NetSite.make(directory);
     const small = await site.publish('small', 4 * MB, 4 * MB);
@@ -36,17 +48,18 @@ export async function benchNet(directory: string, say: (line: string) => void): 
       scratch,
     });
     const serve = () => site.serve(lab);
-    const ofRack = await fixture(rack);
-    const ofSmall = await fixture(small);
-    const tftp = await part('TFTP', say, () => benchTftp(lab, peers, ofRack, ofSmall, serve, say));
+    await measure('tftp', async () => {
+      const peers = tftpPeers(await unpackPeers(directory, TFTP_PACKAGES));
+      return benchTftp(lab, peers, await fixture(rack), await fixture(small), serve, say);
+    });
     const ofLarge = { ofOurs: large.initrd, ofPeers: large.name, size: GIB, root };
-    const http = await part('HTTP', say, () => benchHttp(lab, site, ofLarge, serve, directory, say));
+    await measure('http', () => benchHttp(lab, site, ofLarge, serve, directory, say));
     say(`making ${NODES} nodes`);
     await site.addNodes(NODES);
-    const nodeset = await part('nodeset', say, () => benchNodeset(site, rack.name, say));
+    await measure('nodeset', () => benchNodeset(site, rack.name, say));
     await site.run('nodeset', 'all', `osimage=${rack.name}`);
-    const storm = await part('boot storm', say, () => benchStorm(lab, serve, say));
-    return [...tftp, ...http, ...dhcp, ...nodeset, ...storm];
+    await measure('storm', () => benchStorm(lab, serve, say));
+    return rows;
   } finally {
     await lab.close();
     await rm(scratch, { recursive: true, force: true });
