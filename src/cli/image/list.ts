@@ -148,7 +148,7 @@ export function briefJson(record: GenerationRecord): Record<string, unknown> {
 }
 
 function manifestJson(manifest: GenerationManifest): Record<string, unknown> {
-  const { family, files, tree, boot, answer, archives, inputs } = manifest;
+  const { family, files, tree, boot, answer, attached, archives, inputs } = manifest;
   const artifact = ({ path, size, sha256 }: (typeof files)[number]): unknown => ({ path, size, sha256 });
   return {
     family,
@@ -156,6 +156,7 @@ function manifestJson(manifest: GenerationManifest): Record<string, unknown> {
     tree: tree.map(artifact),
     boot,
     answer: answer === undefined ? null : { name: answer.name, sha256: answer.template },
+    attached: attached?.files.map(artifact) ?? [],
     archives: Object.keys(archives),
     media: inputs.media,
     layers: inputs.layers,
@@ -202,6 +203,9 @@ function describe(
     ),
     '',
     `install tree: ${manifest.tree.length} files, ${formatBytes(manifest.tree.reduce((sum, file) => sum + file.size, 0))}`,
+    ...(manifest.attached === undefined
+      ? []
+      : [`attached: ${manifest.attached.files.map(({ path }) => path).join(', ') || 'nothing'}`]),
   ];
   return lines.join('\n');
 }
