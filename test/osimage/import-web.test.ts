@@ -1,33 +1,11 @@
-import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import test from 'ava';
 import { newSite } from '../cli/in-process.js';
 import { makeElIso, writeEl } from './family/el-media.js';
 import { makeXcpNgIso, writeXcpNg } from './family/xcp-ng-media.js';
+import { writeRepodata } from './repodata.js';
 import { serveFiles } from './web-server.js';
-
-const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
-
-/** Writes repository metadata for the packages at `hrefs` below `dir`. */
-async function writeRepodata(dir: string, hrefs: readonly string[]): Promise<void> {
-  const entries = await Promise.all(
-    hrefs.map(async (href, at) => {
-      const bytes = await readFile(join(dir, href));
-      return `<package type="rpm"><name>p${at}</name><arch>noarch</arch><version epoch="0" ver="1" rel="1"/><checksum type="sha256" pkgid="YES">${sha256(bytes)}</checksum><time file="1" build="1"/><size package="${bytes.length}" installed="1" archive="1"/><location href="${href}"/></package>`;
-    }),
-  );
-  const primary = gzipSync(
-    `<?xml version="1.0"?><metadata packages="${entries.length}">${entries.join('\n')}</metadata>`,
-  );
-  await mkdir(join(dir, 'repodata'), { recursive: true });
-  await writeFile(join(dir, 'repodata/primary.xml.gz'), primary);
-  await writeFile(
-    join(dir, 'repodata/repomd.xml'),
-    `<?xml version="1.0"?><repomd><data type="primary"><checksum type="sha256">${sha256(primary)}</checksum><location href="repodata/primary.xml.gz"/><size>${primary.length}</size></data></repomd>`,
-  );
-}
 
 const PACKAGES = ['Packages/a package+1.0-1.x86_64.rpm', 'Packages/xcp-ng-deps-8.3-1.noarch.rpm'];
 
@@ -49,6 +27,29 @@ test('a tree on a web server comes in as its directory does, without a listing',
   for (const path of PACKAGES) t.is(asked.filter((name) => name === `/${path}`).length, 1, path);
   const [entry] = (await json('image', 'history', 'web')) as { note: string }[];
   t.is(entry?.note, `import ${url}`);
+});
+
+test('what a menu on a web server includes is found, and what that loads', async (t) => {
+  const { rackboot, json, dir } = await newSite(t);
+  const media = join(dirname(dir), 'media');
+  const extra =
+    'label extra\n  kernel /boot/extra/vmlinuz\n  append initrd=/boot/extra/initrd console=tty0\n';
+  await writeXcpNg(media, {
+    isolinux: (text) => `${text}\ninclude extra.cfg\ninclude ../../../outside.cfg\n`,
+    files: {
+      'boot/isolinux/extra.cfg': extra,
+      'boot/extra/vmlinuz': 'extra kernel',
+      'boot/extra/initrd': 'extra archive',
+    },
+  });
+  await writeRepodata(media, PACKAGES);
+  const { url } = await serveFiles(t, media);
+  const web = await rackboot('image', 'import', url, '--name', 'web');
+  t.is(web.status, 0, web.err);
+  t.is((await rackboot('image', 'import', media, '--name', 'dir')).status, 0);
+  t.is(await generationOf(json, 'web'), await generationOf(json, 'dir'));
+  const { boot } = (await json('image', 'show', 'web')) as { boot: { label: string; initrds: string[] }[] };
+  t.like(boot.at(-1), { label: 'extra', initrds: ['boot/extra/initrd'] });
 });
 
 test('an Anaconda tree with a repository beside the first, and one in a password’s reach', async (t) => {
