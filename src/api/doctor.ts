@@ -14,7 +14,9 @@ import { httpUrl, inNetwork, type SiteConfig } from '../site/config.js';
 import { parseListen } from '../site/listen.js';
 import { loaderFileNames, nodeLoaderFault, platformsOf } from '../site/loader-names.js';
 import { nearest } from '../site/nearest.js';
+import type { Site } from '../site/site.js';
 import type { NodeRecord, Store } from '../store/records.js';
+import { isControlled, unswitchableNodes } from './power-check.js';
 
 /** One thing that was looked at. `mend` is null when it is well; a warning costs a feature, a fault stops `serve`. */
 export interface Check {
@@ -45,6 +47,7 @@ const PROGRAMS: readonly (readonly [program: string, pack: string, use: string])
   ['rpmkeys', 'rpm', 'checks the signatures of packages'],
   ['gpg', 'gpg', 'signs repositories'],
   ['qemu-system-x86_64', 'qemu-system-x86', 'boots the machines of rackboot demo'],
+  ['ipmitool', 'ipmitool', 'switches machines by IPMI (rackboot power)'],
   ['tcpdump', 'tcpdump', 'listens for rackboot doctor dhcp'],
   ['arping', 'iputils-arping', 'looks for machines at addresses of DHCP pools (dhcp.probe)'],
   ['ping', 'iputils-ping', 'looks for them behind a relay (dhcp.probe)'],
@@ -243,6 +246,18 @@ export async function checkLoaders(
   return [...faults, ...(await unbootableNodes(store, nodes))].map(({ node, why }) =>
     problem('loader', 'warning', `${node}: ${why}`),
   );
+}
+
+/** Nodes that say how they are switched and could not be. */
+export async function checkPower(
+  site: Pick<Site, 'dir' | 'config'>,
+  nodes: readonly NodeRecord[],
+): Promise<readonly Check[]> {
+  const count = nodes.filter(isControlled).length;
+  if (count === 0) return [];
+  const faults = await unswitchableNodes(site, nodes);
+  if (faults.length === 0) return [ok('power', `${count} nodes say how they are switched`)];
+  return faults.map((fault) => problem('power', 'warning', `${someOf(fault.nodes)}: ${fault.why}`));
 }
 
 function tryPlaces({ dhcp }: SiteConfig): Pick<ReturnType<typeof placesOf>, 'subnets'> {

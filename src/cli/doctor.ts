@@ -6,6 +6,7 @@ import {
   checkLoaders,
   checkNodes,
   checkPorts,
+  checkPower,
   checkPrograms,
   checkSpace,
 } from '../api/doctor.js';
@@ -83,6 +84,7 @@ async function siteChecks(context: Context): Promise<readonly Check[]> {
       ...(await checkPorts(config)),
       ...(await checkBoot(config)),
       ...checkNodes(config, nodes),
+      ...(await checkPower(site, nodes)),
       ...(await checkLoaders(config, store, nodes)),
     ];
   } catch (error) {

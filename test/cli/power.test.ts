@@ -265,3 +265,21 @@ test('an address that swallows everything is given up in time', async (t) => {
   t.is(outcome.status, 1);
   t.regex(outcome.err, /^n1: 127\.0\.0\.1:\d+ did not answer in time\n/);
 });
+
+test('doctor says which nodes could not be switched, and asks none', async (t) => {
+  const { rackboot, bmcs } = await rackOf(t, [{}, {}, {}]);
+  const powerChecks = async (): Promise<unknown[]> => {
+    const { out } = await rackboot('--json', 'doctor');
+    return (JSON.parse(out) as { what: string }[]).filter(({ what }) => what === 'power');
+  };
+  const well = { what: 'power', state: 'ok', detail: '3 nodes say how they are switched', mend: null };
+  t.deepEqual(await powerChecks(), [well]);
+  for (const name of ['n1', 'n3']) await rackboot('node', 'set', name, '--attr', 'bmc=');
+  const [found, ...more] = await powerChecks();
+  t.deepEqual(more, []);
+  t.like(found, { state: 'warning', detail: 'nodes n1, n3: no BMC of it is known' });
+  t.deepEqual(
+    bmcs.map(({ log }) => log),
+    [[], [], []],
+  );
+});
