@@ -62,7 +62,7 @@ export async function xcatMembers(
     read: () => file.read(),
   }));
   const members = [
-    directory('./', 0o700),
+    directory('./'),
     directory(`${top}/`),
     literal(`${top}/${XCAT_MANIFEST}`, Buffer.from(xml)),
     literal(`${top}/${XCAT_STATEMENT}`, encodeStatement(statement)),
