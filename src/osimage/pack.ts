@@ -1,10 +1,12 @@
 import path from 'node:path';
 import { archiveMap, decodeDescriptor, encodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
 import type { PlacedEntry } from '../image/archive-index.js';
-import type { ArchivePath } from '../image/cpio/path.js';
+import { S_IFMT, S_IFSOCK } from '../image/cpio/header.js';
+import { pathToText, type ArchivePath } from '../image/cpio/path.js';
 import { tailsOf } from '../image/parts.js';
 import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
 import { decodeMarks, encodeMarks } from '../image/unpacked/file-marks.js';
+import type { GatheredEntry } from '../image/unpacked/gather.js';
 import type { UnpackRecord } from '../image/unpacked/record.js';
 import type { WholeCodec } from '../image/whole/codecs.js';
 import { encodeMap, readBlob } from '../store/extents.js';
@@ -32,6 +34,7 @@ import {
   type ArchiveChoice,
 } from './unpacked-directory.js';
 import { prepareRoot, type RootOptions } from './xcat/pack/prepare.js';
+import { withAttachedLists } from './xcat/pack/attached-lists.js';
 import { rootOptions } from './xcat/pack/root-options.js';
 
 /** What `image pack` is asked for. */
@@ -66,7 +69,9 @@ export async function packOsimage(store: Store, request: PackRequest): Promise<P
       counts = zeroCounts();
       notes = [];
       const task = { store, writer, counts, note: (line: string) => void notes.push(line) };
-      return packInputs(task, current, { ...request, directory }, record);
+      return store.scratch((scratch) =>
+        packInputs(task, current, { ...request, directory, scratch }, record),
+      );
     },
   });
   const known = record === undefined ? undefined : recordFile;
@@ -90,7 +95,7 @@ interface PackTask {
 async function packInputs(
   { store, writer, counts, note }: PackTask,
   { manifest }: CurrentGeneration,
-  request: PackRequest,
+  request: PackRequest & { readonly scratch: string },
   record: UnpackRecord | undefined,
 ): Promise<GenerationInputs> {
   const { family, inputs } = manifest;
@@ -105,7 +110,9 @@ async function packInputs(
     ...{ blobs: store.blobs, writer, counts, earlier: [current] },
     onCapabilityLost: (at: ArchivePath) => note(capabilityNote(at)),
   };
-  const root = rootOptions(manifest, request.root ?? {});
+  const wanted = rootOptions(manifest, request.root ?? {});
+  const exlists = await withAttachedLists(wanted.exlists, manifest, store.blobs, request.scratch);
+  const root = { ...wanted, exlists };
   const { descriptor: packed, marks } = await packDirectory(
     {
       ...{ directory: request.directory, record, start, part, compress },
@@ -114,7 +121,7 @@ async function packInputs(
         : ((await unpackedBase(store, record)) ?? (await entriesOf(current, part, store.blobs))),
       known: request.reread === true || anew ? [] : await knownStates(store, inputs, base, record),
       prepare: (entries) =>
-        prepareRoot(entries, root, {
+        prepareRoot(withoutSockets(entries, family, start, note), root, {
           osimage: request.osimage,
           stateless: family === 'xcat',
           privileged: process.getuid?.() === 0,
@@ -137,6 +144,21 @@ async function packInputs(
     packed: { ...inputs.packed, [base]: stored },
     edits: inputs.edits.filter((edit) => edit.archive !== archive),
   };
+}
+
+/** Of a stateless image, tar has no type for sockets, which are made anew by who listens; packimage's tar leaves them too. */
+function withoutSockets(
+  entries: readonly GatheredEntry[],
+  family: GenerationManifest['family'],
+  start: ArchiveDescriptor,
+  note: (line: string) => void,
+): readonly GatheredEntry[] {
+  if (family !== 'xcat' || formOf(start).method === 'cpio') return entries;
+  return entries.filter(({ path: at, header }) => {
+    const isSocket = (header.mode & S_IFMT) === S_IFSOCK;
+    if (isSocket) note(`${pathToText(at)}: left out, a socket, for which tar and squashfs have no type here`);
+    return !isSocket;
+  });
 }
 
 /** The archive that the directory is of, by its name now: the one that it was unpacked from. */

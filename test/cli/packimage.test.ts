@@ -1,4 +1,6 @@
 import { cp, lstat, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -342,6 +344,52 @@ test.serial('packed again after a change costs the change, in the tree and after
     (await lstat(path.join(out, 'usr/lib/library'))).size,
     (await readFile(path.join(out, 'usr/lib/library'))).length,
   );
+});
+
+test.serial('a socket is in a cpio archive, and left out of the forms that have none', async (t) => {
+  const name = await image('sockets');
+  const tree = path.join(parent, 'sockets');
+  await cp(root(), tree, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+  const server = net.createServer().listen(path.join(tree, 'etc/socket'));
+  await once(server, 'listening');
+  try {
+    await succeed('image', 'pack', name, tree);
+    t.regex((await succeed('image', 'files', name)).out, /^s.* \/etc\/socket$/m);
+    for (const method of ['tar', 'squashfs']) {
+      const { err } = await succeed('image', 'pack', name, tree, '-m', method);
+      t.regex(err, /\/etc\/socket: left out, a socket/);
+      t.notRegex((await succeed('image', 'files', name)).out, /socket/);
+    }
+  } finally {
+    server.close();
+  }
+});
+
+test.serial('a tree whose file would end the archive is refused, packed and imported', async (t) => {
+  const name = await image('trailer');
+  const media = path.join(parent, 'trailer');
+  await cp(path.join(parent, 'compute'), media, { recursive: true, verbatimSymlinks: true });
+  await writeFile(path.join(media, 'rootimg/TRAILER!!!'), 'x');
+  for (const words of [
+    ['pack', name, path.join(media, 'rootimg')],
+    ['import', media, '--name', 'trailers'],
+  ]) {
+    const { status, err } = await rackboot('image', ...words);
+    t.is(status, 1);
+    t.regex(err, /TRAILER!!!: this name ends a cpio archive/);
+  }
+});
+
+test.serial('what a packing was made of outlives gc, and the next one begins with it', async (t) => {
+  const name = await image('collected');
+  const tree = path.join(parent, 'collected');
+  await cp(root(), tree, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+  await succeed('image', 'pack', name, tree, '-m', 'tar');
+  await succeed('gc', '--keep', '0');
+  await succeed('store', 'verify');
+  await writeFile(path.join(tree, 'etc/hello'), 'hello\n');
+  await succeed('image', 'pack', name, tree);
+  t.true((await unpacked(name, 'rootimg.tar.gz')).some((line) => line.includes('etc/hello')));
 });
 
 test.serial('what is mounted in the tree is not packed', async (t) => {

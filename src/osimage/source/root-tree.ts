@@ -1,7 +1,7 @@
 import zlib from 'node:zlib';
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
-import { encodeHeader, encodeTrailer, newcTime, padding4 } from '../../image/cpio/header.js';
+import { encodeHeader, encodeTrailer, newcTime, padding4, TRAILER_NAME } from '../../image/cpio/header.js';
 import { pathToText } from '../../image/cpio/path.js';
 import { ImageError } from '../../image/errors.js';
 import { exlistKeeps } from '../../image/exlist.js';
@@ -26,9 +26,15 @@ export async function rootTree(directory: string, path: string): Promise<SourceF
   return { path, size, where: directory, read: () => inGzip(newcOf(entries)) };
 }
 
-/** `entries` as a newc archive. */
+/** `entries` as a newc archive. Throws ImageError TRUNCATED, UNSAFE_PATH, and what encodeHeader throws. */
 async function* newcOf(entries: readonly GatheredEntry[]): AsyncGenerator<Buffer> {
   for (const { rawName, header, content, path } of entries) {
+    if (rawName === TRAILER_NAME) {
+      throw new ImageError(
+        'UNSAFE_PATH',
+        `/${TRAILER_NAME}: this name ends a cpio archive, and what came after it would be lost; give the file another name`,
+      );
+    }
     yield encodeHeader({ ...header, mtime: newcTime(header.mtime) }, rawName);
     let written = 0;
     for await (const chunk of content.read()) {
