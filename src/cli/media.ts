@@ -12,6 +12,7 @@ import { forEachNode } from '../node/power/rack.js';
 import { selectNodes } from '../node/site-directory.js';
 import type { NodeRecord } from '../store/records.js';
 import { type Context, UsageError } from './context.js';
+import { untilStopped } from './image/until-stopped.js';
 import { noteExpansion } from './noderange-help.js';
 import { finishResults, type PaceOptions, paceOf, showResult, withPaceOptions } from './power-results.js';
 
@@ -61,11 +62,15 @@ Examples:
         return { kind: 'insert', url, boot: options.boot === true, firmware };
       };
       const desk = new PowerDesk(site);
-      const results = await forEachNode(
-        nodes,
-        paceOf(site.config.power, options, options.boot === true),
-        async (node, signal) => changeMedium(desk, node, deedFor(node), signal),
-        (result) => showResult(context, result),
+      const pace = paceOf(site.config.power, options, options.boot === true);
+      const results = await untilStopped(false, (stop) =>
+        forEachNode(
+          nodes,
+          pace,
+          async (node, signal) => changeMedium(desk, node, deedFor(node), signal),
+          (result) => showResult(context, result),
+          stop,
+        ),
       );
       finishResults(context, results);
     });

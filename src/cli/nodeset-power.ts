@@ -5,6 +5,7 @@ import { provisionNode } from '../node/power/switch.js';
 import type { Site } from '../site/site.js';
 import type { NodeRecord } from '../store/records.js';
 import type { Context } from './context.js';
+import { untilStopped } from './image/until-stopped.js';
 import { type PaceOptions, paceOf, showResult } from './power-results.js';
 
 /**
@@ -20,10 +21,13 @@ export async function bootSetNodes(
   const refused = new Set(plan.refused.map(({ node }) => node));
   const desk = new PowerDesk(site);
   const firmware = options.uefi === true ? 'uefi' : undefined;
-  return forEachNode(
-    nodes.filter(({ name }) => !refused.has(name)),
-    paceOf(site.config.power, options, true),
-    (node, signal) => provisionNode(desk, node, firmware, signal),
-    (result) => showResult(context, result),
+  return untilStopped(false, (stop) =>
+    forEachNode(
+      nodes.filter(({ name }) => !refused.has(name)),
+      paceOf(site.config.power, options, true),
+      (node, signal) => provisionNode(desk, node, firmware, signal),
+      (result) => showResult(context, result),
+      stop,
+    ),
   );
 }

@@ -12,6 +12,7 @@ import {
 } from '../node/power/verb.js';
 import { selectNodes } from '../node/site-directory.js';
 import { type Context, UsageError } from './context.js';
+import { untilStopped } from './image/until-stopped.js';
 import { noteExpansion } from './noderange-help.js';
 import { finishResults, type PaceOptions, paceOf, showResult, withPaceOptions } from './power-results.js';
 
@@ -70,11 +71,14 @@ Examples:
         firmware: options.uefi === true ? 'uefi' : undefined,
       } as const;
       const pace = paceOf(site.config.power, options, startsMachine(verb));
-      const results = await forEachNode(
-        nodes,
-        pace,
-        (node, signal) => switchNode(desk, node, deed, signal),
-        (result) => showResult(context, result),
+      const results = await untilStopped(false, (stop) =>
+        forEachNode(
+          nodes,
+          pace,
+          (node, signal) => switchNode(desk, node, deed, signal),
+          (result) => showResult(context, result),
+          stop,
+        ),
       );
       finishResults(context, results);
     });

@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { startIpmiSim } from '../node/power/ipmi-sim.js';
 import { type EmulatorOptions, type RedfishEmulator, startRedfish } from '../node/power/redfish-emulator.js';
@@ -281,5 +284,30 @@ test('doctor says which nodes could not be switched, and asks none', async (t) =
   t.deepEqual(
     bmcs.map(({ log }) => log),
     [[], [], []],
+  );
+});
+
+test('Ctrl-C logs out of the BMCs and says which machines may have been told', async (t) => {
+  const { dir, bmcs } = await rackOf(t, [{ taskPolls: 1_000_000 }, { taskPolls: 1_000_000 }]);
+  const program = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+  const child = spawn(process.execPath, [program, '--site', dir, 'power', 'rack1', 'on'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const ended = once(child, 'close') as Promise<[number | null]>;
+  const isTold = (): boolean => bmcs.every(({ machine }) => machine.power === 'On');
+  while (!isTold() && child.exitCode === null) await sleep(20);
+  t.deepEqual(
+    bmcs.map((bmc) => bmc.openSessions()),
+    [1, 1],
+  );
+  child.kill('SIGINT');
+  t.deepEqual(await ended, [1, null]);
+  t.is(said.match(/^n[12]: was begun when the command was stopped; ask it with: power stat$/gm)?.length, 2);
+  t.deepEqual(
+    bmcs.map((bmc) => bmc.openSessions()),
+    [0, 0],
   );
 });

@@ -16,6 +16,7 @@ export type PowerErrorCode =
   | 'IS_OFF'
   | 'NO_ISO'
   | 'NOT_INSERTED'
+  | 'STOPPED'
   | 'NODES_FAILED';
 
 /** A machine that could not be switched, and the mend. Messages do not name the node: they are shown behind its name. */
