@@ -37,7 +37,9 @@ export async function importOsimage(store: Store, request: ImportRequest): Promi
   const bundle = await openBundle(request.source, request.remote);
   if (bundle !== undefined) return importBundle(store, bundle, request);
   const { name, profile } = request;
+  const alone = request.kernel !== undefined || (request.family ?? 'xcat') !== 'xcat';
   if (name === undefined) {
+    await (await openSource(request.source, alone)).close(); // says what is wrong with it, if anything is
     throw new OsimageError(
       'BAD_NAME',
       `${nameOf(request.source)}: no bundle, which would bring its osimage's name; give it one with --name`,
@@ -49,7 +51,6 @@ export async function importOsimage(store: Store, request: ImportRequest): Promi
       `${nameOf(request.source)}: no bundle of xCAT's, whose profile could be renamed; leave --profile out`,
     );
   }
-  const alone = request.kernel !== undefined || (request.family ?? 'xcat') !== 'xcat';
   const source = await openSource(request.source, alone);
   try {
     const layout = await recogniseMedia(name, source, await hintsOf(source, request));

@@ -360,7 +360,11 @@ test.serial('what tar holds beside plain files is refused, and nothing is writte
   const extra = await pack('extra', 'image');
   t.is(extra.status, 0, extra.err);
   t.regex(extra.err, /image\/extra\/link: is no plain file; left out/);
-  await refused(t, await pack('twice', '--hard-dereference', 'image/manifest.xml', 'image/kernel', 'image'), /stands in it twice/);
+  await refused(
+    t,
+    await pack('twice', '--hard-dereference', 'image/manifest.xml', 'image/kernel', 'image'),
+    /stands in it twice/,
+  );
   await mkdir(path.join(dir, 'other'));
   await writeFile(path.join(dir, 'other/manifest.xml'), manifestXml());
   await refused(t, await pack('two', 'image', 'other'), /holds 2 osimages \(image, other\)/);
@@ -407,4 +411,23 @@ test.serial('a tar archive that is a root file system is an image by itself', as
   execFileSync('tar', ['-C', root, '-czf', at('fs.tar.gz'), '.']);
   await succeed('image', 'import', at('fs.tar.gz'), '--name', 'fs');
   t.regex(await succeed('image', 'show', 'fs'), /family +generic/);
+});
+
+test.serial('an exlist that came with the osimage is what packing leaves out by', async (t) => {
+  const { status, err, name } = await importing({
+    'manifest.xml': manifestXml({ ...STATELESS, synclists: '' }),
+    'compute.rocky9.x86_64.exlist': './etc/hosts\n',
+  });
+  t.is(status, 0, err);
+  await succeed('image', 'unpack', name, at('tree'));
+  await succeed('image', 'pack', name, at('tree'), '-m', 'squashfs');
+  const files = await succeed('image', 'files', name);
+  t.regex(files, /etc\/motd/);
+  t.notRegex(files, /etc\/hosts/);
+  await succeed('image', 'export', name, '-o', at('packed.tgz'));
+  await succeed('image', 'import', at('packed.tgz'), '--name', 'packed');
+  const shown = async (osimage: string): Promise<unknown> =>
+    (JSON.parse(await succeed('--json', 'image', 'show', osimage)) as { files: unknown }).files;
+  t.deepEqual(await shown('packed'), await shown(name));
+  t.regex(JSON.stringify(await shown('packed')), /rootimg\.sfs/);
 });
