@@ -31,10 +31,15 @@ export class DraftTree {
   readonly #places = new Map<ArchivePath, number[]>(); // every entry of a path, duplicates included
   #held: Map<ArchivePath, Set<ArchivePath>> | undefined; // what lies in each directory, made when first asked for
 
-  constructor(entries: readonly PlacedEntry[], old: EntryDraft) {
+  /** `stands` says whether something of the entry at a place is left once all are unpacked. */
+  constructor(
+    entries: readonly PlacedEntry[],
+    old: EntryDraft,
+    stands: (at: number) => boolean = () => true,
+  ) {
     this.#old = old;
     entries.forEach((entry, at) => {
-      this.#nodes.set(entry.path, { kind: 'entry', at, mode: entry.header.mode });
+      if (stands(at)) this.#nodes.set(entry.path, { kind: 'entry', at, mode: entry.header.mode });
       const places = this.#places.get(entry.path);
       if (places === undefined) this.#places.set(entry.path, [at]);
       else places.push(at);

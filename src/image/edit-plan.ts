@@ -6,6 +6,7 @@ import { DraftTree, modeOf, type NewNode, type Node } from './draft-tree.js';
 import type { Edit } from './edit.js';
 import { attributesOf, EntryDraft, type PlannedEntry } from './entry-draft.js';
 import { ImageError } from './errors.js';
+import { kernelView, type KernelView } from './kernel-view.js';
 import { NewEntries } from './new-entries.js';
 
 /** What becomes of an archive's entries. Entries that are not named stay as they are, where they are. */
@@ -34,9 +35,24 @@ export function planEdits(
   edits: readonly Edit[],
   options: PlanOptions,
 ): EditPlan {
-  const draft = new Draft(entries, options);
-  for (const edit of edits) draft.apply(edit);
+  const view = edits.length === 0 ? undefined : kernelView(entries);
+  const draft = new Draft(entries, options, view);
+  for (const edit of [...settling(entries, view), ...edits]) draft.apply(edit);
   return draft.plan();
+}
+
+/**
+ * What keeps an edit of one name from reaching the others of a file that the archive writes through it: from now on they
+ * are said to be its names. Not where they are in another archive, which takes no new names.
+ */
+function settling(entries: readonly PlacedEntry[], view: KernelView | undefined): Edit[] {
+  const last = entries.at(-1)?.archive;
+  return (view?.written ?? []).flatMap(({ path, others }) => {
+    const isLast = entries.findLast((entry) => entry.path === path)?.archive === last;
+    return isLast
+      ? others.map((other): Edit => ({ op: 'link', path: other, to: path, from: 'the archive' }))
+      : [];
+  });
 }
 
 class Draft {
@@ -46,9 +62,12 @@ class Draft {
   readonly #entries: NewEntries;
   readonly #missed: Edit[] = [];
 
-  constructor(entries: readonly PlacedEntry[], options: PlanOptions) {
+  constructor(entries: readonly PlacedEntry[], options: PlanOptions, view: KernelView | undefined) {
     this.#old = new EntryDraft(entries);
-    this.#tree = new DraftTree(entries, this.#old);
+    const paths = new Set(view?.entries.map(({ path }) => path));
+    const stands = (at: number): boolean =>
+      view === undefined || (!view.lost.has(at) && paths.has(entries[at]?.path ?? ROOT));
+    this.#tree = new DraftTree(entries, this.#old, stands);
     this.#links = new DraftLinks(this.#old, this.#tree);
     this.#entries = new NewEntries(entries, this.#old, options.mtime);
   }

@@ -3,6 +3,7 @@ import { FrameReader, loadEntries, type PlacedEntry } from '../image/archive-ind
 import { isRegular } from '../image/cpio/header.js';
 import { pathFromText, pathToText, type ArchivePath } from '../image/cpio/path.js';
 import { ImageError } from '../image/errors.js';
+import { kernelView } from '../image/kernel-view.js';
 import type { Contents } from '../image/nested/contents.js';
 import { partsOf, tailOfPart, type Part } from '../image/parts.js';
 import { ArchiveTree } from '../image/tree.js';
@@ -55,7 +56,8 @@ export async function openDescriptor(
 ): Promise<OpenArchive> {
   if (part !== undefined) tailOfPart(descriptor, part);
   const all = await loadEntries(descriptor, blobs);
-  const entries = part === undefined ? all : all.filter(({ archive }) => archive === part - 1);
+  const chosen = part === undefined ? all : all.filter(({ archive }) => archive === part - 1);
+  const entries = kernelView(chosen)?.entries ?? chosen;
   const tree = new ArchiveTree(entries);
   const frame = (number: number): (typeof descriptor.frames)[number] => {
     const found = descriptor.frames[number];

@@ -2,6 +2,7 @@ import { loadEntries, type PlacedEntry } from '../image/archive-index.js';
 import type { ArchiveDescriptor } from '../image/archive.js';
 import type { ArchivePath } from '../image/cpio/path.js';
 import { ImageError } from '../image/errors.js';
+import { kernelView } from '../image/kernel-view.js';
 import { tailOfPart } from '../image/parts.js';
 import type { SegmentCounts } from '../image/segment-writer.js';
 import { settleNumbers } from '../image/unpacked/alter.js';
@@ -84,7 +85,7 @@ export async function packDirectory(packing: DirectoryPacking, tools: PackTools)
 /** Where what `base` holds lies; nothing where it cannot be unpacked, and then gives no order either. */
 function placesOf({ base, record }: DirectoryPacking): Map<ArchivePath, PlacedEntry> {
   try {
-    return placeEntries(base);
+    return placeEntries(kernelView(base)?.entries ?? base);
   } catch (error) {
     if (record === undefined && error instanceof ImageError) return new Map();
     throw error;

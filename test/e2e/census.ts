@@ -1,3 +1,7 @@
+import { inodeOf } from '../../src/image/archive-index.js';
+import { collect } from '../../src/image/chunks.js';
+import { pathToText } from '../../src/image/cpio/path.js';
+import type { OpenArchive } from '../../src/osimage/contents.js';
 import { sha256 } from '../../src/store/digest.js';
 import { item, type Item } from '../image/newc.js';
 
@@ -57,6 +61,27 @@ export function censusOfItems(items: readonly Item[]): Census {
     const content = kind === FILE ? sha256(whole) : kind === LINK ? data.toString('latin1') : '';
     const device = rdev.map((number) => number.toString(16)).join(':');
     census[path] = describe(mode, `${uid}:${gid}`, names.length, device, content);
+  }
+  return census;
+}
+
+/** The census of a machine that has just the entries of `archive`, by what rackboot says of them. */
+export async function censusOfArchive(archive: Pick<OpenArchive, 'entries' | 'read'>): Promise<Census> {
+  const { entries } = archive;
+  const census: Record<string, string> = {};
+  const names = new Map<string, number>();
+  for (const entry of entries) {
+    const inode = inodeOf(entry);
+    if (inode !== undefined) names.set(inode, (names.get(inode) ?? 0) + 1);
+  }
+  for (const entry of entries) {
+    const { mode, uid, gid, rdevMajor, rdevMinor } = entry.header;
+    const path = pathToText(entry.path);
+    const kind = mode & TYPE;
+    const content =
+      kind === FILE ? sha256(await collect(archive.read(entry))) : kind === LINK ? (entry.target ?? '') : '';
+    const device = [rdevMajor, rdevMinor].map((number) => number.toString(16)).join(':');
+    census[path] = describe(mode, `${uid}:${gid}`, names.get(inodeOf(entry) ?? '') ?? 1, device, content);
   }
   return census;
 }

@@ -3,6 +3,7 @@ import type { UnpackLimits } from '../unpack-limits.js';
 import { joinLinks } from '../tar/links.js';
 import type { ScannedEntry } from '../cpio/scanner.js';
 import { readEntryData } from '../entry-data.js';
+import { kernelView } from '../kernel-view.js';
 import { ArchiveTree } from '../tree.js';
 import { placedEntry, type Contents, type ReadableFile } from './contents.js';
 import { readThrough } from './read-through.js';
@@ -20,7 +21,7 @@ export async function openArchiveStream(file: ReadableFile, limits: UnpackLimits
   const entries = archives.flatMap((own, archive) =>
     joinLinks(own).map((entry) => placedEntry(entry, archive)),
   );
-  const tree = new ArchiveTree(entries);
+  const tree = new ArchiveTree(kernelView(entries)?.entries ?? entries);
   return {
     tree,
     read(entry: PlacedEntry) {
