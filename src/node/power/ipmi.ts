@@ -139,4 +139,4 @@ function explained(at: Endpoint, username: string, said: string): PowerError {
 
 /** Lines of ipmitool -v that say nothing of why it failed. */
 const IDLE =
-  /^(?:Loading IANA|Unable to Get Channel Cipher Suites|Invalid completion code received: Invalid command)/;
+  /IANA PEN|^(?:Unable to Get Channel Cipher Suites|Invalid completion code received: Invalid command)/;

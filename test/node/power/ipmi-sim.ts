@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -97,12 +98,19 @@ done
 `;
 }
 
+/** A UDP port of loopback that nobody has, below those that the kernel hands out by itself. */
 async function freePort(): Promise<number> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  return port;
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const socket = createSocket('udp4');
+    const port = randomInt(20_000, 32_000);
+    const isFree = await new Promise<boolean>((resolve) => {
+      socket.once('error', () => resolve(false));
+      socket.bind(port, '127.0.0.1', () => resolve(true));
+    });
+    socket.close();
+    if (isFree) return port;
+  }
+  throw new Error('no UDP port of loopback is free');
 }
 
 /** Waits until a UDP port of loopback is taken: the simulator says nothing when it listens. */

@@ -70,8 +70,13 @@ test.serial('a wrong password, an unknown user and nobody there are told apart',
   const sim = await simulator(t);
   const at = { host: '127.0.0.1', port: sim.port };
   const signal = AbortSignal.timeout(120_000);
-  const asked = async (where: typeof at, username: string, password: string): Promise<PowerError> => {
-    const control = ipmiControl(where, { username, password }, { ...options, retries: 1 }, signal);
+  const asked = async (
+    where: typeof at,
+    username: string,
+    password: string,
+    retries = options.retries as number,
+  ): Promise<PowerError> => {
+    const control = ipmiControl(where, { username, password }, { ...options, retries }, signal);
     return t.throwsAsync(control.state(), { instanceOf: PowerError });
   };
   const wrong = await asked(at, sim.username, 'not-that-one');
@@ -80,7 +85,7 @@ test.serial('a wrong password, an unknown user and nobody there are told apart',
   t.false(wrong.message.includes('not-that-one'));
   t.is((await asked(at, 'nobody', sim.password)).code, 'ACCESS_DENIED');
   await sim.stop();
-  const gone = await asked(at, sim.username, sim.password);
+  const gone = await asked(at, sim.username, sim.password, 0);
   t.is(gone.code, 'UNREACHABLE');
   t.regex(gone.message, /^127\.0\.0\.1:\d+ does not answer IPMI; check the address/);
   for (const [username, password] of [
