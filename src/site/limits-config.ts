@@ -36,7 +36,7 @@ export const HTTP_LIMITS = {
   requestTimeout: seconds('How long a whole request may take', 30),
   keepAlive: seconds('How long a connection may be without a request', 15),
   stalled: seconds('How long a reader may take nothing at all', 60),
-  slow: seconds('How long a reader may take for one piece that was read ahead, of 512 KiB at most', 300),
+  slow: seconds('How long a reader may take for one piece that was read ahead, of 1 MiB at most', 300),
   eventStreams: count('Pages that listen to what happens', 64),
 } as const satisfies Limits;
 

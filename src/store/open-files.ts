@@ -11,7 +11,7 @@ import type { Ownership } from './types.js';
  * The largest buffer a file is read into, and the smallest; what all readers together hold before they get the smallest,
  * and the part of what is left of it that the next one gets.
  */
-const largestBuffer = 512 * 1024;
+const largestBuffer = 1024 * 1024;
 const smallestBuffer = 16 * 1024;
 const budget = 16 * 1024 * 1024;
 const part = 1 / 16;
@@ -45,7 +45,7 @@ export class OpenFiles {
   }
 
   /**
-   * Bytes [offset, offset+length) of the file at `path`, in buffers of at most 512 KiB. Each reader holds one until it
+   * Bytes [offset, offset+length) of the file at `path`, in buffers of at most 1 MiB. Each reader holds one until it
    * asks for the next; the more are held, the smaller they get, down to 16 KiB, so that a thousand slow readers hold
    * what a hundred do. Throws StoreError PACK_GONE when there is no such file, PACK_DAMAGED when it ends early, CLOSED
    * after close().
