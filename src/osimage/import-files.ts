@@ -93,7 +93,13 @@ class MediaReader {
     this.#writer = writer;
     this.#onProgress = request.onProgress;
     const placed = [...layout.files, ...(layout.archive === undefined ? [] : [layout.archive])];
-    const all = [...placed.map(({ file }) => file), ...layout.tree, ...(layout.attached ?? [])];
+    const loaders = [layout.loaders?.bios?.image, layout.loaders?.uefi?.image];
+    const all = [
+      ...placed.map(({ file }) => file),
+      ...layout.tree,
+      ...(layout.attached ?? []),
+      ...loaders.filter((file) => file !== undefined),
+    ];
     this.#total = all.reduce((sum, file) => sum + file.size, 0);
   }
 

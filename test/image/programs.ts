@@ -13,6 +13,7 @@ export interface Outcome {
 const PACKAGES: Readonly<Record<string, string>> = {
   bsdcpio: 'libarchive-tools',
   bsdtar: 'libarchive-tools',
+  createrepo_c: 'createrepo-c',
   rpmbuild: 'rpm',
   '/usr/sbin/depmod': 'kmod',
   '/usr/sbin/modprobe': 'kmod',

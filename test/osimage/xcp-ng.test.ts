@@ -46,7 +46,20 @@ test.before(async () => {
   await succeed('image', 'import', at('vendor.iso'), '--name', 'xcp');
   await succeed('image', 'iso', 'xcp', '-o', at('xcp.iso'));
 });
+
 test.after.always(() => rm(parent, { recursive: true, force: true }));
+
+test('the progress of an import ends at the whole', async (t) => {
+  const { status, err } = await rackboot('image', 'import', at('vendor.iso'), '--name', 'progress');
+  t.is(status, 0, err);
+  const percents = [...err.matchAll(/^(\d+) % of /gm)].map(([, percent]) => Number(percent));
+  t.true(percents.length > 0);
+  t.deepEqual(
+    percents.filter((percent) => percent > 100),
+    [],
+  );
+  t.is(percents.at(-1), 100);
+});
 
 const LABELS = ['install', 'no-serial', 'safe', 'multipath', 'install-alt', 'shell', 'memtest'];
 
