@@ -15,6 +15,7 @@ import { placeEntries } from '../image/unpacked/placement.js';
 import type { UnpackRecord } from '../image/unpacked/record.js';
 import type { WholeCodec } from '../image/whole/codecs.js';
 import type { BlobReader, BlobWriter } from '../store/types.js';
+import { readAttributes } from './edit/extended-attributes.js';
 import { formOf } from './pack-form.js';
 
 /** What packing a directory works with. */
@@ -44,6 +45,7 @@ export interface DirectoryPacking {
   /** The archive that order and inode numbers are taken from: what the directory was unpacked from. */
   readonly base: readonly PlacedEntry[];
   readonly known: readonly KnownState[];
+  readonly note: (line: string) => void;
   /** What else is to be changed, beside what is on disk. */
   prepare(entries: readonly GatheredEntry[]): Promise<readonly GatheredEntry[]>;
 }
@@ -62,7 +64,7 @@ export async function packDirectory(packing: DirectoryPacking, tools: PackTools)
   const { directory, record, start, part, compress } = packing;
   const clock = BigInt(Date.now() - TICK) * 1_000_000n;
   const placed = placesOf(packing);
-  const gathered = await gatherEntries(directory, { placed, record, clock });
+  const gathered = await withAttributes(await gatherEntries(directory, { placed, record, clock }), packing);
   const entries = settleNumbers(await packing.prepare(gathered), gathered, placed);
   const known = likest(packing.known, start, entries);
   const isUnchanged = ({ path, mark }: GatheredEntry): boolean =>
@@ -80,6 +82,22 @@ export async function packDirectory(packing: DirectoryPacking, tools: PackTools)
   const old = await entriesOf(base, part, tools.blobs);
   const descriptor = await packTar(base, old, entries, { part, compress, isUnchanged }, tools);
   return { descriptor, marks };
+}
+
+/** `entries` with the extended attributes that their files have on disk, where the archive has a place for them. */
+async function withAttributes(
+  entries: readonly GatheredEntry[],
+  { directory, start, note }: DirectoryPacking,
+): Promise<readonly GatheredEntry[]> {
+  if (formOf(start).method === 'cpio') return entries;
+  const paths = entries.map(({ path }) => path);
+  const found = await readAttributes(directory, paths);
+  if (found === undefined)
+    note('extended attributes were not read: that takes python3; install it and pack again');
+  return entries.map((entry) => {
+    const added = found?.get(entry.path);
+    return added === undefined ? entry : { ...entry, added };
+  });
 }
 
 /** Where what `base` holds lies; nothing where it cannot be unpacked, and then gives no order either. */

@@ -115,7 +115,7 @@ async function packInputs(
   const root = { ...wanted, exlists };
   const { descriptor: packed, marks } = await packDirectory(
     {
-      ...{ directory: request.directory, record, start, part, compress },
+      ...{ directory: request.directory, record, start, part, compress, note },
       base: anew
         ? []
         : ((await unpackedBase(store, record)) ?? (await entriesOf(current, part, store.blobs))),

@@ -346,6 +346,41 @@ test.serial('packed again after a change costs the change, in the tree and after
   );
 });
 
+test.serial('extended attributes and capabilities of the tree are in tar and squashfs', async (t) => {
+  const name = await image('attributes');
+  const tree = path.join(parent, 'attributes');
+  await cp(root(), tree, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+  const python = (script: string, ...args: readonly string[]): Promise<Buffer> =>
+    output('python3', ['-I', '-c', `import os, sys\n${script}`, ...args]);
+  await python(
+    'os.setxattr(sys.argv[1], "security.capability", b"\\1\\0\\0\\2\\0\\x20" + b"\\0" * 14)\nos.setxattr(sys.argv[1], "trusted.origin", b"vendor=1")',
+    path.join(tree, 'usr/lib/library'),
+  );
+  const steps = [
+    ['tar', 'rootimg.tar.gz', 'tar --xattrs --xattrs-include="*" -xzf "$1"'],
+    ['squashfs', 'rootimg.sfs', 'unsquashfs -q -n -f -d . "$1" >/dev/null'],
+  ] as const;
+  for (const [method, file, unpack] of steps) {
+    await succeed('image', 'pack', name, tree, '-m', method);
+    await inDirectory(async (dir) => {
+      await writeFile(path.join(dir, file), await served(site, name, file));
+      await mkdir(path.join(dir, 'root'));
+      await output('bash', ['-c', unpack, 'unpack', path.join(dir, file)], undefined, path.join(dir, 'root'));
+      const held = await python(
+        'print([os.getxattr(sys.argv[1], name).hex() for name in ("security.capability", "trusted.origin")])',
+        path.join(dir, 'root/usr/lib/library'),
+      );
+      t.is(
+        held.toString(),
+        `['010000020020${'00'.repeat(14)}', '${Buffer.from('vendor=1').toString('hex')}']\n`,
+        method,
+      );
+    });
+    const again = await succeed('image', 'pack', name, tree);
+    t.regex(again.out, /has just these inputs already/);
+  }
+});
+
 test.serial('a socket is in a cpio archive, and left out of the forms that have none', async (t) => {
   const name = await image('sockets');
   const tree = path.join(parent, 'sockets');

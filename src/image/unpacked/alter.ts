@@ -43,7 +43,7 @@ export function alterEntries(
   const placed = placedOf(entries);
   const at = new Map(placed.map((entry, index) => [entry, index]));
   const plan = planEdits(placed, edits, { mtime });
-  const gathered = ({ data, rawName, header, target }: PlannedEntry): GatheredEntry => {
+  const gathered = ({ data, rawName, header, target, added }: PlannedEntry): GatheredEntry => {
     const from = data.kind === 'new' ? undefined : entries[at.get(data.entry) ?? -1];
     return {
       path: canonicalPath(rawName),
@@ -52,6 +52,7 @@ export function alterEntries(
       content: data.kind === 'new' ? data.content : (from?.content ?? NOTHING),
       ...(target === undefined ? {} : { target }),
       ...(from?.mark === undefined ? {} : { mark: from.mark }),
+      ...(from?.added === undefined && added === undefined ? {} : { added: { ...from?.added, ...added } }),
     };
   };
   const kept = entries.flatMap((entry, index) => {

@@ -16,7 +16,7 @@ import {
 } from '../cpio/header.js';
 import { ROOT, type ArchivePath } from '../cpio/path.js';
 import { splitDevice } from '../device-number.js';
-import { contentOf, type Content } from '../edit.js';
+import { contentOf, type Content, type ExtendedAttributes } from '../edit.js';
 import type { WrittenEntry } from '../entry-writer.js';
 import { followLinks } from '../follow-links.js';
 import { readLocalFile, wholeSeconds } from '../local-file.js';
@@ -33,6 +33,7 @@ export interface GatheredEntry extends WrittenEntry {
   readonly path: ArchivePath;
   readonly content: Content;
   readonly mark?: FileMark; // of the file on disk that the content is, where it can be told by one
+  readonly added?: ExtendedAttributes; // that a tar archive gets of it, beside those that it had there
 }
 
 /** What a directory was unpacked from: where its entries lay (see placeEntries), and the record beside it. */

@@ -23,7 +23,7 @@ export interface TarTarget {
 
 /**
  * The file `base` of a tar archive or squashfs, which holds `old`, made of `entries`. What stands in it as it did is left
- * alone; a file that changed keeps the extended attributes it had there, which a directory does not hold. When nothing
+ * alone; a file that changed keeps the extended attributes it had there, beside those that it has on disk. When nothing
  * changes, that is `base` itself. Throws ImageError EDIT_CONFLICT for sockets, UNKNOWN_CODEC, TRUNCATED, and what
  * compressing throws.
  */
