@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os';
-import type { Client, SFTPWrapper } from 'ssh2';
+import type { Client, SFTPWrapper, Stats } from 'ssh2';
 import { messageOf } from '../errors.js';
 import type { SshOptions, SshTarget } from '../ssh/connection.js';
 import { OsimageError } from './errors.js';
@@ -40,13 +40,21 @@ export function remoteFile(text: string): RemoteFile | undefined {
 
 const bare = (host: string): string => host.replace(/^\[(.*)\]$/, '$1');
 
-/** The bytes of `file`. Throws SshError, and OsimageError BAD_SOURCE for what is wrong with the file. */
-export async function* readRemote(file: RemoteFile, options: RemoteOptions = {}): AsyncGenerator<Buffer> {
+/**
+ * The bytes of `file`; `onSize` hears how many there are. Throws SshError, and OsimageError BAD_SOURCE for what is wrong
+ * with the file.
+ */
+export async function* readRemote(
+  file: RemoteFile,
+  options: RemoteOptions = {},
+  onSize: (size: number) => void = () => undefined,
+): AsyncGenerator<Buffer> {
   const client = await connect(file, options);
   const failure = failureOf(client);
   try {
     const sftp = await openSftp(client, file);
     const handle = await asked<Buffer>(file, failure, (done) => sftp.open(file.path, 'r', done));
+    onSize((await asked<Stats>(file, failure, (done) => sftp.fstat(handle, done))).size);
     for (let at = 0; ;) {
       const buffer = Buffer.allocUnsafe(PIECE);
       const length = await asked<number>(file, failure, (done) => {

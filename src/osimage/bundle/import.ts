@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Store } from '../../store/records.js';
 import { DEFAULT_LIMITS, type UnpackLimits } from '../../image/unpack-limits.js';
 import { OsimageError } from '../errors.js';
@@ -39,7 +40,8 @@ export async function importBundle(
   }
   return store.scratch(async (directory) => {
     const limits = request.limits ?? DEFAULT_LIMITS;
-    const unpacked = await unpackBundle(bundle.read(), directory, where, limits);
+    const bytes = bundle.read((done, total) => request.onProgress?.(path.basename(where), done, total));
+    const unpacked = await unpackBundle(bytes, directory, where, limits);
     const osimage = await readBundle(unpacked, where, request.profile);
     const name = checkName(request.name ?? osimage.name);
     await requireFree(store, name);
