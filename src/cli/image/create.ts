@@ -4,8 +4,7 @@ import {
   parseDefinedRepository,
   parseSourceUrls,
 } from '../../osimage/create/configs/source-options.js';
-import { createOsimage } from '../../osimage/create/create-osimage.js';
-import type { EfiInstaller } from '../../osimage/create/medium.js';
+import { createOsimage, type EfiInstaller } from '../../osimage/create/create-osimage.js';
 import { shortId } from '../../osimage/manifest.js';
 import type { Context } from '../context.js';
 import { collect } from '../repeated.js';

@@ -79,29 +79,41 @@ const PACKAGES: readonly BootPackage[] = [
 const BRANDING = { name: 'branding-xcp-ng', wanted: /(^|\/)(?:branding\/.|EULA$|LICENSES$)/ };
 const GRUB = { name: 'grub-efi', wanted: /^boot\/efi\/./ };
 
+/** The packages that a medium boots from, as the repositories have them. */
+export interface BootPackages {
+  readonly known: readonly string[];
+  readonly missing: readonly string[]; // that a medium can do without
+}
+
 /**
- * Fetches the packages that a medium boots from and puts their files where create-iso does. `withGrub`: whether GRUB comes
- * from a package, too. Throws RepoError UNRESOLVED for a package that is nowhere, BAD_PACKAGE for one without its files.
+ * Looks for the packages that a medium boots from. `withGrub`: whether GRUB comes from a package, too. Throws RepoError
+ * UNRESOLVED for one that is nowhere and is needed.
+ */
+export async function findBootPackages(from: Downloads, withGrub: boolean): Promise<BootPackages> {
+  const names = [...PACKAGES.map(({ name }) => name), BRANDING.name, ...(withGrub ? [GRUB.name] : [])];
+  const known = await from.known(names);
+  const needed = [...PACKAGES.filter((item) => item.needed), ...(withGrub ? [GRUB] : [])];
+  const nowhere = needed.find(({ name }) => !known.has(name));
+  if (nowhere === undefined) return { known: [...known], missing: names.filter((name) => !known.has(name)) };
+  const mend = nowhere === GRUB ? '; --efi-installer mkimage makes a GRUB of this machine’s' : '';
+  throw new RepoError(
+    'UNRESOLVED',
+    `${nowhere.name}: the repositories of the layers have no such package, and the medium boots with it; see --srcurl${mend}`,
+  );
+}
+
+/**
+ * Fetches the packages that a medium boots from and puts their files where create-iso does. Throws RepoError BAD_PACKAGE for
+ * one without its files, FETCH_FAILED.
  */
 export async function addBootFiles(
   medium: string,
+  { known, missing }: BootPackages,
   from: Downloads,
-  { withGrub, work }: { readonly withGrub: boolean; readonly work: string },
+  work: string,
 ): Promise<BootFiles> {
-  const names = [...PACKAGES.map(({ name }) => name), BRANDING.name, ...(withGrub ? [GRUB.name] : [])];
-  const known = await from.known(names);
-  const missing = [...PACKAGES.filter(({ needed }) => needed), ...(withGrub ? [GRUB] : [])].find(
-    ({ name }) => !known.has(name),
-  );
-  if (missing !== undefined) {
-    const mend = missing === GRUB ? '; --efi-installer mkimage makes a GRUB of this machine’s' : '';
-    throw new RepoError(
-      'UNRESOLVED',
-      `${missing.name}: the repositories of the layers have no such package, and the medium boots with it; see --srcurl${mend}`,
-    );
-  }
   const files = new Map<string, UnpackedFiles>();
-  const packages = await from.fetch([...known], path.join(work, 'packages'), { resolve: false });
+  const packages = await from.fetch(known, path.join(work, 'packages'), { resolve: false });
   for (const file of packages) {
     const name = await packageName(file);
     const source = [...PACKAGES, BRANDING, GRUB].find((candidate) => candidate.name === name);
@@ -114,9 +126,7 @@ export async function addBootFiles(
   return {
     branding: await addBranding(files.get(BRANDING.name), medium),
     grub: files.get(GRUB.name)?.path(/^boot\/efi\/EFI\/[^/]+\/grubx64\.efi$/i),
-    notes: names
-      .filter((name) => !known.has(name))
-      .map((name) => `the repositories have no ${name}; what boots it is left out`),
+    notes: missing.map((name) => `the repositories have no ${name}; what boots it is left out`),
   };
 }
 

@@ -21,7 +21,7 @@ export function downloads(dnf: readonly string[], work: string): Downloads {
       program: 'setpriv', // dnf ends with this process, also when that is killed
       package: 'util-linux',
       args: [
-        ...['--pdeathsig', 'KILL', '--', 'dnf', '--quiet', ...dnf],
+        ...['--pdeathsig', 'KILL', '--', 'dnf', ...dnf], // not --quiet: that hides why a server does not answer
         ...[`--enableplugin=${plugin}`, `--installroot=${root}`, plugin, ...args],
       ],
       env: proxies(),

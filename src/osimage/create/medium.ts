@@ -10,7 +10,7 @@ import { signTree, unsignTree } from '../../repo/signing/sign-tree.js';
 import type { Signer } from '../../repo/signing/signer.js';
 import { TREEINFO } from '../../repo/treeinfo.js';
 import { OsimageError } from '../errors.js';
-import { addBootFiles } from './boot-packages.js';
+import { addBootFiles, type BootPackages } from './boot-packages.js';
 import { fillTemplate, holdsPlaceholder } from './configs/placeholders.js';
 import type { CreateConfigs, PlaceholderValues } from './configs/types.js';
 import type { Downloads } from './downloads.js';
@@ -18,19 +18,16 @@ import { isMenu, withKernelWords } from './menu-words.js';
 
 /** The medium to make: what is on an installer's ISO, but for its archive. */
 export interface MediumRequest {
-  readonly configs: Pick<CreateConfigs, 'isoTemplates' | 'bootArguments' | 'dist'>;
+  readonly configs: Pick<CreateConfigs, 'isoTemplates' | 'bootArguments'>;
   readonly downloads: Downloads;
   /** Names of packages whose closure the tree holds; undefined: no packages, the installer fetches them from elsewhere. */
   readonly packages: readonly string[] | undefined;
   readonly signer: Signer | undefined; // of the tree's metadata
-  readonly efi: EfiInstaller;
+  readonly boot: BootPackages;
   readonly epoch: number; // seconds: of the tree's metadata and of what is made here
   readonly work: string; // scratch
   readonly onStep: (line: string) => void;
 }
-
-/** Where the medium's GRUB comes from: the package grub-efi, or grub-mkimage of this machine. */
-export type EfiInstaller = 'rpm' | 'mkimage';
 
 /** Where GRUB and its menu lie on the medium and in its FAT image (create-iso). */
 const GRUB_DIRECTORY = 'EFI/xenserver';
@@ -46,14 +43,9 @@ const OTHER_KERNEL = 'kernel-alt';
  */
 export async function makeMedium(medium: string, request: MediumRequest): Promise<string[]> {
   const { configs, downloads, packages, epoch, work, onStep } = request;
-  if (configs.isoTemplates.length === 0)
-    throw new OsimageError(
-      'BAD_SOURCE',
-      `no templates/iso/${configs.dist} in the layers: nothing says what the medium's menus are; add it, or name a layer that has it first`,
-    );
   for (const directory of configs.isoTemplates) await copyTemplate(directory, medium);
   onStep('boot files');
-  const boot = await addBootFiles(medium, downloads, { withGrub: request.efi === 'rpm', work });
+  const boot = await addBootFiles(medium, request.boot, downloads, work);
   const notes = [...boot.notes];
   const full = packages !== undefined;
   const isSigned = full && request.signer !== undefined;
