@@ -25,7 +25,8 @@ interface ExportCommandOptions extends RemoteFlags {
 
 /** `image export`: an osimage in one file. */
 export function registerExport(image: Command, context: Context): void {
-  addRemoteOptions(image.command('export'))
+  const command = image
+    .command('export')
     .summary('write an osimage into a bundle')
     .description(
       'Writes a generation into one file that image import reads: of a stateless image of xCAT’s the bundle that its imgimport takes, with manifest.xml; of any other a gzipped tar archive with manifest.json, files/, tree/ and disc/. The same generation gives the same bytes; SOURCE_DATE_EPOCH sets the time of its files.',
@@ -41,7 +42,8 @@ export function registerExport(image: Command, context: Context): void {
       'for xCAT: a file or directory of this machine to go along, and where imgimport puts it; may be repeated',
       collect,
     )
-    .option('--postscripts <node>', 'for xCAT: the postscripts of this node go along')
+    .option('--postscripts <node>', 'for xCAT: the postscripts of this node go along');
+  addRemoteOptions(command)
     .addHelpText(
       'after',
       `

@@ -38,7 +38,8 @@ interface ImportOptions extends RemoteFlags {
 }
 
 export function registerImport(image: Command, context: Context): void {
-  addRemoteOptions(image.command('import'))
+  const command = image
+    .command('import')
     .summary('make an osimage of an installer or a bundle')
     .description(
       'Reads an installer’s directory or ISO, or a single archive, once and publishes it, unchanged inside, as the first generation of a new osimage. Of XCP-ng’s and Anaconda’s media it takes every entry of the boot menus, the packages, and the loaders for image iso. A tree on a web server is read by the names in its menus, its .treeinfo and its repositories. A bundle, of image export or of xCAT’s imgexport, is taken as it is, also from another machine by ssh.',
@@ -77,7 +78,8 @@ export function registerImport(image: Command, context: Context): void {
       'refuse an archive with more files than this, which takes about 1 KiB of memory each to change',
       entryCount,
       DEFAULT_LIMITS.maxEntries,
-    )
+    );
+  addRemoteOptions(command)
     .addHelpText(
       'after',
       `
