@@ -56,7 +56,7 @@ const PROGRAMS: readonly (readonly [program: string, pack: string, use: string])
 const ok = (what: string, detail: string): Check => ({ what, state: 'ok', detail, mend: null });
 
 /** What a message says is wrong is before its first semicolon or full stop, and what mends it behind. */
-function problem(what: string, state: 'warning' | 'fault', message: string): Check {
+export function problem(what: string, state: 'warning' | 'fault', message: string): Check {
   const [, detail = message, mend = ''] = /^(.*?)(?:; |\. )(.*)$/s.exec(message) ?? [];
   return { what, state, detail, mend: mend === '' ? null : mend };
 }

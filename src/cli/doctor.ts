@@ -10,6 +10,7 @@ import {
   checkPrograms,
   checkSpace,
 } from '../api/doctor.js';
+import { checkCertificate } from '../api/doctor-certificate.js';
 import { messageOf, RackbootError } from '../errors.js';
 import { readCapture } from '../pxe/dhcp/capture.js';
 import { type Diagnosis, diagnose } from '../pxe/dhcp/diagnose.js';
@@ -82,6 +83,7 @@ async function siteChecks(context: Context): Promise<readonly Check[]> {
       { what: 'site', state: 'ok', detail: site.dir, mend: null },
       await checkSpace(site.dir),
       ...(await checkPorts(config)),
+      ...(await checkCertificate(site, Date.now())),
       ...(await checkBoot(config)),
       ...checkNodes(config, nodes),
       ...(await checkPower(site, nodes)),

@@ -2,6 +2,9 @@ import { appendFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
+import { checkCertificate } from '../../src/api/doctor-certificate.js';
+import { openSite } from '../../src/site/site.js';
+import { makeCertificate } from '../pxe/http/made-certificate.js';
 import { packageRoot } from '../../src/site/assets.js';
 import { clientMessage, is } from '../pxe/dhcp/messages.js';
 import { ipPacket, pcapFile } from '../pxe/dhcp/pcap-file.js';
@@ -132,4 +135,25 @@ test('it listens with tcpdump on a wire, and explains a boot that nobody answers
     clients: { mac: string; findings: { kind: string }[] }[];
   };
   t.like(shown.clients, [{ mac: CLIENT_SIDE.mac, findings: [{ kind: 'no-answer' }] }]);
+});
+
+test('the certificate of HTTPS: until when it is good, and what mends one that is not', async (t) => {
+  const { dir, json } = await newSite(t);
+  const made = await makeCertificate(t, 'boot.example'); // good for two days
+  const [port, tlsPort] = [await freePort(), await freePort()];
+  const tls = { listen: `127.0.0.1:${tlsPort}`, cert: join(made, 'cert.pem'), key: join(made, 'key.pem') };
+  const http = { listen: `127.0.0.1:${port}`, tls };
+  await writeFile(join(dir, 'rackboot.yaml'), `http: ${JSON.stringify(http)}\n`);
+  const told = ((await json('doctor')) as CheckLine[]).find(({ what }) => what === 'HTTPS');
+  t.is(told?.state, 'warning');
+  t.regex(told?.detail ?? '', /cert\.pem ends on .* GMT$/);
+  t.is(told?.mend, 'renew it, then send SIGHUP to rackboot serve');
+  const site = await openSite(dir);
+  const end = Date.parse(/ends on (.*)$/.exec(told?.detail ?? '')?.[1] ?? '');
+  t.like(await checkCertificate(site, end - 30 * 86_400_000), [{ state: 'ok', mend: null }]);
+  t.like(await checkCertificate(site, end + 1000), [{ state: 'fault' }]);
+  const lost = { ...site.config.http, tls: { ...tls, key: '/nowhere' } };
+  t.like(await checkCertificate({ ...site, config: { ...site.config, http: lost } }, end), [
+    { state: 'fault' },
+  ]);
 });

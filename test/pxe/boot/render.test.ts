@@ -172,6 +172,7 @@ test('GRUB: Xen by multiboot2, its archive as it is', (t) => {
   t.true(http.includes(`if module2 --nounzip '${root}/boot/vmlinuz' console=hvc0 install '`));
   t.true(http.includes(`if module2 --nounzip '${root}/install.img'; then\n        boot\n`));
   checkGrub(renderGrub(xen, 'tftp'));
+  t.regex(http, /^if \[ "\$lockdown" = y \]; then\n.*Secure Boot cannot boot Xen/m);
 });
 
 test('Xen as an EFI program is refused: no loader here starts it over the network', (t) => {
