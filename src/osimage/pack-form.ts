@@ -1,11 +1,14 @@
-import type { ArchiveDescriptor, Frame } from '../image/archive.js';
+import { FrameReader } from '../image/archive-index.js';
+import { decodeIndex, type ArchiveDescriptor, type Frame } from '../image/archive.js';
+import { collect } from '../image/chunks.js';
 import { codecOf } from '../image/codec.js';
 import { encodeTrailer } from '../image/cpio/header.js';
 import { FAST_HEADER } from '../image/gzip/member.js';
-import { SegmentWriter, zeroCounts } from '../image/segment-writer.js';
+import { SegmentWriter, zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
 import { encodeSuperblock, type MadeCompressor } from '../image/squashfs/superblock.js';
 import type { WholeCodec } from '../image/whole/codecs.js';
-import type { BlobWriter } from '../store/types.js';
+import { readBlob } from '../store/extents.js';
+import type { BlobReader, BlobWriter } from '../store/types.js';
 import { OsimageError } from './errors.js';
 
 /** What holds the files of an archive: packimage's `--method`. */
@@ -87,13 +90,32 @@ function emptyTail(): Buffer {
   return tail;
 }
 
-/** `descriptor` with its last archive in segments again, where it was compressed whole by a program. */
-export function inSegments({ frames }: ArchiveDescriptor): ArchiveDescriptor {
-  return {
-    frames: frames.map((frame, at) => {
-      if (at !== frames.length - 1 || frame.whole === undefined) return frame;
-      const { whole: _whole, ...rest } = frame;
-      return { ...rest, codec: 'gzip', prologue: GZIP_HEADER, segments: rest.segments };
-    }),
-  };
+/** What compressing an archive again takes. */
+interface SegmentTools {
+  readonly blobs: BlobReader;
+  readonly writer: BlobWriter;
+  readonly counts: SegmentCounts;
+}
+
+/** `descriptor` with its last archive as gzip's segments, where a program compressed it whole. */
+export async function inSegments(
+  descriptor: ArchiveDescriptor,
+  { blobs, writer, counts }: SegmentTools,
+): Promise<ArchiveDescriptor> {
+  const last = descriptor.frames.at(-1);
+  if (last?.whole === undefined) return descriptor;
+  const { whole: _whole, ...frame } = last;
+  const own = { codec: 'gzip' as const, prologue: GZIP_HEADER };
+  const sink = new SegmentWriter(codecOf(own), writer, counts);
+  const reader = new FrameReader(last, blobs);
+  let at = 0;
+  for (const { kind, plain, index } of last.segments) {
+    const bytes = await collect(reader.read(at, at + plain));
+    const entries = index === null ? [] : decodeIndex(await readBlob(blobs, index));
+    await sink.add(kind, [bytes], entries);
+    at += plain;
+  }
+  const segments = await sink.finish();
+  await writer.seal();
+  return { frames: [...descriptor.frames.slice(0, -1), { ...frame, ...own, segments }] };
 }

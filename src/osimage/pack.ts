@@ -105,7 +105,11 @@ async function packInputs(
   if (origin !== undefined && request.discardEdits !== true) requireUnchanged(request, origin, inputs, base);
   const current = await descriptorOf(store, manifest, archive);
   const part = choosePart(current, archive, request.part ?? record?.origin.part);
-  const { start, compress, anew } = await planForm(manifest, current, request, writer);
+  const { start, compress, anew } = await planForm(manifest, current, request, {
+    blobs: store.blobs,
+    writer,
+    counts,
+  });
   const tools: PackTools = {
     ...{ blobs: store.blobs, writer, counts, earlier: [current] },
     onCapabilityLost: (at: ArchivePath) => note(capabilityNote(at)),
@@ -187,14 +191,14 @@ async function planForm(
   { family }: GenerationManifest,
   current: ArchiveDescriptor,
   { osimage, method, compress }: PackRequest,
-  writer: BlobWriter,
+  tools: Pick<PackTools, 'blobs' | 'writer' | 'counts'>,
 ): Promise<FormPlan> {
   const form = formOf(current);
   const wanted = method ?? form.method;
   const stateless = family === 'xcat';
   const segments = stateless && (compress === 'gzip' || compress === 'pigz');
   if (wanted === form.method && !(stateless && wanted === 'squashfs' && compress !== undefined)) {
-    const start = segments ? inSegments(current) : current;
+    const start = segments ? await inSegments(current, tools) : current;
     return { start, compress: segments ? undefined : compress, anew: false };
   }
   if (!stateless || tailsOf(current).length > 1) {
@@ -204,8 +208,8 @@ async function planForm(
     );
   }
   const kept = form.compression === 'xz' ? 'xz' : undefined;
-  const start = await emptyArchive(wanted, compress, writer);
-  await writer.seal();
+  const start = await emptyArchive(wanted, compress, tools.writer);
+  await tools.writer.seal();
   const program = wanted === 'squashfs' || segments ? undefined : (compress ?? kept);
   return { start, compress: program, anew: true };
 }

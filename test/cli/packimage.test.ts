@@ -42,7 +42,7 @@ async function makeRoot(to: string): Promise<void> {
     'usr/share/zoneinfo/Europe/Berlin': 'TZif\n',
     'usr/share/doc/x/readme': 'readme\n',
     'usr/share/doc/kept': 'kept\n',
-    'usr/lib/library': 'x'.repeat(700_000),
+    'usr/lib/library': Array.from({ length: 60_000 }, (_, n) => `${n * n} `).join(''),
   };
   for (const [name, text] of Object.entries(files)) await writeFile(path.join(to, name), text);
   await symlink('usr/lib', path.join(to, 'lib'));
@@ -137,6 +137,15 @@ test.serial(
     }
   },
 );
+
+test.serial('from xz back to gzip: compressed as well as one that never was xz', async (t) => {
+  const name = await image('back');
+  const before = await served(site, name, 'rootimg.cpio.gz');
+  await succeed('image', 'pack', name, root(), '-c', 'xz');
+  await succeed('image', 'pack', name, root(), '-c', 'gzip');
+  const after = await served(site, name, 'rootimg.cpio.gz');
+  t.true(after.length <= before.length * 1.02 + 100, `${after.length} of ${before.length} bytes`);
+});
 
 test.serial('a squashfs is made with the compressor that is named', async (t) => {
   const name = await image('compressors');
