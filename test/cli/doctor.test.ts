@@ -10,21 +10,13 @@ import { clientMessage, is } from '../pxe/dhcp/messages.js';
 import { ipPacket, pcapFile } from '../pxe/dhcp/pcap-file.js';
 import { CLIENT_SIDE, SERVER_SIDE, openSegment } from '../pxe/dhcp/segment.js';
 import { newSite } from './in-process.js';
+import { freePort } from '../free-port.js';
 
 interface CheckLine {
   readonly what: string;
   readonly state: string;
   readonly detail: string;
   readonly mend: string | null;
-}
-
-/** A port of loopback that nothing listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 const discover = ipPacket({

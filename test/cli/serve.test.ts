@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createServer } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { newSite } from './in-process.js';
+import { freePort } from '../free-port.js';
 
 const program = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
@@ -32,14 +32,6 @@ async function until(check: () => boolean): Promise<void> {
   for (let attempt = 0; attempt < 1000 && !check(); attempt++)
     await new Promise((resolve) => setTimeout(resolve, 20));
   if (!check()) throw new Error('it did not happen within 20 seconds');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
 }
 
 test('serve says what it listens on, serves, shows in status --watch, and stops when asked', async (t) => {

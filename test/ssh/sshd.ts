@@ -1,9 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { packagedFile } from '../product/commands.js';
+import { freePort } from '../free-port.js';
 
 /** A real sshd on loopback, whose only user is this one, by keys that were made for it. */
 export interface Sshd {
@@ -70,14 +70,4 @@ export async function startSshd(dir: string, options: readonly string[] = []): P
       await ended;
     },
   };
-}
-
-/** A port of loopback that nothing listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

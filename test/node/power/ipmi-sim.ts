@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
-import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { packagedFile } from '../../product/commands.js';
+import { freePort } from '../../free-port.js';
 
 /** Debian's IPMI simulator on loopback, as the BMC of one machine. */
 export interface IpmiSim {
@@ -24,7 +23,7 @@ export async function startIpmiSim(dir: string): Promise<IpmiSim> {
   await packagedFile('/usr/bin/ipmi_sim', 'openipmi');
   await packagedFile('/usr/bin/ipmitool', 'ipmitool');
   await mkdir(join(dir, 'state'), { recursive: true });
-  const port = await freePort();
+  const port = await freePort('udp');
   const [log, chassis] = [join(dir, 'told'), join(dir, 'chassis')];
   await writeFile(log, '');
   await writeFile(join(dir, 'power'), '0\n');
@@ -96,21 +95,6 @@ while [ $# -gt 0 ]; do
   fi
 done
 `;
-}
-
-/** A UDP port of loopback that nobody has, below those that the kernel hands out by itself. */
-async function freePort(): Promise<number> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const socket = createSocket('udp4');
-    const port = randomInt(20_000, 32_000);
-    const isFree = await new Promise<boolean>((resolve) => {
-      socket.once('error', () => resolve(false));
-      socket.bind(port, '127.0.0.1', () => resolve(true));
-    });
-    socket.close();
-    if (isFree) return port;
-  }
-  throw new Error('no UDP port of loopback is free');
 }
 
 /** Waits until a UDP port of loopback is taken: the simulator says nothing when it listens. */

@@ -2,7 +2,6 @@ import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,18 +9,11 @@ import test, { type ExecutionContext } from 'ava';
 import { nginxConfig } from '../../../src/pxe/http/nginx-config.js';
 import { defaultConfig } from '../../../src/site/config.js';
 import { ask, digestOf, runSite, until, type RunningSite } from './running-site.js';
+import { freePort } from '../../free-port.js';
 
 const run = promisify(execFile);
 const NGINX = '/usr/sbin/nginx';
 const NODE = '127.0.0.11';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 /** nginx in front of `site`; the port it listens on. */
 async function startNginx(t: ExecutionContext, site: RunningSite): Promise<number> {
