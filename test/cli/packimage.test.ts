@@ -247,6 +247,8 @@ test.serial('what packimage does in the tree, done in the image alone', async (t
     [
       `${await file('hosts', 'hosts\n')} -> /lib/hosts`,
       `${parent}/many/* -> /opt/many`,
+      `${parent}/hosts -> /opt/many`,
+      `${parent}/hosts -> /usr`,
       `${parent}/hosts -> (n[1-3]) /etc/some`,
       'EXECUTE:',
       '/opt/run.post',
@@ -266,7 +268,7 @@ test.serial('what packimage does in the tree, done in the image alone', async (t
       ...['image', 'pack', name, root(), '--postscripts', scripts, '--xcatinfo', '--synclist', synclist],
       ...['--exlist', exlist, '--root-password-hash-file', hash, '--timezone', 'Europe/Berlin'],
     );
-    t.regex(err, /compute\.synclist:3: left out, it is for some nodes/);
+    t.regex(err, /compute\.synclist:5: left out, it is for some nodes/);
     t.regex(err, /\/opt\/run\.post: not run/);
     t.false(err.includes(HASH));
   });
@@ -280,6 +282,8 @@ test.serial('what packimage does in the tree, done in the image alone', async (t
   t.is(await text('/etc/also'), 'first\n', 'another name of the file is another file now');
   t.is(await text('/usr/lib/hosts'), 'hosts\n');
   t.is(await text('/opt/many/deep/three'), 'three\n');
+  t.is(await text('/opt/many/hosts'), 'hosts\n');
+  t.is(await text('/usr/hosts'), 'hosts\n');
   t.is(await text('/xcatpost/sub/helper'), 'helper\n');
   t.is(await text('/etc/localtime'), 'TZif\n');
   t.regex(

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { collect } from '../../../image/chunks.js';
 import { isDirectory, isRegular } from '../../../image/cpio/header.js';
+import { parentOf, ROOT, type ArchivePath } from '../../../image/cpio/path.js';
 import { contentOf, type Edit } from '../../../image/edit.js';
 import { unreadable } from '../../../image/local-file.js';
 import { alterEntries, openGathered } from '../../../image/unpacked/alter.js';
@@ -38,8 +39,7 @@ export async function applySynclist(
     note(`${line}: left out, it is for some nodes and the image is for all; they get it by xCAT’s syncfiles`);
   if (scripts.length > 0)
     note(`${file}: ${scripts.join(', ')}: not run, EXECUTE: and EXECUTEALWAYS: are for nodes that run`);
-  let now = [...entries];
-  for (const copy of copies) now = alterEntries(now, await copyEdits(now, copy, owners), mtime);
+  let now = alterEntries(entries, await copyAll(entries, copies, owners), mtime);
   for (const append of appends) {
     now = await withText(now, append, mtime, (standing, added) => standing + added);
   }
@@ -52,11 +52,35 @@ export async function applySynclist(
   return now;
 }
 
+/** The edits of all `copies`; a line sees the directories that earlier ones make. */
+async function copyAll(
+  entries: readonly GatheredEntry[],
+  copies: readonly SyncCopy[],
+  owners: SyncContext['owners'],
+): Promise<Edit[]> {
+  const { tree } = openGathered(entries);
+  const made = new Set<ArchivePath>();
+  const isMade = (path: ArchivePath): boolean => {
+    const standing = tree.seek(path);
+    return made.has(path) || (standing !== undefined && isDirectory(standing.header.mode));
+  };
+  const edits: Edit[] = [];
+  for (const copy of copies) {
+    for (const edit of await copyEdits(copy, owners, isMade)) {
+      edits.push(edit);
+      if (edit.op !== 'put') continue;
+      const last = isDirectory(edit.mode) ? edit.path : parentOf(edit.path);
+      for (let up = last; !made.has(up) && up !== ROOT; up = parentOf(up)) made.add(up);
+    }
+  }
+  return edits;
+}
+
 /** The edits of one line: a lone file goes to the name given, anything else below it, as do files for a directory. */
 async function copyEdits(
-  entries: readonly GatheredEntry[],
   { sources, target, line }: SyncCopy,
   owners: SyncContext['owners'],
+  isDirectoryAt: (path: ArchivePath) => boolean,
 ): Promise<Edit[]> {
   const local: string[] = [];
   for (const source of sources) {
@@ -65,9 +89,8 @@ async function copyEdits(
       throw new OsimageError('BAD_SYNCLIST', `${line}: nothing matches ${source}; correct it or take it out`);
     local.push(...found);
   }
-  const standing = openGathered(entries).tree.seek(imagePath(target));
   const several = sources.length > 1 || sources.some(isPattern) || target.endsWith('/');
-  const below = several || (standing !== undefined && isDirectory(standing.header.mode));
+  const below = several || isDirectoryAt(imagePath(target));
   const edits: Edit[] = [];
   for (const source of local) {
     const to = below ? path.posix.join(target, path.basename(source)) : target;
