@@ -68,7 +68,10 @@ async function storeSize(site: string): Promise<{ files: number; bytes: number; 
   return {
     files: names.length,
     bytes: sizes.reduce((sum, size) => sum + size, 0),
-    temporary: await readdir(join(site, 'store', 'tmp')),
+    temporary: [
+      ...(await readdir(join(site, 'store', 'tmp'))),
+      ...(await readdir(join(site, 'store', 'scratch')).catch(() => [])),
+    ],
   };
 }
 
