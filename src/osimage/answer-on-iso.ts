@@ -15,10 +15,9 @@ import { mainArchive } from './build.js';
 import { archiveDigest, readFileOf } from './contents.js';
 import { OsimageError } from './errors.js';
 import { isoFiles } from './family/layout.js';
+import { ANSWER_FILE } from './iso-places.js';
 import type { Family, GenerationManifest } from './types.js';
 
-/** What an answer file on an ISO is called: on the disc, or in the archive. */
-export const ANSWER_FILE = 'rackboot-answerfile';
 /** What the variable `answerfile` says for it; isoArguments has each family's installer find it. */
 export const ANSWER_URL = `file:///${ANSWER_FILE}`;
 

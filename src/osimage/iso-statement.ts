@@ -2,14 +2,8 @@ import { readNode, volumeIdOf, type IsoImage } from '../image/iso/reader.js';
 import { isVolumeId } from '../image/iso/request.js';
 import { answerOnIso } from './answer-on-iso.js';
 import { OsimageError } from './errors.js';
-import {
-  defaultVolumeId,
-  ISO_FACTS,
-  menuPaths,
-  placedArtifacts,
-  type IsoMenus,
-  type IsoStatement,
-} from './iso.js';
+import { defaultVolumeId, ISO_FACTS, type IsoMenus, type IsoStatement } from './iso.js';
+import { menuPaths, placedArtifacts } from './iso-places.js';
 import { manifestOf, shortId } from './manifest.js';
 import type { GenerationRecord } from '../store/records.js';
 import type { GenerationManifest } from './types.js';

@@ -1,19 +1,12 @@
 import { authorIso, type AuthoredIso } from '../image/iso/author.js';
-import {
-  checkVolumeId,
-  DISK_INFO,
-  GRUB_CONFIG,
-  isVolumeId,
-  ISOLINUX_CONFIG,
-  type IsoEntry,
-} from '../image/iso/request.js';
+import { checkVolumeId, DISK_INFO, isVolumeId, type IsoEntry } from '../image/iso/request.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
-import { ANSWER_FILE, answerPlace, archiveWithAnswer } from './answer-on-iso.js';
-import { isoFiles } from './family/layout.js';
+import { answerPlace, archiveWithAnswer } from './answer-on-iso.js';
+import { ANSWER_FILE, menuPaths, placedArtifacts } from './iso-places.js';
 import { mediaLoaders } from './media-loaders.js';
 import { artifactMap, manifestOf, shortId } from './manifest.js';
-import type { Artifact, Family, GenerationManifest } from './types.js';
+import type { Artifact, GenerationManifest } from './types.js';
 
 /** The file on an ISO that says which generation it holds. */
 export const ISO_FACTS = '.disk/rackboot.json';
@@ -53,15 +46,6 @@ export interface IsoOptions {
   readonly date: Date;
 }
 
-/** Where the menus of a generation's ISO lie. */
-export function menuPaths({ disc }: GenerationManifest): {
-  readonly isolinux: readonly string[];
-  readonly grub: readonly string[];
-} {
-  if (disc === undefined) return { isolinux: [ISOLINUX_CONFIG], grub: [GRUB_CONFIG] };
-  return { isolinux: disc.isolinuxMenus, grub: disc.grubMenus };
-}
-
 /**
  * The volume id an osimage's ISO gets unless told otherwise: that of the media, else the osimage's name, in the
  * characters every loader can search for.
@@ -72,18 +56,6 @@ export function defaultVolumeId(record: GenerationRecord): string {
   // Anaconda's kernel line names the disc, which a blank would cut.
   if (isVolumeId(vendors)) return manifest.family === 'el' ? vendors.replaceAll(' ', '_') : vendors;
   return record.osimage.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 32);
-}
-
-/** Whether `netinstall` ISOs leave the tree's file at `path` out: packages and what lists them. */
-export function isLeftOut(family: Family, path: string): boolean {
-  switch (family) {
-    case 'xcp-ng':
-      return /^(\.treeinfo$|Packages\/|repodata\/)/.test(path);
-    case 'el':
-      return /(^|\/)(Packages|repodata)\//.test(path);
-    default:
-      return true;
-  }
 }
 
 /**
@@ -147,32 +119,4 @@ export async function isoOfGeneration(
     },
     { writer },
   );
-}
-
-/** An artifact, and where a generation's ISO has it. */
-export interface PlacedArtifact {
-  readonly kind: 'files' | 'tree';
-  readonly artifact: Artifact;
-  readonly isoPath: string; // relative to the root
-  readonly isPackages: boolean; // a netinstall ISO leaves it out
-}
-
-/** Every artifact of a generation with its place in the URLs and on the ISO. */
-export function placedArtifacts(manifest: GenerationManifest): PlacedArtifact[] {
-  const { family } = manifest;
-  const base = isoFiles(family).slice(1);
-  return [
-    ...manifest.files.map((artifact) => ({
-      kind: 'files' as const,
-      artifact,
-      isoPath: base === '' ? artifact.path : `${base}/${artifact.path}`,
-      isPackages: false,
-    })),
-    ...manifest.tree.map((artifact) => ({
-      kind: 'tree' as const,
-      artifact,
-      isoPath: artifact.path,
-      isPackages: isLeftOut(family, artifact.path),
-    })),
-  ];
 }

@@ -6,7 +6,7 @@ import { readRange } from '../store/extents.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import { OsimageError } from './errors.js';
 import { compareAreas } from './iso-areas.js';
-import { placedArtifacts, type PlacedArtifact } from './iso.js';
+import { placedArtifacts, type PlacedArtifact } from './iso-places.js';
 import { artifactMap, manifestOf } from './manifest.js';
 
 /** A place that is to serve a generation's bytes: the store, an ISO, a server. */
