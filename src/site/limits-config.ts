@@ -23,7 +23,7 @@ export const HTTP_LIMITS = {
   connectionsPerClient: count('The same for one address, http.proxies excepted', 256),
   transfersPerClient: count(
     'Boot files sent to one address at one time; more wait in line, then get 503',
-    16,
+    64,
   ),
   transferWait: seconds('How long a boot file waits in line before 503', 3),
   requestsPerConnection: count('Requests on one connection', 10_000, 1_000_000),

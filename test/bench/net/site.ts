@@ -41,7 +41,7 @@ export class NetSite {
       `http:
   listen: ${SERVER.address}:${HTTP_PORT}
   proxies: [${SERVER.address}]
-  limits: { connectionsPerClient: 128, transfersPerClient: 64 } # curl is all clients at one address
+  limits: { connectionsPerClient: 128 } # curl is all clients at one address
 tftp:
   listen: ${SERVER.address}:${TFTP_PORT}
 dhcp:
