@@ -60,16 +60,27 @@ export function sshControl(
   };
 }
 
-/** Runs what ends the machine: a connection that breaks off afterwards is what was wanted. */
+/** Runs what ends the machine: a connection that breaks off once it was taken is what was wanted. */
 function runLast(
   client: Awaited<ReturnType<typeof connectSsh>>,
   target: SshTarget,
   line: string,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    client.on('error', () => resolve());
-    client.once('close', resolve);
+    let isTaken = false;
+    const onLost = (): void => {
+      if (isTaken) return resolve();
+      reject(
+        new PowerError(
+          'UNREACHABLE',
+          `${shownTarget(target)} was lost before it took '${line}'; see whether sshd runs there, and try again`,
+        ),
+      );
+    };
+    client.on('error', onLost);
+    client.once('close', onLost);
     client.exec(line, (error, channel) => {
+      isTaken = error === undefined;
       if (error !== undefined) {
         reject(
           new PowerError('REFUSED', `${shownTarget(target)} does not run '${line}': ${error.message}`, {

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import ssh2 from 'ssh2';
 import { PowerError } from '../../../src/node/power/errors.js';
 import { perform } from '../../../src/node/power/perform.js';
 import { sshControl } from '../../../src/node/power/ssh.js';
@@ -141,4 +142,37 @@ test('an address that takes connections and says nothing is given up when time i
   const error = await t.throwsAsync(control.state(), { instanceOf: PowerError });
   t.is(error.code, 'TIMED_OUT');
   await control.close();
+});
+
+test('a connection that is lost before the command was taken is no reboot, afterwards it is', async (t) => {
+  const sshd = await machine(t);
+  for (const [isTaken, code] of [
+    [false, 'UNREACHABLE'],
+    [true, undefined],
+  ] as const) {
+    const server = new ssh2.Server({ hostKeys: [await readFile(sshd.key)] }, (client) => {
+      client.on('error', () => undefined);
+      client.on('authentication', (request) => request.accept());
+      client.on('session', (accept) => {
+        accept().on('exec', (take) => {
+          if (isTaken) take();
+          setImmediate(() => client.end());
+        });
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const [type, key] = (await readFile(`${sshd.key}.pub`, 'utf8')).split(' ');
+    const knownHosts = join(sshd.dir, `known-${port}`);
+    await writeFile(knownHosts, `[127.0.0.1]:${port} ${type} ${key}\n`);
+    const control = controlOf({ port, key: sshd.key, knownHosts });
+    const outcome = await control.press('reset').then(
+      () => undefined,
+      (error: unknown) => (error as SshError).code,
+    );
+    await control.close();
+    t.is(outcome, code);
+  }
 });
