@@ -1,6 +1,8 @@
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../errors.js';
+import { StoreError } from '../store/errors.js';
+import { sweepScratch, withScratch } from '../store/scratch.js';
 import { isGroups, writeComps } from './comps.js';
 import { directorySink, placeFiles } from './directory-sink.js';
 import { RepoError } from './errors.js';
@@ -98,8 +100,7 @@ async function build(
   await mkdir(repodata, { recursive: true }).catch((error: unknown) => {
     throw noAccess(repodata, error);
   });
-  const work = await mkdtemp(path.join(repodata, '.building-'));
-  try {
+  const place = async (work: string): Promise<BuildReport> => {
     const sink = directorySink(work);
     const merged = async (fresh?: Listing): Promise<{ files: MetadataFile[]; entries: PackageEntry[] }> => {
       const files = await writeMerged({ old, keeps: isCurrent, fresh, timestamp }, sink);
@@ -114,7 +115,7 @@ async function build(
     const comps =
       request.comps === undefined
         ? undefined
-        : await writeComps(await readComps(request.comps), sink, timestamp);
+        : await writeComps(await readComps(request.comps), request.comps, sink, timestamp);
     const kept = old === undefined ? [] : keptFiles(old.repomd);
     const others = comps === undefined ? kept : [...comps, ...kept.filter((file) => !isGroups(file))];
     const revision = request.revision ?? String(timestamp);
@@ -134,9 +135,23 @@ async function build(
     await removeStale(dir, old?.repomd.files ?? [], [...files, ...others]);
     const gone = [...known.keys()].filter((href) => !found.has(href));
     return { packages: entries, read, gone, wasSigned, notes };
-  } finally {
-    await rm(work, { recursive: true, force: true });
+  };
+  try {
+    await sweepScratch(repodata, Date.now(), BUILDING);
+    return await withScratch(repodata, place, BUILDING);
+  } catch (error) {
+    throw refusedBelow(repodata, error);
   }
+}
+
+/** How directories of metadata begin that is not published yet; those of a build that was killed are swept by the next one. */
+const BUILDING = '.building-';
+
+/** What the file system or the scratch directory refused as a RepoError that names it, anything else as it is. */
+function refusedBelow(dir: string, error: unknown): unknown {
+  if (error instanceof StoreError) return noAccess(dir, error);
+  if (!(error instanceof Error && 'syscall' in error)) return error;
+  return noAccess('path' in error && typeof error.path === 'string' ? error.path : dir, error);
 }
 
 const byLocation = (a: PackageEntry, b: PackageEntry): number => (a.href < b.href ? -1 : 1);
@@ -176,7 +191,7 @@ async function findPackages(dir: string): Promise<Map<string, FoundPackage>> {
       if (entry.isDirectory()) {
         if (!entry.name.startsWith('.') && href !== 'repodata') await walk(href);
       } else if (entry.name.endsWith('.rpm') && !entry.name.startsWith('.')) {
-        if (/[\n\\]/.test(href))
+        if (/[\n\\\uFFFD]/.test(href))
           throw new RepoError(
             'BAD_PACKAGE',
             `${JSON.stringify(path.join(dir, href))}: a name that metadata cannot hold; rename it`,

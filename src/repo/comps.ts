@@ -1,3 +1,4 @@
+import { parseXml, XmlError } from '@rgrove/parse-xml';
 import { RepoError } from './errors.js';
 import { writeMetadata, type MetadataSink } from './metadata.js';
 import type { MetadataFile } from './repomd.js';
@@ -5,15 +6,15 @@ import { decodeXml } from './xml-text.js';
 
 /**
  * The groups of a comps.xml as repomd.xml lists them, plain and compressed as createrepo_c does: yum reads the one, dnf the
- * other. Throws RepoError BAD_METADATA.
+ * other. Throws RepoError BAD_METADATA, naming `file`, for what is no XML or holds no groups.
  */
 export async function writeComps(
   comps: Buffer,
+  file: string,
   sink: MetadataSink,
   timestamp: number,
 ): Promise<MetadataFile[]> {
-  if (!/<comps[\s>]/.test(comps.toString('utf8')))
-    throw new RepoError('BAD_METADATA', 'the file of groups holds no <comps>; give a comps.xml');
+  requireComps(comps.toString('utf8'), file);
   const source = async function* (): AsyncGenerator<Buffer> {
     yield comps;
   };
@@ -23,6 +24,18 @@ export async function writeComps(
     { type: 'group', href: `repodata/${digest}-comps.xml`, checksum, size, timestamp },
     await writeMetadata('group_gz', source(), sink, timestamp, 'comps.xml'),
   ];
+}
+
+function requireComps(text: string, file: string): void {
+  try {
+    const root = parseXml(text).root?.name;
+    if (root === 'comps') return;
+    throw new RepoError('BAD_METADATA', `${file}: <${root ?? ''}> is no list of groups; give a comps.xml`);
+  } catch (error) {
+    if (!(error instanceof XmlError)) throw error;
+    const [what = ''] = error.message.split('\n');
+    throw new RepoError('BAD_METADATA', `${file}: ${what}; give a comps.xml, as XML`, { cause: error });
+  }
 }
 
 /** Whether a metadata file holds groups. */

@@ -45,11 +45,25 @@ export async function readText(files: RepoFiles, href: string): Promise<string |
   return source === undefined ? undefined : (await collect(source)).toString('utf8');
 }
 
-/** The error for a file that the file system does not give. */
+/** The error for a file that the file system does not give, or that it does not take. */
 export function noAccess(file: string, error: unknown): RepoError {
-  return new RepoError(
-    'NO_ACCESS',
-    `${file}: ${codeOf(error) ?? messageOf(error)}; make it accessible to this user, with room left on its disk`,
-    { cause: error },
-  );
+  if (error instanceof RepoError) return error;
+  const code = codeOf(error) ?? '';
+  const why = REFUSALS[code] ?? `${code === '' ? messageOf(error) : code}; make it accessible to this user`;
+  return new RepoError('NO_ACCESS', `${file}: ${why}`, { cause: error });
 }
+
+/** What the file system says, and the mend. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or directory; see how it is written, and where links lead',
+  ENOTDIR: 'not a directory, or below what is none; name the directory',
+  EISDIR: 'a directory; name a file',
+  ELOOP: 'links that lead to themselves; remove them',
+  EACCES: 'permission denied; make it accessible to this user',
+  EPERM: 'permission denied; make it accessible to this user',
+  EROFS: 'on a file system that is read-only; name a directory that can be written',
+  ENOSPC: 'no room left on its disk; free some',
+  EDQUOT: 'this user has no room left on its disk; free some',
+  READ_ONLY: 'permission denied; make it accessible to this user', // StoreError, of the scratch directory
+  DISK_FULL: 'no room left on its disk; free some',
+};

@@ -30,14 +30,14 @@ export async function withFreshMetadata<T>(
       dir,
     ];
     const { code, stderr } = await run({ program: 'createrepo_c', args, package: 'createrepo-c' });
-    const broken =
-      /(?:Cannot process|Cannot read) package: ?(\S+)|C_CREATEREPOLIB: Warning: .*?: (\S+\.rpm)/.exec(stderr);
-    if (code !== 0 || broken !== null) {
-      const file = broken?.[1] ?? broken?.[2];
-      if (file === undefined) throw new RepoError('TOOL_FAILED', `createrepo_c failed: ${lastLine(stderr)}`);
+    const complaint = stderr.split('\n').find((line) => COMPLAINT.test(line));
+    if (complaint !== undefined || code !== 0) {
+      const href = hrefs.find((each) => complaint?.includes(asPrinted(each)));
+      if (href === undefined)
+        throw new RepoError('TOOL_FAILED', `createrepo_c failed: ${complaint ?? lastLine(stderr)}`);
       throw new RepoError(
         'BAD_PACKAGE',
-        `${file}: not an RPM that can be read (${lastLine(stderr)}); fetch it again or remove it`,
+        `${path.join(dir, href)}: not an RPM that can be read; fetch it again or remove it`,
       );
     }
     return await body(filesBelow(out));
@@ -45,6 +45,12 @@ export async function withFreshMetadata<T>(
     await rm(work, { recursive: true, force: true });
   }
 }
+
+/** What createrepo_c says of a package that it cannot read, and passes over. */
+const COMPLAINT = /Cannot (?:process|read) package|C_CREATEREPOLIB: Warning: .*\.rpm/;
+
+/** A name as createrepo_c prints it, which knows ASCII only. */
+const asPrinted = (href: string): string => href.replace(/[^\0-\x7f]/gu, '?');
 
 /** Which createrepo_c this machine has: what it writes depends on it. Throws RepoError MISSING_TOOL, TOOL_FAILED. */
 export async function createrepoVersion(): Promise<string> {

@@ -15,14 +15,18 @@ const hostName = (): string => sha256(thisProcess().host).slice(0, 16);
 
 /**
  * Runs `body` with an empty directory below `root`, which only this user may enter and which is removed when `body`
- * ends. Throws StoreError when there is no space or no right to make it.
+ * ends. Its name begins with `prefix`. Throws StoreError when there is no space or no right to make it.
  */
-export async function withScratch<T>(root: string, body: (directory: string) => Promise<T>): Promise<T> {
+export async function withScratch<T>(
+  root: string,
+  body: (directory: string) => Promise<T>,
+  prefix = '',
+): Promise<T> {
   const { pid, started } = thisProcess();
   let directory: string;
   try {
     await mkdir(root, { recursive: true, mode: 0o700 });
-    directory = await mkdtemp(join(root, `${hostName()}-${pid}-${started}-`));
+    directory = await mkdtemp(join(root, `${prefix}${hostName()}-${pid}-${started}-`));
   } catch (error) {
     throw fileError(error, root);
   }
@@ -34,13 +38,15 @@ export async function withScratch<T>(root: string, body: (directory: string) => 
 }
 
 /**
- * Removes the directories below `root` that nobody works in: whose process on this host is gone, or that another host
- * (or this one, before it was started again) made a week before `now`. Gives back how many.
+ * Removes the directories below `root` that nobody works in, of those whose names begin with `prefix`: whose process on
+ * this host is gone, or that another host (or this one, before it was started again) made a week before `now`. Gives
+ * back how many.
  */
-export async function sweepScratch(root: string, now: Timestamp): Promise<number> {
+export async function sweepScratch(root: string, now: Timestamp, prefix = ''): Promise<number> {
   let removed = 0;
   for (const name of await readdir(root).catch(() => [])) {
-    const [, host, pid, started] = NAME.exec(name) ?? [];
+    if (!name.startsWith(prefix)) continue;
+    const [, host, pid, started] = NAME.exec(name.slice(prefix.length)) ?? [];
     if (host === undefined || pid === undefined || started === undefined) continue;
     const directory = join(root, name);
     const idle =

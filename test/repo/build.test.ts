@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   appendFile,
   cp,
@@ -173,7 +174,66 @@ test('a file that is no package stops the build, and the old repository stays', 
   await writeFile(path.join(dir, 'broken.rpm'), 'not a package');
   await t.throwsAsync(buildRepository({ dir }), { code: 'BAD_PACKAGE', message: /broken\.rpm/ });
   t.deepEqual(await repodata(dir), before);
-  await t.throwsAsync(buildRepository({ dir: path.join(dir, 'absent') }), { code: 'NO_ACCESS' });
+  await t.throwsAsync(buildRepository({ dir: path.join(dir, 'absent') }), {
+    code: 'NO_ACCESS',
+    message: /absent: no such file or directory; /,
+  });
+});
+
+test('a message names the package that is none, however it is called', async (t) => {
+  const dir = path.join(await workDirectory(t), 'rack 7: é');
+  const name = path.join(dir, 'of a: bad name é.rpm');
+  await makePackages(dir, PACKAGES);
+  await writeFile(name, 'not a package');
+  await t.throwsAsync(buildRepository({ dir }), {
+    code: 'BAD_PACKAGE',
+    message: `${name}: not an RPM that can be read; fetch it again or remove it`,
+  });
+  await rm(name);
+  await writeFile(Buffer.concat([Buffer.from(`${dir}/odd`), Buffer.from([0xff]), Buffer.from('.rpm')]), '');
+  await t.throwsAsync(buildRepository({ dir }), {
+    code: 'BAD_PACKAGE',
+    message: /a name that metadata cannot hold/,
+  });
+});
+
+test('what a killed build left is removed by the next one, what a running one has is not', async (t) => {
+  const dir = await workDirectory(t);
+  await makePackages(dir, PACKAGES);
+  await buildRepository({ dir, revision: '1' });
+  const module = new URL('../../src/repo/build.js', import.meta.url).href;
+  const code = `
+    import { buildRepository } from ${JSON.stringify(module)};
+    await buildRepository({ dir: ${JSON.stringify(dir)}, full: true, check: () => process.kill(process.pid, 'SIGKILL') });`;
+  const killed = spawnSync(process.execPath, ['--input-type=module', '-e', code], { timeout: 60_000 });
+  t.is(killed.signal, 'SIGKILL');
+  const building = async (): Promise<string[]> =>
+    (await readdir(path.join(dir, 'repodata'))).filter((name) => name.startsWith('.'));
+  t.is((await building()).length, 1);
+  await buildRepository({
+    dir,
+    full: true,
+    check: async () => {
+      t.is((await building()).length, 1, 'its own');
+      await buildRepository({ dir, full: true });
+      t.is((await building()).length, 1, 'still there');
+    },
+  }).catch((error: unknown) => t.fail(String(error)));
+  t.deepEqual(await building(), []);
+});
+
+test('groups that are no comps.xml are refused by name, and the old metadata stays', async (t) => {
+  const dir = await workDirectory(t);
+  await makePackages(dir, PACKAGES);
+  await buildRepository({ dir });
+  const before = await repodata(dir);
+  const comps = path.join(dir, 'groups.xml');
+  for (const text of ['', '<comps', '<comps><group></comps>', '<html/>']) {
+    await writeFile(comps, text);
+    const error = await t.throwsAsync(buildRepository({ dir, comps }), { code: 'BAD_METADATA' });
+    t.true(error?.message.startsWith(`${comps}: `), error?.message);
+  }
+  t.deepEqual(await repodata(dir), before);
 });
 
 async function checked(
