@@ -5,7 +5,7 @@ import { parseName } from '../node/nodes.js';
 import { applyNodeset, describeAssignment, type NodesetChange } from '../node/nodeset.js';
 import { prepareNodeset } from '../node/prepare.js';
 import { parseTargets } from '../node/target.js';
-import { settingsOf, stateText } from '../node/xcat/state.js';
+import { attributesOf, stateText } from '../node/xcat/state.js';
 import { splitArguments } from '../pxe/boot/arguments.js';
 import type { BootService } from '../pxe/boot/service.js';
 import { type Route, sendJson } from '../pxe/http/route.js';
@@ -53,10 +53,10 @@ export function nodesetRoutes(service: BootService, gate: WriteGate): Route[] {
       responses: { 200: '[{"node": "n1", "state": "netboot rocky9.4-x86_64-compute"}, …], by name' },
       async handle(request) {
         const current = new Map((await store.nodes.assignments()).map((row) => [row.node, row]));
-        const settings = await settingsOf(store, current.values());
+        const attributes = await attributesOf(store, current.values());
         const states = (await store.nodes.list()).map(({ name }) => {
           const assignment = current.get(name);
-          return { node: name, state: stateText(assignment, settings.get(assignment?.osimage ?? '')) };
+          return { node: name, state: stateText(assignment, attributes.get(assignment?.osimage ?? '')) };
         });
         sendJson(request, states);
       },

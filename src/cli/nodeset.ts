@@ -5,7 +5,7 @@ import { applyNodeset, summarizePlan, type NodesetPlan } from '../node/nodeset.j
 import { prepareNodeset } from '../node/prepare.js';
 import { selectNodes } from '../node/site-directory.js';
 import { parseTargets } from '../node/target.js';
-import { settingsOf, stateText } from '../node/xcat/state.js';
+import { attributesOf, stateText } from '../node/xcat/state.js';
 import type { NodeRecord, Store } from '../store/records.js';
 import { type Context, UsageError } from './context.js';
 import { noteExpansion } from './noderange-help.js';
@@ -107,7 +107,7 @@ function requireBootable(request: ReturnType<typeof parseTargets>, options: Node
 async function printStates(context: Context, store: Store, nodes: readonly NodeRecord[]): Promise<void> {
   const names = nodes.map(({ name }) => name);
   const current = new Map((await store.nodes.assignments(names)).map((row) => [row.node, row]));
-  const settings = await settingsOf(store, current.values());
+  const attributes = await attributesOf(store, current.values());
   const never = { state: 'boot', osimage: null, generation: null, entry: null, since: null };
   context.print(
     names.map((node) => current.get(node) ?? { node, ...never }),
@@ -115,7 +115,7 @@ async function printStates(context: Context, store: Store, nodes: readonly NodeR
       names
         .map((node) => {
           const assignment = current.get(node);
-          return `${node}: ${stateText(assignment, settings.get(assignment?.osimage ?? ''))}`;
+          return `${node}: ${stateText(assignment, attributes.get(assignment?.osimage ?? ''))}`;
         })
         .join('\n'),
   );

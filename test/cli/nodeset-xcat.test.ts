@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { openSite } from '../../src/site/site.js';
@@ -33,6 +33,19 @@ test('stat prints xCAT’s states for osimages with xCAT’s attributes', async 
     (await rackboot('nodeset', 'n[1-3]', 'stat')).out,
     'n1: netboot rocky9.4-x86_64-compute\nn2: offline\nn3: boot\n',
   );
+});
+
+test('stat takes what an osimage implies, as image show does', async (t) => {
+  const { dir, rackboot } = await xcatSite(t);
+  const rootimgdir = join(dir, '..', 'compute');
+  await mkdir(join(rootimgdir, 'rootimg/etc'), { recursive: true });
+  await writeFile(join(rootimgdir, 'kernel'), 'kernel');
+  await writeFile(join(rootimgdir, 'initrd-stateless.gz'), 'initrd');
+  t.is((await rackboot('image', 'import', rootimgdir, '--name', 'c')).status, 0);
+  await rackboot('image', 'set', 'c', 'osvers=rocky9.4', 'osarch=x86_64', 'profile=compute');
+  t.regex((await rackboot('image', 'show', 'c', '-l')).out, /provmethod=netboot/);
+  await rackboot('nodeset', 'n1', 'osimage=c');
+  t.is((await rackboot('nodeset', 'n1', 'stat')).out, 'n1: netboot rocky9.4-x86_64-compute\n');
 });
 
 test('osimage alone is each node’s own; a node that lacks what it takes is told, the others are set', async (t) => {

@@ -1,4 +1,5 @@
 import { manifestOf } from '../../osimage/manifest.js';
+import { osimageObject } from '../../osimage/xcat/attributes.js';
 import type { AssignmentRecord, Store } from '../../store/records.js';
 import { describeAssignment } from '../nodeset.js';
 
@@ -8,29 +9,29 @@ import { describeAssignment } from '../nodeset.js';
  */
 export function stateText(
   assignment: AssignmentRecord | undefined,
-  settings: Readonly<Record<string, string>> = {},
+  attributes: ReadonlyMap<string, string> = new Map(),
 ): string {
   if (assignment?.state !== 'osimage') return assignment?.state ?? 'boot';
   if (assignment.destiny !== undefined) return assignment.destiny;
-  const { provmethod, osvers, osarch, profile } = settings;
-  if ([provmethod, osvers, osarch, profile].every((value) => value !== undefined && value !== '')) {
-    return `${provmethod ?? ''} ${osvers ?? ''}-${osarch ?? ''}-${profile ?? ''}`;
-  }
-  const { chain: _chain, ...now } = assignment;
+  const [provmethod = '', ...words] = ['provmethod', 'osvers', 'osarch', 'profile'].map(
+    (name) => attributes.get(name) ?? '',
+  );
+  if (provmethod !== '' && !words.includes('')) return `${provmethod} ${words.join('-')}`;
+  const { chain: _chain, line: _line, ...now } = assignment;
   return describeAssignment(now);
 }
 
-/** The settings of the current generation of each osimage that `assignments` name, by osimage; a removed one has none. */
-export async function settingsOf(
+/** The attributes, as lsdef shows them, of each osimage that `assignments` name, by osimage; a removed one has none. */
+export async function attributesOf(
   store: Pick<Store, 'osimages'>,
   assignments: Iterable<AssignmentRecord>,
-): Promise<ReadonlyMap<string, Readonly<Record<string, string>>>> {
+): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
   const names = new Set([...assignments].flatMap(({ osimage }) => osimage ?? []));
-  const settings = new Map<string, Readonly<Record<string, string>>>();
+  const attributes = new Map<string, ReadonlyMap<string, string>>();
   for (const name of names) {
     const osimage = await store.osimages.get(name);
     const record = osimage === undefined ? undefined : await store.osimages.generation(name, osimage.current);
-    if (record !== undefined) settings.set(name, manifestOf(record).inputs.settings);
+    if (record !== undefined) attributes.set(name, osimageObject(manifestOf(record)));
   }
-  return settings;
+  return attributes;
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { codeOf } from '../../errors.js';
 import { stateText } from '../../node/xcat/state.js';
+import { osimageObject } from '../../osimage/xcat/attributes.js';
 import type { NodeRecord } from '../../store/records.js';
 import { bootScript, generationFor } from '../boot/decide-boot.js';
 import { CORE_FILES } from '../boot/grub-core.js';
@@ -68,7 +69,7 @@ async function openConfig(
   if (assignment?.state === 'offline') return undefined;
   const generation = await generationFor(service, assignment).catch(() => undefined);
   const facts: XcatFacts = {
-    state: stateText(assignment, generation?.manifest.inputs.settings),
+    state: stateText(assignment, generation && osimageObject(generation.manifest)),
     self: `${service.serverUrl()}/nodes/${node.name}/boot.ipxe`,
     transport: client.transport,
     arch: node.attributes['arch'] ?? '',
