@@ -150,14 +150,15 @@ function isSame(a: AssignmentRecord, b: AssignmentRecord): boolean {
 }
 
 /**
- * An assignment in words: `osimage d12@1a2b3c4d5e6f:rescue`, `shell`, `boot`, `offline`, and what comes after it. None is
- * `boot`.
+ * An assignment in words: `osimage d12@1a2b3c4d5e6f:rescue`, `shell`, `boot`, `offline`, whether xCAT composed its kernel
+ * line, and what comes after it. None is `boot`.
  */
 export function describeAssignment(assignment: AssignmentRecord | undefined): string {
   if (assignment === undefined) return 'boot';
-  const { generation, chain = [] } = assignment;
+  const { generation, line, chain = [] } = assignment;
   const pin = generation === null ? '' : `@${shortId(generation)}`;
-  return [describeStep(assignment, pin), ...chain.map((step) => describeStep(step, ''))].join(', then ');
+  const by = line === undefined ? '' : ', xCAT’s kernel line';
+  return [describeStep(assignment, pin) + by, ...chain.map((step) => describeStep(step, ''))].join(', then ');
 }
 
 function describeStep({ state, osimage, entry, destiny }: ChainStep, pin: string): string {

@@ -72,7 +72,7 @@ test('a thousand nodes are set in one request, one more is refused', async (t) =
   const orders = names.map((node) => ({ node, target: 'osimage=d12', line: `quiet NODE=${node}` }));
   const { status, body } = await post(running, { nodes: orders });
   t.is(status, 200);
-  t.is(body.nodes.filter(({ to }) => to === 'osimage d12').length, 1000);
+  t.is(body.nodes.filter(({ to }) => to === 'osimage d12, xCAT’s kernel line').length, 1000);
   t.is((await running.store.nodes.assignments()).filter(({ line }) => line !== undefined).length, 1000);
   const more = [...orders, { node: 'n1', target: 'boot' }];
   t.is((await post(running, { nodes: more })).status, 400);
@@ -99,9 +99,13 @@ test('a kernel line handed over is what the node boots with, until it is set wit
   const before = await running.store.nodes.assignment('n9');
   await post(running, { nodes: [{ node: 'n9', target: 'osimage=d12', line }] });
   t.deepEqual(await running.store.nodes.assignment('n9'), before);
-  await post(running, { nodes: [{ node: 'n9', target: 'osimage=d12', line: 'other' }] });
+  const changed = await post(running, { nodes: [{ node: 'n9', target: 'osimage=d12', line: 'other' }] });
+  t.like(changed.body, {
+    nodes: [{ from: 'osimage d12, xCAT’s kernel line', to: 'osimage d12, xCAT’s kernel line' }],
+  });
   t.regex(await script(), / other mine=1/);
-  await post(running, { nodes: [{ node: 'n9', target: 'osimage=d12' }] });
+  const alone = await post(running, { nodes: [{ node: 'n9', target: 'osimage=d12' }] });
+  t.like(alone.body, { nodes: [{ from: 'osimage d12, xCAT’s kernel line', to: 'osimage d12' }] });
   t.is((await running.store.nodes.assignment('n9'))?.line, undefined);
   t.notRegex(await script(), / other /);
 });
@@ -122,7 +126,7 @@ for (const [what, line, message] of [
     });
     const byNode = new Map(body.nodes.map((each) => [each.node, each]));
     t.regex(byNode.get('n1')?.error?.message ?? '', message);
-    t.is(byNode.get('n2')?.to, 'osimage d12');
+    t.is(byNode.get('n2')?.to, 'osimage d12, xCAT’s kernel line');
     t.is(await running.store.nodes.assignment('n1'), undefined);
   });
 }
