@@ -15,6 +15,8 @@ export interface CheckRequest {
   readonly targets: readonly string[];
   /** Told of what is odd but no error, a line at a time. */
   readonly note: (line: string) => void;
+  /** What an operator can do for a dependency that nothing provides, beside adding the packages. */
+  readonly mend?: string;
   /** Packages that were broken before, and do not count. */
   readonly known?: ReadonlySet<string>;
 }
@@ -44,7 +46,7 @@ export async function checkBuilt(built: Built, groups: RepoFiles, request: Check
     const more = broken.length > told.length ? `; and ${broken.length - told.length} more` : '';
     throw new RepoError(
       'UNRESOLVED',
-      `nothing provides what these need: ${told.join('; ')}${more}. Add the packages that provide it, or name a repository that has them with --with`,
+      `nothing provides what these need: ${told.join('; ')}${more}. Add the packages that provide it${request.mend === undefined ? '' : `, or ${request.mend}`}`,
     );
   }
   const wanted = new Set([...request.targets, ...(await groupMembers(built, groups))]);

@@ -14,7 +14,8 @@ export interface Broken {
 
 /**
  * The packages of the repository in `dir` whose dependencies lie neither in it nor in one of the repositories `others` (URLs
- * or directories), as dnf finds them. Throws RepoError MISSING_TOOL, TOOL_FAILED.
+ * or directories), as dnf finds them. Throws RepoError NO_REPOSITORY for one of `others`,
+ * MISSING_TOOL, TOOL_FAILED.
  */
 export async function findBroken(
   dir: string,
@@ -30,9 +31,15 @@ export async function findBroken(
   const broken = [
     ...stdout.matchAll(/^package: (\S+) from \S+\n +unresolved deps[^\n]*\n((?: {4}[^\n]*\n?)+)/gm),
   ].map(([, name = '', needs = '']) => ({ package: name, needs: needs.trim().split(/\n\s*/) }));
-  if (code !== 0 && broken.length === 0)
-    throw new RepoError('TOOL_FAILED', `dnf repoclosure failed: ${lastLine(stderr, stdout)}`);
-  return broken;
+  if (code === 0 || broken.length > 0) return broken;
+  const said = lastLine(stderr, stdout);
+  const [, other, why] = /repo 'other(\d+)': (.+)$/.exec(said) ?? [];
+  const address = others[Number(other) - 1];
+  if (address === undefined) throw new RepoError('TOOL_FAILED', `dnf repoclosure failed: ${said}`);
+  throw new RepoError(
+    'NO_REPOSITORY',
+    `${address}: dnf cannot read a repository there (${why ?? said}); see the address, or make one with: rackboot repo build DIR`,
+  );
 }
 
 /**

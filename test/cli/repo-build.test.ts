@@ -44,3 +44,25 @@ test('repo build --sign publishes a signed repository; without anybody to sign i
   const plain = await rackboot('repo', 'build', dir);
   t.regex(plain.err, /the old signature is gone with the old metadata; sign again: rackboot repo sign /);
 });
+
+test('what repo build and repo verify are told wrongly is named', async (t) => {
+  const work = await workDirectory(t);
+  const [dir, nowhere] = [path.join(work, 'repository'), path.join(work, 'nowhere')];
+  const rackboot = (...words: string[]): Promise<Outcome> =>
+    runCommand(['--site', path.join(work, 'no-site'), 'repo', ...words]);
+  await makePackages(dir, [{ name: 'needy', requires: ['libfoo.so.1'] }]);
+
+  const needy = await rackboot('build', dir);
+  t.is(needy.status, 1);
+  t.regex(needy.err, /needy-1-1\.noarch needs libfoo\.so\.1\. Add the packages .* with --with\n$/);
+  const other = await rackboot('build', dir, '--with', nowhere);
+  t.is(other.status, 1);
+  t.true(other.err.startsWith(`rackboot: ${nowhere}: dnf cannot read a repository there (`), other.err);
+  const target = await rackboot('build', dir, '--target', 'nedy', '--with', dir);
+  t.regex(target.err, /^--target nedy: no package here has that name$/m);
+  const absent = await rackboot('verify', nowhere);
+  t.is(
+    absent.err,
+    `rackboot: ${nowhere}: no such file or directory; see how it is written, and where links lead\n`,
+  );
+});

@@ -7,10 +7,9 @@ import { signTree } from '../../repo/signing/sign-tree.js';
 import type { Context } from '../context.js';
 import { sourceDateEpoch } from '../image/epoch.js';
 import { stopwatch } from '../image/result.js';
+import { collect } from '../repeated.js';
 import { formatDuration } from '../table.js';
 import { signerFor } from './sign.js';
-
-const several = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
 
 export function registerRepoBuild(repo: Command, context: Context): void {
   repo
@@ -24,12 +23,12 @@ export function registerRepoBuild(repo: Command, context: Context): void {
     .option(
       '--with <repository>',
       'a directory or URL where dependencies may lie too; may be repeated',
-      several,
+      collect,
     )
     .option(
       '--target <package>',
       'a package that is installed by name, so that nothing need require it; may be repeated',
-      several,
+      collect,
     )
     .option(
       '--revision <text>',
@@ -47,8 +46,8 @@ export function registerRepoBuild(repo: Command, context: Context): void {
         dir: string,
         options: {
           comps?: string;
-          with?: string[];
-          target?: string[];
+          with?: readonly string[];
+          target?: readonly string[];
           revision?: string;
           full?: true;
           check: boolean;
@@ -72,12 +71,18 @@ export function registerRepoBuild(repo: Command, context: Context): void {
           ...(options.comps === undefined ? {} : { comps: options.comps }),
           ...(options.check
             ? {
-                check: (built) =>
-                  checkBuilt(built, filesBelow(dir), {
+                check: async (built) => {
+                  const names = new Set(built.packages.map(({ name }) => name));
+                  const targets = options.target ?? [];
+                  for (const name of targets.filter((each) => !names.has(each)))
+                    note(`--target ${name}: no package here has that name`);
+                  await checkBuilt(built, filesBelow(dir), {
                     others: options.with ?? [],
-                    targets: options.target ?? [],
+                    targets,
                     note,
-                  }),
+                    mend: 'name a repository that has them with --with',
+                  });
+                },
               }
             : {}),
         });

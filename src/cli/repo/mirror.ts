@@ -10,10 +10,9 @@ import type { SiteConfig } from '../../site/config.js';
 import { type Context, UsageError } from '../context.js';
 import { stopwatch } from '../image/result.js';
 import { Progress } from '../progress.js';
+import { collect } from '../repeated.js';
 import { formatBytes, formatDuration } from '../table.js';
 import { siteOrDefault } from './site-or-default.js';
-
-const several = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
 
 function jobs(value: string): number {
   const count = Number(value);
@@ -23,7 +22,7 @@ function jobs(value: string): number {
 }
 
 interface MirrorOptions {
-  readonly exclude?: string[];
+  readonly exclude?: readonly string[];
   readonly all?: true;
   readonly extraPackages?: string;
   readonly jobs?: number;
@@ -44,7 +43,7 @@ export function registerRepoMirror(repo: Command, context: Context): void {
     .option(
       '--exclude <pattern>',
       'leave out what matches, too: a regular expression over paths that begin with a slash; may be repeated',
-      several,
+      collect,
     )
     .option('--all', 'exclude nothing but what --exclude says')
     .option(

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { RepoError } from '../../repo/errors.js';
 import { noAccess } from '../../repo/files.js';
@@ -27,6 +27,7 @@ export function registerRepoVerify(repo: Command, context: Context): void {
       const progress = new Progress(context.stderr, { quiet: context.json });
       const tree = openTree(address);
       const local = tree.files.localPath?.('.');
+      if (local !== undefined) await requireDirectory(local);
       const isLeftOut = local === undefined ? undefined : await leftOutOf(local);
       let report: VerifyReport;
       try {
@@ -45,6 +46,12 @@ export function registerRepoVerify(repo: Command, context: Context): void {
       if (length > 0)
         throw new RepoError('UNSOUND', `${address}: ${length} finding${length === 1 ? '' : 's'}, as listed`);
     });
+}
+
+async function requireDirectory(dir: string): Promise<void> {
+  await readdir(dir).catch((error: unknown) => {
+    throw noAccess(dir, error);
+  });
 }
 
 async function readKeyFile(file: string): Promise<string> {
