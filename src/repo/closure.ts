@@ -58,6 +58,7 @@ export async function resolvePackages(
     '--resolve',
     '--alldeps',
     '--url',
+    '--',
     ...names,
   ];
   const { code, stdout, stderr } = await runDnf(urls, arch, args);

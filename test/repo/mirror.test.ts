@@ -1,6 +1,19 @@
+import { existsSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdir, readdir, readFile, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { buildRepository } from '../../src/repo/build.js';
@@ -355,4 +368,60 @@ test('the names that pages of directories link to', (t) => {
   const page = `<a href="../">Parent</a><a href="?C=N;O=D">Name</a><a href="/">x</a><A class=x HREF='Packages/'>Packages/</A>
 <a href="a%2Bb.rpm">a+b.rpm</a><a href="/d/c&amp;d">c</a><a href="http://h/d/e">e</a><a href="http://other/d/f">f</a><a href="g/h">g/h</a><a href="%2e%2e%2f">i</a><a href="%zz">j</a>`;
   t.deepEqual(namesLinked(page, base), ['Packages/', 'a+b.rpm', 'c&d', 'e']);
+});
+
+test('a package that several repositories list is fetched for each, at one time', async (t) => {
+  const names = Array.from({ length: 8 }, (_, at) => `repository-${at}`);
+  const { mirror } = await served(t, async (dir) => {
+    await makePackages(dir, [{ name: 'kernel', files: { '/boot/vmlinuz': 'kernel'.repeat(20_000) } }]);
+    for (const name of names) {
+      await mkdir(path.join(dir, name));
+      await copyFile(path.join(dir, 'kernel-1-1.noarch.rpm'), path.join(dir, name, 'kernel-1-1.noarch.rpm'));
+      await buildRepository({ dir: path.join(dir, name), revision: '1' });
+    }
+  });
+  const { fetched } = await mirror({ jobs: 8 });
+  t.is(fetched, 8 * 5);
+});
+
+test('a mirror never lies within its source, whatever links lead there', async (t) => {
+  const work = await workDirectory(t);
+  const source = path.join(work, 'source');
+  await product(source);
+  await symlink(source, path.join(work, 'link'));
+  const before = await tree(source);
+  const request = { source: localSource(source), exclude, extraPackages: [], jobs: 4 };
+  for (const dir of [
+    source,
+    path.join(source, 'deep/er'),
+    path.join(work, 'link'),
+    path.join(work, 'link/x'),
+  ])
+    await t.throwsAsync(mirrorTree({ ...request, dir }), {
+      code: 'NOT_A_MIRROR',
+      message: /lies in what is to be/,
+    });
+  t.deepEqual(await tree(source), before);
+  t.like(await mirrorTree({ ...request, dir: path.join(work, 'source-2') }), { removed: [] });
+});
+
+test('options of repo mirror that would do harm are refused', async (t) => {
+  const work = await workDirectory(t);
+  await makePackages(work, [{ name: 'kernel' }]);
+  await buildRepository({ dir: work });
+  const to = path.join(work, '..', `${path.basename(work)}-mirror`);
+  const mirror = (...words: string[]) =>
+    runCommand(['--site', path.join(work, 'none'), 'repo', 'mirror', ...words]);
+  for (const [words, status, message] of [
+    [[work, ''], 2, /the destination is empty/],
+    [[work, to, '--exclude', ''], 2, /--exclude is empty/],
+    [['', to], 1, /"": no URL/],
+    [[work, to, '--extra-packages', '--help'], 1, /^rackboot: --help: /],
+  ] as const) {
+    const { status: ended, err } = await mirror(...words);
+    t.is(ended, status, err);
+    t.regex(err, message);
+    t.notRegex(err, /packages to download/);
+  }
+  t.false(existsSync(to));
 });

@@ -59,6 +59,7 @@ export function registerRepoMirror(repo: Command, context: Context): void {
       const { config } = await siteOrDefault(context);
       const exclude = [...(options.all === true ? [] : config.mirror.exclude), ...(options.exclude ?? [])];
       requirePatterns(options.exclude ?? []);
+      if (dest === '') throw new UsageError('the destination is empty; name a directory');
       const count = options.jobs ?? config.mirror.jobs;
       const place = await placeOf(address, dest, config);
       const opened = openSource(place.url, count);
@@ -88,6 +89,7 @@ export function registerRepoMirror(repo: Command, context: Context): void {
 
 function requirePatterns(patterns: readonly string[]): void {
   for (const pattern of patterns) {
+    if (pattern === '') throw new UsageError('--exclude is empty, and would leave out everything');
     try {
       new RegExp(pattern, 'u');
     } catch {
@@ -115,7 +117,7 @@ async function placeOf(
   if (isDirectory) return { url: address, dir: path.resolve(dest) };
   throw new RepoError(
     'BAD_SOURCE',
-    `${address}: no URL, no directory, and no version that mirror.versions knows (${Object.keys(mirror.versions).join(', ')})`,
+    `${JSON.stringify(address)}: no URL, no directory, and no version that mirror.versions knows (${Object.keys(mirror.versions).join(', ')})`,
   );
 }
 

@@ -44,7 +44,8 @@ export async function fetchFile(
     const digest = isKnown && known.sha256 !== undefined ? known.sha256 : await digestOf(file);
     if (digest === wanted.sha256) return { kind: 'kept', state: { ...present, sha256: digest }, bytes: 0 };
   }
-  const partial = path.join(dir, PARTIAL, wanted.sha256 ?? sha256(wanted.href));
+  // Of the path too: several repositories may list one package, and be fetched at one time.
+  const partial = path.join(dir, PARTIAL, sha256(`${wanted.sha256 ?? ''} ${wanted.href}`));
   const unless = isKnown && wanted.sha256 === undefined ? known.validator : undefined;
   for (let attempt = 1; ; attempt++) {
     const outcome = await fetchOnce(source, wanted, partial, unless);

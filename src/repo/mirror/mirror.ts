@@ -1,4 +1,4 @@
-import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { mkdir, realpath, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import pLimit from 'p-limit';
 import { RepoError } from '../errors.js';
@@ -34,12 +34,15 @@ const PHASES = ['package', 'other', 'metadata', 'index'] as const;
 /**
  * Makes a directory a mirror of a source, or brings it up to date. Every package and metadata file is what the metadata says;
  * lists come after what they list, so that the mirror is whole at any time. Files of the mirror that vanished from the source
- * go, others in the directory stay. Throws RepoError NOT_A_MIRROR for the mirror of another source, BAD_SOURCE, FETCH_FAILED,
+ * go, others in the directory stay. Throws RepoError NOT_A_MIRROR for the mirror of another source and for a
+ * directory within the source, BAD_SOURCE, FETCH_FAILED,
  * NO_ACCESS, UNRESOLVED.
  */
 export async function mirrorTree(request: MirrorRequest): Promise<MirrorReport> {
   const { source, dir, jobs } = request;
   const { where } = source.files;
+  const local = source.files.localPath?.('.');
+  if (local !== undefined) await requireApart(local, dir);
   const state = await readState(dir);
   if (state !== undefined && state.source !== where) {
     throw new RepoError(
@@ -95,6 +98,24 @@ export async function mirrorTree(request: MirrorRequest): Promise<MirrorReport> 
     leftOut,
     unlisted,
   };
+}
+
+/** A mirror within its source would be mirrored itself, each time one deeper. Links on the way do not hide it. */
+async function requireApart(source: string, dir: string): Promise<void> {
+  const between = path.relative(await realPathOf(source), await realPathOf(dir));
+  if (between === '..' || between.startsWith('../') || path.isAbsolute(between)) return;
+  throw new RepoError(
+    'NOT_A_MIRROR',
+    `${dir}: lies in what is to be mirrored, ${source}; choose a directory outside of it`,
+  );
+}
+
+/** A path without links, as far as it is there. */
+async function realPathOf(place: string): Promise<string> {
+  const parent = path.dirname(place);
+  return realpath(place).catch(async () =>
+    parent === place ? place : path.join(await realPathOf(parent), path.basename(place)),
+  );
 }
 
 /** Runs `body` for every item, `jobs` at a time; after the first failure no other is begun. */
