@@ -1,6 +1,7 @@
 import { S_IFDIR, S_IFREG } from '../../image/cpio/header.js';
 import { encodeTarHead } from '../../image/tar/encode.js';
 import { paddingOf } from '../../image/tar/header.js';
+import { OsimageError } from '../errors.js';
 import { gzipStream } from './gzip-stream.js';
 
 /** A file of a bundle, or a directory, whose path ends in a slash. */
@@ -30,7 +31,8 @@ export const plainSize = (members: readonly Member[]): number =>
   members.reduce((sum, { size }) => sum + 512 + size + paddingOf(size), 0);
 
 /**
- * A gzipped tar archive of `members`, all root's and of `time` (seconds). `onBytes` hears of the plain bytes.
+ * A gzipped tar archive of `members`, all root's and of `time` (seconds). `onBytes` hears of the plain bytes. Throws
+ * OsimageError BAD_SOURCE for a file that is no longer of its size.
  */
 export const gzippedTar = (
   members: readonly Member[],
@@ -57,7 +59,12 @@ async function* tarOf(
       length += chunk.length;
       onBytes((written += chunk.length), path);
     }
-    if (length !== size) throw new RangeError(`${path}: ${length} bytes, ${size} were announced`);
+    if (length !== size) {
+      throw new OsimageError(
+        'BAD_SOURCE',
+        `${path}: changed while it was read (${length} bytes, ${size} before); export it again when it rests`,
+      );
+    }
     yield Buffer.alloc(paddingOf(size));
     written += paddingOf(size);
   }

@@ -10,12 +10,15 @@ import type { SourceFile } from './source.js';
 const MAX_DEPTH = 32;
 
 /**
- * The files below `directory`, in order of their paths. The tree that xCAT makes a stateless image of is one file, where
- * it is not packed yet, and none where it is.
+ * The files below `directory`, in order of their paths. With `rootTrees: 'packed'`, the tree that xCAT makes a stateless
+ * image of is one file, where it is not packed yet, and none where it is.
  * Symbolic links are followed as long as they stay inside.
  * Throws OsimageError BAD_SOURCE.
  */
-export async function listDirectory(directory: string): Promise<SourceFile[]> {
+export async function listDirectory(
+  directory: string,
+  { rootTrees }: { readonly rootTrees: 'packed' | 'as files' },
+): Promise<SourceFile[]> {
   const root = await realpath(directory);
   const files: SourceFile[] = [];
   const walk = async (dir: string, below: string, depth: number): Promise<void> => {
@@ -28,7 +31,7 @@ export async function listDirectory(directory: string): Promise<SourceFile[]> {
       throw unreadable(dir, error);
     });
     const names = entries.map(({ name }) => name);
-    const stateless = isOfStateless(names);
+    const stateless = rootTrees === 'packed' && isOfStateless(names);
     for (const entry of entries) {
       const onDisk = path.join(dir, entry.name);
       if (stateless && entry.name === ROOT_TREE) {

@@ -36,7 +36,7 @@ export async function openSource(source: string, alone = false): Promise<Source>
   if (info.isDirectory() || stateless !== undefined)
     return {
       kind: 'directory',
-      files: stateless ?? (await listDirectory(local)),
+      files: stateless ?? (await listDirectory(local, { rootTrees: 'packed' })),
       notes: [],
       close: () => Promise.resolve(),
     };

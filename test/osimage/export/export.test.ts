@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import zlib from 'node:zlib';
 import test from 'ava';
 import fc from 'fast-check';
+import { OsimageError } from '../../../src/osimage/errors.js';
+import { gzippedTar } from '../../../src/osimage/export/tar-members.js';
 import { runCommand, type Outcome } from '../../cli/in-process.js';
 import { archive, changes, editsOf } from '../../image/archive-models.js';
 import { FileTree } from '../../image/file-tree.js';
@@ -166,6 +168,7 @@ test.serial(
     const again = Object.keys(await members(out)).map((name) => name.replace('extras', NAME));
     t.deepEqual(again.sort(), found.sort());
     for (const [wrong, says] of [
+      [['--extra', '/dev/null'], /null: is neither a file nor a directory/],
       [['--extra', at('none')], /none: cannot be read \(ENOENT\)/],
       [['--extra', at('notes.txt'), '--extra', at('notes.txt')], /would stand in the bundle twice/],
       [['--postscripts', 'nobody'], /no node nobody/],
@@ -180,6 +183,66 @@ test.serial(
     );
   },
 );
+
+test.serial('scripts stay programs, as genimage and their users want them', async (t) => {
+  const [script, extra] = [at('post.sh'), at('tools')];
+  await writeFile(script, '#!/bin/sh\n', { mode: 0o700 });
+  await mkdir(extra);
+  await writeFile(path.join(extra, 'run'), '#!/bin/sh\n', { mode: 0o755 });
+  await writeFile(path.join(extra, 'readme'), 'read\n', { mode: 0o600 });
+  const bundle = at('scripts.tgz');
+  await importInto('one', await writeBundle(at('s.tgz'), await bundleFiles(work)), '--name', 'scripts');
+  const [linked, linkedNote] = [at('linked.sh'), at('linked.txt')];
+  await symlink(script, linked);
+  await symlink(path.join(extra, 'readme'), linkedNote);
+  await succeed('one', 'image', 'set', 'scripts', `postinstall=${script} --fast,${linked}`);
+  const extras = ['--extra', extra, '--extra', linkedNote];
+  await succeed('one', 'image', 'export', 'scripts', '-o', bundle, ...extras);
+  const modes = async (): Promise<unknown> => {
+    const lines = (await output('tar', ['tvzf', bundle])).toString().trim().split('\n');
+    return Object.fromEntries(
+      lines.flatMap((line) => {
+        const [mode = ''] = line.split(' ');
+        return mode.startsWith('-') ? [[path.posix.basename(line), mode]] : [];
+      }),
+    );
+  };
+  const wanted = {
+    'post.sh': '-rwxr-xr-x',
+    'linked.sh': '-rwxr-xr-x',
+    run: '-rwxr-xr-x',
+    readme: '-rw-r--r--',
+    kernel: '-rw-r--r--',
+  };
+  t.like(await modes(), { ...wanted, 'linked.txt': '-rw-r--r--' });
+  await importInto('two', bundle);
+  await succeed('two', 'image', 'export', 'scripts', '-o', bundle, '--force');
+  t.like(await modes(), { 'post.sh': '-rwxr-xr-x' }, 'of an osimage that came by a bundle, too');
+});
+
+test.serial('an --extra that is a rootimgdir goes along as it is; one that grows is told', async (t) => {
+  const extra = at('rootimgdir');
+  await mkdir(path.join(extra, 'rootimg/etc'), { recursive: true });
+  await writeFile(path.join(extra, 'rootimg/etc/motd'), 'hello\n');
+  for (const name of ['kernel', 'initrd-stateless.gz']) await writeFile(path.join(extra, name), name);
+  const bundle = at('whole.tgz');
+  await atEpoch(() => succeed('one', 'image', 'export', NAME, '-o', bundle, '--extra', extra));
+  const found = Object.keys(await members(bundle));
+  t.true(found.includes(inside(`extra${extra}/rootimg/etc/motd`)));
+  t.false(found.includes(inside(`extra${extra}/rootimg`)));
+  const grown = { path: './n/log', mode: 0o644, size: 1, read: () => [Buffer.from('more')] };
+  const error = await t.throwsAsync(drained(gzippedTar([grown], 0)), { instanceOf: OsimageError });
+  t.is(
+    error.message,
+    './n/log: changed while it was read (4 bytes, 1 before); export it again when it rests',
+  );
+});
+
+async function drained(bytes: AsyncIterable<Buffer>): Promise<number> {
+  let size = 0;
+  for await (const chunk of bytes) size += chunk.length;
+  return size;
+}
 
 test.serial('an image that xCAT could not place is told what to set', async (t) => {
   const files = await bundleFiles(work);
@@ -396,7 +459,6 @@ test.serial('a bundle whose files were changed is refused', async (t) => {
 });
 
 test('the bytes do not depend on how the store gives them', async (t) => {
-  const { gzippedTar } = await import('../../../src/osimage/export/tar-members.js');
   const bytes = Buffer.from('some text that compresses, '.repeat(40_000));
   const digest = async (chunk: number): Promise<string> => {
     const pieces = (): Buffer[] =>

@@ -1,4 +1,5 @@
-import { lstat, realpath } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../../../errors.js';
 import { XCAT_MANIFEST } from '../../bundle/detect.js';
@@ -54,25 +55,38 @@ export async function xcatMembers(
     plain: new Map([...placesOf(manifest, attributes), ...(postscripts ?? [])]),
     extras: rows,
   });
-  const kept = await Promise.all([...attached.values()].map((file) => read(`${top}/${file.path}`, file)));
-  const local = [...lists.files, ...more.flatMap(({ files }) => files)].map((file) => ({
-    path: `${top}/${file.path}`,
-    mode: 0o644,
-    size: file.size,
-    read: () => file.read(),
+  const scripts = new Set(
+    itemsOf(settings['postinstall'] ?? '').map((item) => path.basename(fileOfItem(item))),
+  );
+  // genimage runs no script that is not executable.
+  const modeOf = (file: string): number => (scripts.has(file) ? 0o755 : 0o644);
+  const kept = [...attached.values()].map(async (file) => ({
+    ...(await read(`${top}/${file.path}`, file)),
+    mode: modeOf(file.path),
   }));
+  const local = [
+    ...lists.files.map((file) => memberOf(top, file, modeOf(file.path))),
+    ...more.flatMap(({ files }) => files.map(({ file, mode }) => memberOf(top, file, mode))),
+  ];
   const members = [
     directory('./'),
     directory(`${top}/`),
     literal(`${top}/${XCAT_MANIFEST}`, Buffer.from(xml)),
     literal(`${top}/${XCAT_STATEMENT}`, encodeStatement(statement)),
     ...(await Promise.all(manifest.files.map((file) => read(`${top}/${file.path}`, file)))),
-    ...kept,
+    ...(await Promise.all(kept)),
     ...local,
   ];
   requireDistinct(members);
   return { members, notes: lists.notes };
 }
+
+const memberOf = (top: string, file: SourceFile, mode: number): Member => ({
+  path: `${top}/${file.path}`,
+  mode,
+  size: file.size,
+  read: () => file.read(),
+});
 
 /** The rows of xCAT's two tables. */
 function tablesOf(
@@ -130,7 +144,7 @@ async function listsOf(
       }
       from.set(base, file);
       if (attached.has(base) || files.has(base)) continue;
-      const info = path.isAbsolute(file) ? await lstat(file).catch(() => undefined) : undefined;
+      const info = path.isAbsolute(file) ? await stat(file).catch(() => undefined) : undefined;
       if (info?.isFile() === true) files.set(base, localFile(base, file, info.size));
       else notes.push(`${attribute}: ${file}: no such file here; left out`);
     }
@@ -141,11 +155,11 @@ async function listsOf(
 /** A file or directory that is to go along, `SRC[:DESTDIR]`, as imgexport -e takes it. */
 async function readExtra(text: string): Promise<{
   readonly row: { readonly src: string; readonly dest: string };
-  readonly files: readonly SourceFile[];
+  readonly files: readonly { readonly file: SourceFile; readonly mode: number }[];
 }> {
   const [, named = text, dest] = /^(.*?):(\/.*)$/.exec(text) ?? [];
   const src = path.resolve(named);
-  const info = await lstat(src).catch((error: unknown) => {
+  const info = await stat(src).catch((error: unknown) => {
     throw new OsimageError(
       'BAD_SOURCE',
       `${named}: cannot be read (${codeOf(error) ?? 'unknown error'}); name a file or directory with --extra`,
@@ -153,16 +167,28 @@ async function readExtra(text: string): Promise<{
     );
   });
   if (info.isDirectory()) {
-    const files = await listDirectory(await realpath(src));
-    const row = { src, dest: dest ?? src };
-    return { row, files: files.map((file) => ({ ...file, path: `extra${src}/${file.path}` })) };
+    const files = await listDirectory(await realpath(src), { rootTrees: 'as files' });
+    const placed = files.map(async (file) => ({
+      file: { ...file, path: `extra${src}/${file.path}` },
+      mode: modeOnDisk(await stat(file.where)),
+    }));
+    return { row: { src, dest: dest ?? src }, files: await Promise.all(placed) };
+  }
+  if (!info.isFile()) {
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `${named}: is neither a file nor a directory; name one with --extra`,
+    );
   }
   const base = path.basename(src);
   return {
     row: { src, dest: dest ?? path.dirname(src) },
-    files: [localFile(`extra/${base}`, src, info.size)],
+    files: [{ file: localFile(`extra/${base}`, src, info.size), mode: modeOnDisk(info) }],
   };
 }
+
+/** Of the permissions of a file only whether it is a program is told: whose it was, nobody elsewhere is. */
+const modeOnDisk = ({ mode }: Stats): number => ((mode & 0o111) === 0 ? 0o644 : 0o755);
 
 function requireDistinct(members: readonly Member[]): void {
   const seen = new Set<string>();
