@@ -289,11 +289,11 @@ check('iso', [
   },
   {
     words: 'image iso d12 -o DIR/empty',
-    says: 'DIR/empty: is a directory; name a file in it, such as DIR/empty/image.iso',
+    says: 'DIR/empty: is a directory; name a file in it',
   },
   {
     words: 'image iso d12 -o /dev/null',
-    says: '/dev/null: is no regular file; write the ISO to one, then copy it there with dd',
+    says: '/dev/null: is no regular file; write to one, then copy it there with dd',
   },
   {
     words: 'image iso d12 -o DIR/site/store/packs/x',

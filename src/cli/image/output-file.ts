@@ -32,15 +32,12 @@ export async function checkOutput(file: string, site: Site): Promise<void> {
   });
   const there = await stat(file).catch(() => undefined);
   if (there?.isDirectory() === true) {
-    throw new OsimageError(
-      'BAD_SOURCE',
-      `${file}: is a directory; name a file in it, such as ${path.join(file, 'image.iso')}`,
-    );
+    throw new OsimageError('BAD_SOURCE', `${file}: is a directory; name a file in it`);
   }
   if (there !== undefined && !there.isFile()) {
     throw new OsimageError(
       'BAD_SOURCE',
-      `${file}: is no regular file; write the ISO to one, then copy it there with dd`,
+      `${file}: is no regular file; write to one, then copy it there with dd`,
     );
   }
   const root = await realpath(site.dir);
