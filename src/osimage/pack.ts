@@ -35,7 +35,7 @@ import {
 } from './unpacked-directory.js';
 import { prepareRoot, type RootOptions } from './xcat/pack/prepare.js';
 import { withAttachedLists } from './xcat/pack/attached-lists.js';
-import { rootOptions } from './xcat/pack/root-options.js';
+import { rootOptions, rootWords } from './xcat/pack/root-options.js';
 
 /** What `image pack` is asked for. */
 export interface PackRequest extends ArchiveChoice {
@@ -78,11 +78,11 @@ export async function packOsimage(store: Store, request: PackRequest): Promise<P
   return { ...result, counts, notes: [...result.notes, ...notes], recordFile: known };
 }
 
-function noteOf({ directory, method, compress }: PackRequest): string {
+function noteOf({ directory, method, compress, root = {} }: PackRequest): string {
   const words = ['pack', directory];
   if (method !== undefined) words.push('--method', method);
   if (compress !== undefined) words.push('--compress', compress);
-  return words.join(' ');
+  return [...words, ...rootWords(root)].join(' ');
 }
 
 interface PackTask {

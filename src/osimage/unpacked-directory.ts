@@ -1,13 +1,16 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { codeOf } from '../errors.js';
 import { decodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
 import { ImageError } from '../image/errors.js';
+import { unreadable } from '../image/local-file.js';
 import { tailsOf } from '../image/parts.js';
 import { decodeRecord, type UnpackRecord } from '../image/unpacked/record.js';
 import { readBlob } from '../store/extents.js';
 import type { Store } from '../store/records.js';
 import { archiveDigest } from './contents.js';
+import { OsimageError } from './errors.js';
+import { isOfStateless, ROOT_TREE } from './family/xcat.js';
 import type { GenerationManifest } from './types.js';
 
 /** Which archive of a generation is meant. */
@@ -21,7 +24,10 @@ export function recordFileOf(directory: string): string {
   return `${path.resolve(directory)}.mtree`;
 }
 
-/** Throws ImageError UNREADABLE unless `directory` is one. */
+/**
+ * Throws ImageError UNREADABLE unless `directory` is one, OsimageError BAD_SOURCE for an empty one, and for one that has
+ * the root file system of a stateless image in it, and is not that: no node could boot what it makes.
+ */
 export async function requireDirectory(directory: string): Promise<void> {
   const info = await stat(directory).catch((error: unknown) => {
     const what =
@@ -31,11 +37,30 @@ export async function requireDirectory(directory: string): Promise<void> {
       `${directory}: ${what}; name the one that rackboot image unpack wrote, or another root directory`,
     );
   });
-  if (info.isDirectory()) return;
+  if (info.isDirectory()) return requireRoot(directory);
   throw new ImageError(
     'UNREADABLE',
     `${directory}: not a directory; unpack an archive first, or import it as it is`,
   );
+}
+
+async function requireRoot(directory: string): Promise<void> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch((error: unknown) => {
+    throw unreadable(directory, error);
+  });
+  if (entries.length === 0) {
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `${directory}: is empty, and no node could boot an empty image; name a root file system`,
+    );
+  }
+  const hasTree = entries.some((entry) => entry.name === ROOT_TREE && entry.isDirectory());
+  if (hasTree && isOfStateless(entries.map(({ name }) => name))) {
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `${directory}: is no root file system, it has one in it; pack that: ${path.join(directory, ROOT_TREE)}`,
+    );
+  }
 }
 
 /** The record in `file`; undefined where there is none. Throws ImageError UNREADABLE, BAD_LAYER. */

@@ -228,6 +228,38 @@ async function untouched(t: ExecutionContext, body: () => Promise<void>): Promis
   t.is((await look()).toString(), before.toString(), 'the directory was touched');
 }
 
+test.serial('a directory that is no root file system is not packed', async (t) => {
+  const name = await image('elsewhere');
+  const empty = path.join(parent, 'empty');
+  await mkdir(empty);
+  for (const [directory, says] of [
+    [path.join(parent, 'compute'), /compute: is no root file system, .* pack that: \S+\/compute\/rootimg\n/],
+    [empty, /empty: is empty, and no node could boot/],
+  ] as const) {
+    const { status, err } = await rackboot('image', 'pack', name, directory);
+    t.is(status, 1);
+    t.regex(err, says);
+  }
+  t.is((JSON.parse((await succeed('--json', 'image', 'history', name)).out) as unknown[]).length, 1);
+});
+
+test.serial(
+  'a synclist’s line is told whose file is not there, and a history what was asked for',
+  async (t) => {
+    const name = await image('lines');
+    const list = path.join(parent, 'lines.synclist');
+    for (const text of ['\n/no/such -> /etc/x\n', 'APPEND:\n/no/such -> /etc/passwd\n']) {
+      await writeFile(list, text);
+      const { status, err } = await rackboot('image', 'pack', name, root(), '--synclist', list);
+      t.is(status, 1);
+      t.regex(err, /rackboot: \S+\/lines\.synclist:2: \/no\/such: no such file/);
+    }
+    const words = ['--no-exlist', '--nosyncfiles', '--xcatinfo', '--timezone', 'Europe/Berlin'];
+    await succeed('image', 'pack', name, root(), ...words);
+    t.true((await succeed('image', 'history', name)).out.includes(`rootimg ${words.join(' ')}\n`));
+  },
+);
+
 test.serial('what packimage does in the tree, done in the image alone', async (t) => {
   const name = await image('prepared');
   const scripts = path.join(parent, 'postscripts');

@@ -4,6 +4,7 @@ import { collect } from '../../../image/chunks.js';
 import { isDirectory, isRegular } from '../../../image/cpio/header.js';
 import { parentOf, ROOT, type ArchivePath } from '../../../image/cpio/path.js';
 import { contentOf, type Edit } from '../../../image/edit.js';
+import { ImageError } from '../../../image/errors.js';
 import { unreadable } from '../../../image/local-file.js';
 import { alterEntries, openGathered } from '../../../image/unpacked/alter.js';
 import type { GatheredEntry } from '../../../image/unpacked/gather.js';
@@ -94,9 +95,19 @@ async function copyEdits(
   const edits: Edit[] = [];
   for (const source of local) {
     const to = below ? path.posix.join(target, path.basename(source)) : target;
-    edits.push(...(await putLocal(source, to, { from: line, owners })));
+    edits.push(...(await asked(line, putLocal(source, to, { from: line, owners }))));
   }
   return edits;
+}
+
+/** What `work` gives; what it has against a local file is told with the synclist's line that names it. */
+async function asked<T>(line: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof ImageError)) throw error;
+    throw new ImageError(error.code, `${line}: ${error.message}`, { cause: error });
+  }
 }
 
 /** `entries` with the text of a file of the image made anew of itself and a local file's; its owner and mode stay. */
@@ -113,7 +124,7 @@ async function withText(
       `${line}: ${target} is no text file of the image, and only to such can something be added; copy one there`,
     );
   }
-  const content = contentOf(Buffer.from(join(standing.text, await textOf(source)), 'latin1'));
+  const content = contentOf(Buffer.from(join(standing.text, await asked(line, textOf(source))), 'latin1'));
   const { header, path: at } = standing.entry;
   const { mode, uid, gid } = header;
   return alterEntries(entries, [{ op: 'put', path: at, mode, uid, gid, content, from: line }], mtime);
