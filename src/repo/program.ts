@@ -11,6 +11,7 @@ export interface Call {
   readonly input?: Buffer;
   readonly env?: Readonly<Record<string, string>>; // beside PATH, HOME and LC_ALL, which are all it gets otherwise
   readonly timeout?: number; // milliseconds
+  readonly signal?: AbortSignal; // ends the program
 }
 
 /** What a program that has ended left. */
@@ -29,6 +30,7 @@ export async function run(call: Call): Promise<Ended> {
     ...(call.cwd === undefined ? {} : { cwd: call.cwd }),
     reject: false,
     timeout: call.timeout ?? TIMEOUT,
+    ...(call.signal === undefined ? {} : { cancelSignal: call.signal }),
     extendEnv: false,
     env: {
       PATH: process.env['PATH'] ?? '',

@@ -14,7 +14,7 @@ import { downloads, proxies, requirePrograms } from './downloads.js';
 import { writeInstallImage } from './install-image.js';
 import { installRoot, requireRunning } from './installed-root.js';
 import { ERASED_PACKAGES } from './installer-system.js';
-import { makeMedium } from './medium.js';
+import { makeMedium, treePackages } from './medium.js';
 import { layPackageManager } from './package-manager.js';
 
 /** Where the medium's GRUB comes from: the package grub-efi, or grub-mkimage of this machine. */
@@ -36,9 +36,6 @@ export interface CreateRequest {
   readonly onStep: (line: string) => void;
   readonly onLine: (line: string) => void; // what package managers print
 }
-
-/** What an installed system is pulled in by (create-iso). */
-const PRODUCT = ['xcp-ng-deps', 'kernel-alt'];
 
 /**
  * Makes an osimage of the packages of repositories: the archive of its installer as create-installimg does, and its medium as
@@ -64,10 +61,11 @@ export async function createOsimage(store: Store, request: CreateRequest): Promi
       configuration: configs.yumDownloadConf,
       arch,
     });
-    const from = downloads(source, work);
+    const from = downloads(source, work, signal);
     const boot = await findBootPackages(from, request.efi === 'rpm');
+    const packages = netinstall ? undefined : await treePackages(from, extraPackages);
     const started = Math.floor(Date.now() / 1000);
-    onStep(`packages of the installer: ${configs.packages.length} names`);
+    onStep(`packages of the installer: ${configs.packages.join(' ')}`);
     const dnf = await layPackageManager(path.join(work, 'dnf'), {
       ...configs,
       configuration: configs.yumConf,
@@ -100,7 +98,7 @@ export async function createOsimage(store: Store, request: CreateRequest): Promi
     const notes = await makeMedium(medium, {
       configs,
       downloads: from,
-      packages: netinstall ? undefined : [...PRODUCT, ...extraPackages],
+      packages,
       signer,
       boot,
       epoch,

@@ -34,8 +34,21 @@ const GRUB_DIRECTORY = 'EFI/xenserver';
 /** What the installer is told on a medium whose metadata nobody signed. */
 const UNSIGNED = 'no-repo-gpgcheck';
 const NETINSTALL = 'netinstall';
+/** What pulls an installed system in (create-iso). */
+const PRODUCT = 'xcp-ng-deps';
 /** A package that a tree has where the repositories have it: the other kernel. */
 const OTHER_KERNEL = 'kernel-alt';
+
+/**
+ * Names of what the tree holds with all that they need: the product, and `extra`. Throws RepoError UNRESOLVED where that is
+ * not to be had.
+ */
+export async function treePackages(downloads: Downloads, extra: readonly string[]): Promise<string[]> {
+  const known = await downloads.known([OTHER_KERNEL]);
+  const names = [...new Set([PRODUCT, ...known, ...extra])];
+  await downloads.requireAll(names);
+  return names;
+}
 
 /**
  * Makes a medium of templates and packages in `medium`, a directory that holds install.img, as create-iso does. Gives back
@@ -132,10 +145,8 @@ async function addPackages(
   request: MediumRequest,
 ): Promise<string[]> {
   const { downloads, epoch } = request;
-  const known = await downloads.known([OTHER_KERNEL]);
-  const wanted = names.filter((name) => name !== OTHER_KERNEL || known.has(name));
   const directory = path.join(medium, 'Packages');
-  for (const file of await downloads.fetch(wanted, directory, { resolve: true })) {
+  for (const file of await downloads.fetch(names, directory, { resolve: true })) {
     if (!(await stat(file)).isFile()) continue;
     await utimes(file, epoch, epoch); // repodata says when a file was written: not when it was fetched
   }
@@ -146,7 +157,7 @@ async function addPackages(
     check: (built) =>
       checkBuilt(built, filesBelow(medium), {
         others: [],
-        targets: wanted,
+        targets: names,
         note: (line) => notes.push(line),
       }),
   });

@@ -62,9 +62,13 @@ export function dnfReason(output: string): string {
   const lines = output
     .split('\n')
     .map((line) => line.replace(/^(?:Error:|\s*Problem(?: \d+)?:|\s*-)\s*/, '').trim())
-    .filter((line) => line !== '' && !/try to add|^Errors? during|^\[MIRROR\]|^Traceback/i.test(line));
+    .filter((line) => line !== '' && !NOISE.test(line));
   return [...new Set(lines)].slice(0, 4).join('; ');
 }
+
+/** Advice that is for other users of dnf, headings, and bars that say how far a download is. */
+const NOISE =
+  /try to add|^Errors? during|^\[MIRROR\]|^Traceback|^Exiting due to strict|^Last metadata expiration| [kMG]?B\/s \|/i;
 
 /** The error for a dnf that failed, by what it wrote to standard error; `what` is what was wanted. */
 export function dnfError(what: string, output: string): RepoError {
@@ -96,7 +100,7 @@ export function dnfError(what: string, output: string): RepoError {
   )
     return new RepoError(
       'UNRESOLVED',
-      `${what}: ${reason}; see packages.lst and the repositories of the layers`,
+      `${what}: ${reason}; see packages.lst, --extra-packages and the repositories of the layers`,
     );
   return new RepoError('TOOL_FAILED', `${what}: ${reason}`);
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -209,10 +210,16 @@ test.serial('what cannot be made is told on one line, and nothing is left', asyn
       /nothing provides what-nobody-has needed by needy-1-1\.x86_64/,
     ],
     [
+      'an extra package that is nowhere, which is no option either',
+      ['installer'],
+      ['--extra-packages', '--nosuch'],
+      /^rackboot: the tree's packages \(xcp-ng-deps, --nosuch\): No package --nosuch available\.; see packages\.lst, --extra-packages/,
+    ],
+    [
       'a repository that does not answer',
       ['installer'],
       ['--srcurl', 'http://127.0.0.1:9/x'],
-      /^rackboot: .*(?:Curl error|Couldn't connect).*; see --srcurl/,
+      /^rackboot: the packages of the medium cannot be listed: Curl error .*Couldn't connect.*; see --srcurl/,
     ],
     [
       'a script that fails',
@@ -231,6 +238,7 @@ test.serial('what cannot be made is told on one line, and nothing is left', asyn
     const { status, err } = await site.create(await checkout(...packages), ...words);
     t.is(status, 1, what);
     t.regex(err.trim().split('\n').at(-1) ?? '', message, what);
+    if (words.includes('--extra-packages')) t.is(err.trim().split('\n').length, 1, 'nothing was begun');
     t.deepEqual(await readdir(join(site.dir, 'store/scratch')), [], what);
     t.is((await json<unknown[]>(site, 'image', 'ls')).length, 0, what);
   }
@@ -340,6 +348,32 @@ test.serial('interrupted while packages are installed, it cleans up and says so'
   t.regex(err.trim().split('\n').at(-1) ?? '', /^rackboot: image create was interrupted; /);
   t.deepEqual(await readdir(join(site.dir, 'store/scratch')), []);
   t.deepEqual(await json<unknown[]>(site, 'image', 'ls'), []);
+  t.deepEqual(await processesWith(site.dir), []);
+});
+
+test.serial('interrupted while a server does not answer, it ends at once', async (t) => {
+  t.timeout(300_000);
+  const site = await newSite(t);
+  const silent = createServer();
+  const held = new Set<Socket>();
+  silent.on('connection', (socket) => held.add(socket.on('error', () => undefined)));
+  await once(silent.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => {
+    for (const socket of held) socket.destroy();
+    silent.close();
+  });
+  const { port } = silent.address() as AddressInfo;
+  const asked = new Promise<void>((done) => silent.once('connection', () => done()));
+  const words = createWords(await checkout()).map((word) =>
+    word.startsWith('file://') ? `http://127.0.0.1:${port}/` : word,
+  );
+  const child = spawn(process.execPath, [program, '--site', site.dir, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  void asked.then(() => child.kill('SIGTERM'));
+  const { err } = await endOf(child);
+  t.regex(err, /^rackboot: image create was interrupted; nothing is left of it, run it again\n$/);
+  t.deepEqual(await readdir(join(site.dir, 'store/scratch')), []);
   t.deepEqual(await processesWith(site.dir), []);
 });
 

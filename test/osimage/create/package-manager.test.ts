@@ -31,6 +31,12 @@ const table: readonly (readonly [string, string, RepoErrorCode, RegExp])[] = [
     /^p: Curl error \(7\): Couldn't connect.*Failed to download metadata for repo 'base'/,
   ],
   [
+    'a server whose answer came slowly',
+    "base                                            0.0  B/s |   0  B     00:00    \nbase                                            2.0 MB/s | 5.9 kB     00:00    \nErrors during downloading metadata for repository 'base':\n  - Curl error (6): Couldn't resolve host name\nError: Failed to download metadata for repo 'base'\n",
+    'FETCH_FAILED',
+    /^p: Curl error \(6\): Couldn't resolve host name; Failed to download/,
+  ],
+  [
     'a full disk',
     'Error: Transaction test error:\n  installing package a-1 needs 5MB more space on the / filesystem\nError Summary\nDisk Requirements:\n   At least 5MB more space needed on the / filesystem.\n',
     'NO_ACCESS',

@@ -13,7 +13,7 @@ export async function firstOf(layers: readonly LayerDirectory[], name: string): 
   }
   throw new ImageError(
     'BAD_LAYER',
-    `cannot find ${name} in ${layers.map(({ dir }) => dir).join(', ')}; add a layer that has it, as 8.3 and base have`,
+    `cannot find ${name} in ${layers.map(({ dir }) => dir).join(', ')}; add a layer that has it, as ${name === 'CUSTOMREPO.tmpl' ? 'base' : '8.3'} does`,
   );
 }
 
