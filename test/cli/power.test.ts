@@ -266,7 +266,10 @@ test('an address that swallows everything is given up in time', async (t) => {
   await rackboot('node', 'set', 'n1', '--attr', `bmcserviceport=${port}`);
   const outcome = await rackboot('power', 'n1', 'stat', '--timeout', '0.5');
   t.is(outcome.status, 1);
-  t.regex(outcome.err, /^n1: 127\.0\.0\.1:\d+ did not answer in time\n/);
+  t.regex(
+    outcome.err,
+    /^n1: 127\.0\.0\.1:\d+ did not answer in time; see whether it is reachable, or give it longer with --timeout\n/,
+  );
 });
 
 test('doctor says which nodes could not be switched, and asks none', async (t) => {

@@ -94,7 +94,11 @@ async function runIpmitool(
     maxBuffer: 256 * 1024,
   });
   if (result.exitCode === 0) return result.stdout;
-  if (result.isCanceled) throw new PowerError('TIMED_OUT', `${shownEndpoint(at)} did not answer in time`);
+  if (result.isCanceled)
+    throw new PowerError(
+      'TIMED_OUT',
+      `${shownEndpoint(at)} did not answer in time; see whether it is reachable, or give it longer with --timeout`,
+    );
   if (result.code === 'ENOENT') {
     throw new PowerError('MISSING_TOOL', 'ipmitool is missing. Install it: apt-get install ipmitool');
   }

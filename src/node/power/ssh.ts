@@ -110,7 +110,10 @@ function runLast(
 }
 
 async function bounded<Value>(target: SshTarget, signal: AbortSignal, work: Promise<Value>): Promise<Value> {
-  const late = new PowerError('TIMED_OUT', `${shownTarget(target)} did not answer in time`);
+  const late = new PowerError(
+    'TIMED_OUT',
+    `${shownTarget(target)} did not answer in time; see whether it is reachable, or give it longer with --timeout`,
+  );
   if (signal.aborted) throw late;
   let onAbort: (() => void) | undefined;
   const ended = new Promise<never>((_, reject) => {

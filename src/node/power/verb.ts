@@ -1,4 +1,4 @@
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import { PowerError } from './errors.js';
 
 /** What a control does at once. */
@@ -36,7 +36,8 @@ export const BOOT_DEVICES: readonly BootDevice[] = ['net', 'cd', 'disk', 'setup'
 export function parseVerb(text: string): PowerVerb {
   const verb = Object.hasOwn(VERBS, text) ? VERBS[text] : undefined;
   if (verb !== undefined) return verb;
-  const hint = text.length > 10 ? '' : ` (did you mean '${closest(text, Object.keys(VERBS))}'?)`;
+  const nearest = closest(text.slice(0, 80), Object.keys(VERBS));
+  const hint = distance(text.slice(0, 80), nearest) > 2 ? '' : ` (did you mean '${nearest}'?)`;
   throw new PowerError(
     'BAD_VERB',
     `cannot '${text.slice(0, 80)}' a machine${hint}; write on, off, softoff, reset, cycle, boot, nmi or stat`,

@@ -78,7 +78,9 @@ test('verbs', (t) => {
   t.is(parseVerb('status'), 'stat');
   for (const [text, hint] of [
     ['rest', /did you mean 'reset'/],
-    ['toString', /cannot 'toString' a machine/],
+    ['toString', /cannot 'toString' a machine; write/],
+    ['cycles', /did you mean 'cycle'/],
+    ['frobnicate', /cannot 'frobnicate' a machine; write/],
   ] as const)
     t.throws(() => parseVerb(text), { instanceOf: PowerError, code: 'BAD_VERB', message: hint });
 });

@@ -90,7 +90,12 @@ export class UnansweredError extends PowerError {
 function explained(at: Endpoint, error: unknown, wasSent: boolean, signal: AbortSignal): PowerError {
   if (error instanceof PowerError) return error;
   const where = shownEndpoint(at);
-  if (signal.aborted) return new UnansweredError('TIMED_OUT', `${where} did not answer in time`, wasSent);
+  if (signal.aborted)
+    return new UnansweredError(
+      'TIMED_OUT',
+      `${where} did not answer in time; see whether it is reachable, or give it longer with --timeout`,
+      wasSent,
+    );
   if (error instanceof RangeError)
     return new UnansweredError('REFUSED', `${where} answers ${error.message}; is it a BMC?`, wasSent);
   const reason = codeOf(error) ?? messageOf(error);
