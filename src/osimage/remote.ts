@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { userInfo } from 'node:os';
 import type { Client, SFTPWrapper, Stats } from 'ssh2';
 import { messageOf } from '../errors.js';
@@ -24,18 +25,37 @@ export function remoteFile(text: string): RemoteFile | undefined {
     return { target: { user, host: bare(host), port: 22 }, path, where: text };
   if (!text.startsWith('ssh://')) return undefined;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || url.hostname === '' || url.pathname.length < 2 || url.password !== '') {
+  const [named, place] = [decoded(url?.username), decoded(url?.pathname)];
+  if (
+    !url?.hostname ||
+    named === undefined ||
+    place === undefined ||
+    place.length < 2 ||
+    url.password !== ''
+  ) {
     throw new OsimageError(
       'BAD_SOURCE',
       'no such URL of ssh; write it as ssh://USER@HOST:PORT/PATH, without a password, which ssh takes from no URL',
     );
   }
-  const named = url.username === '' ? userInfo().username : decodeURIComponent(url.username);
   return {
-    target: { user: named, host: bare(url.hostname), port: url.port === '' ? 22 : Number(url.port) },
-    path: decodeURIComponent(url.pathname),
+    target: {
+      user: named === '' ? userInfo().username : named,
+      host: bare(url.hostname),
+      port: url.port === '' ? 22 : Number(url.port),
+    },
+    path: place,
     where: text,
   };
+}
+
+/** A part of a URL as it is meant; undefined for what was not encoded as one. */
+function decoded(part: string | undefined): string | undefined {
+  try {
+    return part === undefined ? undefined : decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
 }
 
 const bare = (host: string): string => host.replace(/^\[(.*)\]$/, '$1');
@@ -83,12 +103,12 @@ export async function writeRemote(
 ): Promise<void> {
   const client = await connect(file, options);
   const failure = failureOf(client);
-  const partial = `${file.path}.partial-${process.pid}`;
+  const partial = `${file.path}.partial-${randomBytes(4).toString('hex')}`;
   const ask = <T>(start: (done: Done<T>) => void): Promise<T> => asked(file, failure, start);
   try {
     const sftp = await openSftp(client, file);
     if (!replace) await requireAbsent(sftp, file, failure);
-    const handle = await ask<Buffer>((done) => sftp.open(partial, 'w', { mode }, done));
+    const handle = await ask<Buffer>((done) => sftp.open(partial, 'wx', { mode }, done));
     try {
       let at = 0;
       for await (const chunk of bytes) {

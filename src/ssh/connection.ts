@@ -77,7 +77,7 @@ export async function connectSsh(target: SshTarget, options: SshOptions = {}): P
 
 /** `user@host`, with the port where it is not ssh's own. */
 export const shownTarget = ({ user, host, port }: SshTarget): string =>
-  `${user}@${host}${port === 22 ? '' : `:${port}`}`;
+  `${user}@${host.includes(':') ? `[${host}]` : host}${port === 22 ? '' : `:${port}`}`;
 
 async function methodsOf({ user }: SshTarget, { agent, keys }: SshOptions): Promise<AnyAuthMethod[]> {
   const parsed = await readKeys(keys);

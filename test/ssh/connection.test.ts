@@ -3,7 +3,7 @@ import { chmod, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { connectSsh, type SshOptions } from '../../src/ssh/connection.js';
+import { connectSsh, shownTarget, type SshOptions } from '../../src/ssh/connection.js';
 import { startSshd, type Sshd } from './sshd.js';
 
 let dir = '';
@@ -99,4 +99,9 @@ test('nobody there', async (t) => {
     code: 'UNREACHABLE',
   });
   t.regex(error.message, /ECONNREFUSED/);
+});
+
+test('an address of IPv6 is told from its port', (t) => {
+  t.is(shownTarget({ user: 'u', host: 'fd00::1', port: 2222 }), 'u@[fd00::1]:2222');
+  t.is(shownTarget({ user: 'u', host: 'mn1', port: 22 }), 'u@mn1');
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
@@ -50,8 +50,11 @@ for (const [text, wanted] of TARGETS) {
 }
 
 test('a password in a URL is refused, and not shown', (t) => {
-  for (const url of ['ssh://u:secret@h/x', 'ssh://h', 'ssh://'])
-    t.notRegex(t.throws(() => remoteFile(url)).message, /secret/);
+  for (const url of ['ssh://u:secret@h/x', 'ssh://h', 'ssh://', 'ssh://h/%zz', 'ssh://%ff@h/x']) {
+    const { message } = t.throws(() => remoteFile(url));
+    t.regex(message, /no such URL of ssh; write it as/);
+    t.notRegex(message, /secret/);
+  }
 });
 
 test.serial('a bundle is imported from another machine, and exported to it', async (t) => {
@@ -66,6 +69,13 @@ test.serial('a bundle is imported from another machine, and exported to it', asy
   t.is(sent.status, 0, sent.err);
   t.true((await readFile(at('sent.tgz'))).equals(await readFile(at('local.tgz'))));
   t.is((await stat(at('sent.tgz'))).mode & 0o777, 0o644);
+
+  await writeFile(at('victim'), 'mine');
+  await symlink(at('victim'), at(`sent.tgz.partial-${process.pid}`));
+  await rm(at('sent.tgz'));
+  t.is((await rackboot('image', 'export', NAME, '-o', there('sent.tgz'), ...usual())).status, 0);
+  t.is(await readFile(at('victim'), 'utf8'), 'mine', 'a link that waits for the file is not followed');
+  await rm(at(`sent.tgz.partial-${process.pid}`), { force: true });
 
   await writeFile(at('sent.tgz'), 'other');
   const refused = await rackboot('image', 'export', NAME, '-o', there('sent.tgz'), ...usual());
