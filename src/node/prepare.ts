@@ -23,7 +23,7 @@ export async function prepareNodeset(
   request: TargetChain,
   genesis: string,
   now: Timestamp,
-  loaders?: LoaderChoices | undefined,
+  loaders?: LoaderChoices,
 ): Promise<PreparedNodeset> {
   const names = nodes.map(({ name }) => name);
   const current = new Map((await store.nodes.assignments(names)).map((row) => [row.node, row]));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { newSite } from '../cli/in-process.js';
+import { freePort } from '../free-port.js';
 import { writeEl } from '../osimage/family/el-media.js';
 import { makeXcpNgIso, writeXcpNg } from '../osimage/family/xcp-ng-media.js';
 import { writeRepodata } from '../osimage/repodata.js';
@@ -23,6 +24,8 @@ const ANSWER = `<installation mode="fresh">
 test('every command of docs/iso.md and docs/boot.md runs, one after the other', async (t) => {
   t.timeout(600_000);
   const { dir, rackboot } = await newSite(t);
+  // The guides verify against the site's own server, and nobody else's may answer there.
+  await writeFile(join(dir, 'rackboot.yaml'), `http: { listen: '127.0.0.1:${await freePort()}' }\n`);
   const work = join(dir, '..', 'work');
   const web = join(work, 'web');
   await mkdir(join(web, 'netinstall'), { recursive: true });
