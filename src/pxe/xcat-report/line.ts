@@ -4,7 +4,7 @@ export type ReportLine =
   | { readonly kind: 'next' }
   /** Where it is: `installing`, `netbooting`, `booted` … */
   | { readonly kind: 'status'; readonly stages: readonly string[] }
-  /** It asks for something that takes no work here: there is no directory to unlock. */
+  /** It says nothing, or asks for what takes no work here: there is no directory to unlock. */
   | { readonly kind: 'nothing' }
   /** It asks for something that only xcatd does. */
   | { readonly kind: 'foreign'; readonly word: string };
@@ -27,6 +27,6 @@ export function readReportLine(line: string): ReportLine {
     return { kind: 'status', stages: stages.slice(0, MAX_STAGES) };
   }
   if (line.includes('next')) return { kind: 'next' };
-  if (NOTHING.includes(word)) return { kind: 'nothing' };
+  if (word === '' || NOTHING.includes(word)) return { kind: 'nothing' };
   return { kind: 'foreign', word: word.replace(/[^\x21-\x7e]/g, '?').slice(0, 40) };
 }

@@ -13,7 +13,8 @@ for (const [line, expected] of [
   ['installstatus', { kind: 'status', stages: [] }],
   ['unlocktftpdir', { kind: 'nothing' }],
   ['getpostscript', { kind: 'foreign', word: 'getpostscript' }],
-  ['', { kind: 'foreign', word: '' }],
+  ['', { kind: 'nothing' }],
+  [' \r', { kind: 'nothing' }],
 ] as const) {
   test(`line ${JSON.stringify(line)}`, (t) => {
     t.deepEqual(readReportLine(line), expected);
@@ -25,7 +26,7 @@ test('any line is something', (t) => {
     fc.property(fc.string({ unit: 'binary' }), (line) => {
       const read = readReportLine(line);
       t.regex(read.kind, /^(?:next|status|nothing|foreign)$/);
-      if (read.kind === 'foreign') t.regex(read.word, /^[\x21-\x7e]{0,40}$/);
+      if (read.kind === 'foreign') t.regex(read.word, /^[\x21-\x7e]{1,40}$/);
     }),
   );
 });
