@@ -1,6 +1,7 @@
 import { cp, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { codeOf } from '../../errors.js';
+import { codeOf, messageOf } from '../../errors.js';
+import { ImageError } from '../../image/errors.js';
 import { makeGrub } from '../../image/iso/disc-grub.js';
 import { makeEfiImage } from '../../image/iso/efi-boot.js';
 import { buildRepository } from '../../repo/build.js';
@@ -14,7 +15,7 @@ import { addBootFiles, type BootPackages } from './boot-packages.js';
 import { fillTemplate, holdsPlaceholder } from './configs/placeholders.js';
 import type { CreateConfigs, PlaceholderValues } from './configs/types.js';
 import type { Downloads } from './downloads.js';
-import { isMenu, withKernelWords } from './menu-words.js';
+import { grubWord, isGrubMenu, isMenu, withKernelWords } from './menu-words.js';
 
 /** The medium to make: what is on an installer's ISO, but for its archive. */
 export interface MediumRequest {
@@ -81,7 +82,14 @@ export async function makeMedium(medium: string, request: MediumRequest): Promis
 /** Copies a template tree over the medium, dotfiles and all; links become what they lead to. */
 async function copyTemplate(directory: string, medium: string): Promise<void> {
   await cp(directory, medium, { recursive: true, force: true, dereference: true }).catch((error: unknown) => {
-    throw noAccess(directory, error);
+    if (/^ERR_FS_CP_/.test(codeOf(error) ?? ''))
+      throw new ImageError(
+        'BAD_LAYER',
+        `${directory}: templates are files and directories, one in the place of its like; ${messageOf(error)}`,
+        { cause: error },
+      );
+    const named = error instanceof Error && 'path' in error && typeof error.path === 'string';
+    throw noAccess(named ? String(error.path) : directory, error);
   });
 }
 
@@ -97,7 +105,10 @@ async function fillFiles(medium: string, values: PlaceholderValues, words: reado
     const file = path.join(medium, name);
     const text = await readFile(file, 'utf8');
     const filled = holdsPlaceholder(text) ? fillTemplate({ where: name, text }, values) : text;
-    await writeFile(file, isMenu(name) ? withKernelWords(filled, words) : filled);
+    await writeFile(
+      file,
+      isMenu(name) ? withKernelWords(filled, isGrubMenu(name) ? words.map(grubWord) : words) : filled,
+    );
     menus += isMenu(name) ? 1 : 0;
   }
   if (menus > 0) return;

@@ -1,6 +1,12 @@
+/** A menu of GRUB, in whose words characters have meanings. */
+export const isGrubMenu = (path: string): boolean => /(^|\/)grub[^/]*\.cfg$/i.test(path);
+
 /** A file of boot entries, by its path on the medium. */
 export const isMenu = (path: string): boolean =>
-  /(^|\/)(?:isolinux|syslinux)\.cfg$|(^|\/)grub[^/]*\.cfg$/i.test(path);
+  /(^|\/)(?:isolinux|syslinux)\.cfg$/i.test(path) || isGrubMenu(path);
+
+/** A word as a script of GRUB takes it (GRUB manual, “Quoting”). */
+export const grubWord = (word: string): string => word.replace(/[^A-Za-z0-9._/:=,@+-]/gu, '\\$&');
 
 /**
  * The text of a menu with `words` behind the kernel of every line that loads one, as create-iso puts them: in front of the

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { RepoError } from '../../repo/errors.js';
 import { fillTemplate } from './configs/placeholders.js';
 import type { ConfigTemplate, CreateConfigs } from './configs/types.js';
-import { withMainOptions } from './yum-conf.js';
+import { parseYumConf, withMainOptions } from './yum-conf.js';
 
 /** Where dnf keeps what it needs while it works, inside the root that it works on. */
 export const WORK_IN_ROOT = '.rackboot';
@@ -27,6 +27,7 @@ export async function layPackageManager(dir: string, sources: PackageSources): P
     ENABLE_PLUGINS: '0',
     RPMARCH: sources.arch,
   });
+  parseYumConf({ where: sources.configuration.where, text });
   await mkdir(repositories, { recursive: true });
   for (const { name, text: repository } of sources.repositories)
     await writeFile(path.join(repositories, `${name}.repo`), repository);

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { isMenu, withKernelWords } from '../../../src/osimage/create/menu-words.js';
+import { grubWord, isMenu, withKernelWords } from '../../../src/osimage/create/menu-words.js';
 import { parseGrub } from '../../../src/image/boot-config/grub.js';
 import { parseSyslinux } from '../../../src/image/boot-config/syslinux.js';
 import { grubConfig, isolinuxConfig } from '../../product/boot-configs.js';
@@ -43,6 +43,32 @@ test('every entry of a medium has the words, on BIOS and on UEFI', (t) => {
   for (const { entries } of menus) {
     t.true(entries.length >= 5);
     for (const { starts } of entries) t.regex(starts.kind === 'xen' ? starts.args : '', /^first console=/);
+  }
+});
+
+test('words that mean something to GRUB are the kernel’s all the same', (t) => {
+  const words = [
+    'a"b',
+    'c|d',
+    '&',
+    '$x',
+    '{',
+    '}',
+    ';',
+    '`y`',
+    'dyndbg="file',
+    '*+p"',
+    "it's",
+    '#z',
+    'é',
+    '\\',
+  ];
+  const { entries } = parseGrub(withKernelWords(grubConfig, words.map(grubWord)));
+  t.true(entries.length >= 5);
+  for (const { starts } of entries) {
+    if (starts.kind !== 'xen') return t.fail(starts.kind);
+    t.true(starts.args.startsWith(`${words.join(' ')} console=`), starts.args);
+    t.deepEqual(starts.modules, ['install.img']);
   }
 });
 

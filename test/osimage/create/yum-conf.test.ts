@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { withMainOptions } from '../../../src/osimage/create/yum-conf.js';
+import { parseYumConf, withMainOptions } from '../../../src/osimage/create/yum-conf.js';
 
 const table: readonly (readonly [string, string, Readonly<Record<string, string>>, string])[] = [
   ['an option is added', '[main]\ngpgcheck=1\n', { retries: '3' }, '[main]\nretries=3\ngpgcheck=1\n'],
@@ -46,4 +46,25 @@ test('the same options a second time change nothing', (t) => {
     }),
   );
   t.pass();
+});
+
+test('what dnf would not take, or take for nothing, is named by file and line', (t) => {
+  const parse = (text: string) => parseYumConf({ where: 'configs/8.3/yum.conf.tmpl', text });
+  const taken = parse(
+    'a=1\n[main]\n# x\n;y\n\nplugins = 1\nexclude=a\n b\n\tc\n[base]\nbaseurl=http://x/?a=b\n',
+  );
+  t.deepEqual([...taken.keys()], ['main', 'base']);
+  t.deepEqual([...(taken.get('main') ?? [])], ['plugins', 'exclude']);
+  t.deepEqual([...(taken.get('base') ?? [])], ['baseurl']);
+  t.is(parse('# nothing\n').size, 0);
+  for (const [text, line] of [
+    ['garbage', 1],
+    ['[main]\n\ncachedir\n', 3],
+    ['[main]\n continued by nothing\n', 2],
+    ['[main\na=1\n', 1],
+    ['[main]\n=1\n', 2],
+  ] as const) {
+    const error = t.throws(() => parse(text), { code: 'BAD_LAYER' });
+    t.true(error?.message.startsWith(`configs/8.3/yum.conf.tmpl:${line}: `), error?.message);
+  }
 });

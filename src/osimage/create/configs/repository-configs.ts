@@ -1,6 +1,7 @@
 import { ImageError } from '../../../image/errors.js';
 import type { LayerDirectory } from '../../../image/layer-path.js';
 import type { Dist } from '../../../image/layer-templates.js';
+import { parseYumConf } from '../yum-conf.js';
 import { fillTemplate } from './placeholders.js';
 import { configOf, firstOf } from './config-files.js';
 import type { CreateConfigsRequest, RepositoryConfig } from './types.js';
@@ -21,7 +22,7 @@ export async function repositoryConfigs(
   const add = (name: string, text: string, where: string): void => {
     if (configs.has(name))
       throw new ImageError('BAD_LAYER', `${where}: a second repository file ${name}.repo; give one of the two another name`);
-    configs.set(name, { name, text });
+    if (requireRepositories(text, where)) configs.set(name, { name, text });
   };
   for (const layer of layers) {
     const template = await configOf(layer, 'yum-repos.conf.tmpl');
@@ -36,8 +37,18 @@ export async function repositoryConfigs(
   if (configs.size > 0) return [...configs.values()];
   throw new ImageError(
     'BAD_LAYER',
-    `no repository: none of ${layers.map(({ name }) => name).join(', ')} has yum-repos.conf.tmpl; add a layer such as updates, or give --define-repo NICK!URL`,
+    `no repository: none of ${layers.map(({ name }) => name).join(', ')} has yum-repos.conf.tmpl that holds one; add a layer such as updates, or give --define-repo NICK!URL`,
   );
+}
+
+/** Whether a file of repositories holds any. Throws ImageError BAD_LAYER for one that says not where it lies, which dnf passes over. */
+function requireRepositories(text: string, where: string): boolean {
+  const sections = parseYumConf({ where, text });
+  for (const [section, names] of sections) {
+    if (['baseurl', 'mirrorlist', 'metalink'].some((name) => names.has(name))) continue;
+    throw new ImageError('BAD_LAYER', `${where}: [${section}] does not say where it lies; add baseurl=@@SRCURL@@/…`);
+  }
+  return sections.size > 0;
 }
 
 function requireLayer(name: string, layers: readonly LayerDirectory[]): void {

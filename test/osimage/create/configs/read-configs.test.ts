@@ -128,9 +128,19 @@ const WRONG: readonly {
     message: /^cannot find CUSTOMREPO\.tmpl in /,
   },
   {
+    title: 'a repository that is nowhere, which dnf would pass over',
+    files: { 'configs/base/yum-repos.conf.tmpl': '[base]\nname=base\n' },
+    message: /\/configs\/base\/yum-repos\.conf\.tmpl: \[base\] does not say where it lies; add baseurl=/,
+  },
+  {
+    title: 'a repository file that is none',
+    files: { 'configs/base/yum-repos.conf.tmpl': '[base]\nbaseurl=@@SRCURL@@\ngarbage\n' },
+    message: /\/configs\/base\/yum-repos\.conf\.tmpl:3: "garbage" is neither \[section\] nor name=value/,
+  },
+  {
     title: 'no repository',
     spec: '8.3',
-    message: /^no repository: none of 8\.3 has yum-repos\.conf\.tmpl; add a layer such as updates/,
+    message: /^no repository: none of 8\.3 has yum-repos\.conf\.tmpl that holds one; add a layer such as updates/,
   },
   {
     title: 'an unknown placeholder, by file and line',
