@@ -413,6 +413,7 @@ for (const [what, second, message] of [
   ['is silent', 'silence', /^Error: rackboot at http:\S+ does not answer: Timed out .*; is rackboot serve running\? \(the node keeps/],
   ['breaks', { status: 500, body: '{"error":{"code":"INTERNAL","message":"internal error – see the node’s log"}}' }, /^Error: rackboot at http:\S+: internal error – see the node’s log \(the node keeps/],
   ['answers nonsense', { status: 200, body: '<html>' }, /^Error: rackboot at \S+: HTTP 200 and no answer of rackboot's; check rackboot_url \(the node keeps/],
+  ['answers a list', { status: 200, body: '[]' }, /^Error: rackboot at \S+: HTTP 200 and no answer of rackboot's; check rackboot_url \(the node keeps/],
   ['forgets a node', { status: 200, body: '{"nodes":[{"node":"n2","from":"a","to":"b"}],"warnings":["n2 has little memory – ½ GB"]}' }, /^Error: rackboot did not say what became of it \(the node keeps/],
 ] as const) {
   // Serial: its answers must not wait for other tests.

@@ -331,7 +331,7 @@ sub ask {
     }
     my $response = $http->request($method, "$self->{url}$path", \%options);
     my $decoded = eval { JSON::PP->new->utf8->decode($response->{content}) };
-    return $decoded if $response->{success} && $decoded;
+    return $decoded if $response->{success} && ref $decoded eq ($body ? 'HASH' : 'ARRAY');
     my $where = "rackboot at $self->{url}";
     if ($response->{status} == 599) {
         my ($reason) = split /\n/, $response->{content};
