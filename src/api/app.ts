@@ -14,6 +14,7 @@ import { nodeRoutes } from './node-routes.js';
 import { nodesetRoutes } from './nodeset-routes.js';
 import { openApi } from './openapi.js';
 import { osimageRoutes } from './osimage-routes.js';
+import { STORE_HEADER, storeTag } from './store-header.js';
 import type { WriteGate } from './write-gate.js';
 
 /** Every URL of rackboot: what nodes use, the API, the page, and what watches over it. `gate` stands before every change. */
@@ -76,6 +77,7 @@ function healthRoute(service: BootService): Route {
     responses: { 200: 'They can', 503: 'The database does not answer' },
     async handle(request) {
       await service.store.events.lastId();
+      request.res.setHeader(STORE_HEADER, await storeTag(service.store));
       sendText(request, 'text/plain; charset=utf-8', 'ok\n');
     },
   };

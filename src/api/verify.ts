@@ -24,6 +24,7 @@ import type { Site } from '../site/site.js';
 import { readRange } from '../store/extents.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import { startServers } from './serve.js';
+import { STORE_HEADER, storeTag } from './store-header.js';
 
 export interface VerifyRequest {
   readonly site: Site;
@@ -120,10 +121,11 @@ interface ReachedServer {
 /** The server of the site, where it runs; else one of our own on loopback. */
 async function reachServer(site: Site, store: Store): Promise<ReachedServer> {
   const url = httpUrl(site.config);
-  const answers = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(PATIENCE) })
-    .then((response) => response.ok)
-    .catch(() => false);
-  if (answers) return { url, says: `the running server at ${url}`, close: () => Promise.resolve() };
+  const tag = await storeTag(store);
+  const served = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(PATIENCE) })
+    .then((response) => (response.ok ? (response.headers.get(STORE_HEADER) ?? 'none') : undefined))
+    .catch(() => undefined);
+  if (served === tag) return { url, says: `the running server at ${url}`, close: () => Promise.resolve() };
   const { config } = site;
   const own: Site = {
     ...site,
@@ -137,7 +139,7 @@ async function reachServer(site: Site, store: Store): Promise<ReachedServer> {
   const servers = await startServers({ site: own, store, log: pino({ level: 'silent' }) });
   return {
     url: servers.url,
-    says: `a server started for it on loopback, as nothing answers at ${url}`,
+    says: `a server started for it on loopback, as ${served === undefined ? 'nothing answers' : 'another site’s server answers'} at ${url}`,
     close: () => servers.close(),
   };
 }

@@ -23,28 +23,34 @@ export async function requireDatabaseOf(layout: StoreLayout, path: string): Prom
   );
 }
 
+/** The random id that a database has from its first day. */
+export async function identityOf(database: StateDatabase): Promise<string> {
+  const row = await database.read((db) =>
+    db.selectFrom('store_identity').select('id').executeTakeFirstOrThrow(),
+  );
+  return row.id;
+}
+
 /**
  * Makes sure that the store directory and the database belong together: they carry the same random id, the directory
  * in its file `id`. A directory without one gets it unless its packs say otherwise (a site of an older rackboot, or a
  * new one). Throws StoreError STORE_MISMATCH.
  */
 export async function requireSameStore(layout: StoreLayout, database: StateDatabase): Promise<void> {
-  const expected = await database.read((db) =>
-    db.selectFrom('store_identity').select('id').executeTakeFirstOrThrow(),
-  );
+  const expected = await identityOf(database);
   const found = await readId(layout);
-  if (found === expected.id) return;
+  if (found === expected) return;
   if (found !== undefined) {
     throw new StoreError(
       'STORE_MISMATCH',
-      `${layout.root}: belongs to another database than ${database.name} (store ${found}, database ${expected.id}); ` +
+      `${layout.root}: belongs to another database than ${database.name} (store ${found}, database ${expected}); ` +
         'put back the one that was replaced, from a backup.',
     );
   }
   const doubt = await doubtAbout(layout, database);
   // Another process may have opened the site meanwhile, and filled it.
-  if (doubt !== undefined && (await readId(layout)) !== expected.id) throw doubt;
-  await writeId(layout, expected.id);
+  if (doubt !== undefined && (await readId(layout)) !== expected) throw doubt;
+  await writeId(layout, expected);
 }
 
 /** Why a directory without an id may not be given the database's: the one knows nothing of the other's packs. */

@@ -320,6 +320,8 @@ export interface GcResult {
 
 /** An open store: blobs on disk, state in the database. */
 export interface Store {
+  /** What is the same for every process that has this store open, and another for any other store. */
+  identity(): Promise<string>;
   readonly blobs: BlobReader;
   readonly osimages: OsimageState;
   readonly nodes: NodeState;

@@ -4,7 +4,7 @@ import type { Site } from '../site/site.js';
 import { codeOf } from '../errors.js';
 import { fileError } from './errors.js';
 import { collectGarbage } from './gc.js';
-import { requireDatabaseOf, requireSameStore } from './identity.js';
+import { identityOf, requireDatabaseOf, requireSameStore } from './identity.js';
 import { StoreLayout } from './layout.js';
 import { ProcessLease } from './lease.js';
 import { OpenFiles } from './open-files.js';
@@ -117,6 +117,10 @@ class SiteStore implements Store {
     this.leases = new LeaseRows(database);
     this.addresses = new AddressRows(database);
     this.strangers = new StrangerRows(database);
+  }
+
+  identity(): Promise<string> {
+    return identityOf(this.#database);
   }
 
   async write<T>(purpose: string, body: (writer: BlobWriter) => Promise<T>): Promise<T> {

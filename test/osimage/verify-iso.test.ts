@@ -1,9 +1,15 @@
 import { open, copyFile, mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { STORE_HEADER, storeTag } from '../../src/api/store-header.js';
 import { findNode, openIso, type IsoImage } from '../../src/image/iso/reader.js';
 import { fileSource } from '../../src/image/iso/source.js';
+import { openSite } from '../../src/site/site.js';
+import { openStore } from '../../src/store/store.js';
 import { runCommand, type Outcome } from '../cli/in-process.js';
 import { makeMedia } from '../cli/media.js';
 
@@ -147,4 +153,31 @@ test('an ISO that ends early or is another’s is one line', async (t) => {
   const { status, err } = await rackboot('image', 'verify', 'd12', '--iso', cut);
   t.is(status, 1);
   t.regex(err, /^rackboot: [^\n]*cut\.iso: [^\n]*\n$/);
+});
+
+test('a server of another site at the address of this one is not asked; this one’s is', async (t) => {
+  const dir = join(parent, 'second');
+  const second = (...words: string[]): Promise<Outcome> => runCommand(['--site', dir, ...words]);
+  t.is((await second('init')).status, 0);
+  const imported = await second('image', 'import', join(parent, 'media'), '--name', 'd12');
+  t.is(imported.status, 0, imported.err);
+  const store = await openStore(await openSite(dir));
+  const tag = await storeTag(store);
+  await store.close();
+  let tagged = tag;
+  const server = createServer((_request, response) =>
+    response.setHeader(STORE_HEADER, tagged).end('what another site has\n'),
+  );
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  await writeFile(join(dir, 'rackboot.yaml'), `http: { listen: '127.0.0.1:${port}' }\n`);
+
+  const own = await second('image', 'verify', 'd12');
+  t.is(own.status, 1, 'the bytes are not those of the store');
+  t.regex(own.err, /parts differ/);
+  tagged = 'another';
+  const other = await second('image', 'verify', 'd12');
+  t.is(other.status, 0, other.err);
+  t.true(other.out.includes(`as another site’s server answers at http://127.0.0.1:${port}`), other.out);
 });

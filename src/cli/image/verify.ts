@@ -14,7 +14,7 @@ export function registerImageVerify(image: Command, context: Context): void {
     .command('verify')
     .summary('prove that store, ISO and network serve the same bytes')
     .description(
-      'Reads every boot file, archive and tree file of a generation from the store, over HTTP and, with --iso, from an ISO, and compares their SHA-256. What else an ISO holds (boot sectors, loaders, menus, directories) is compared with the ISO made anew. HTTP is asked at http.url; where nothing answers there, a server is started on loopback for the time. Repositories of RPM packages in the install tree are checked as their installer would, as repo verify does.',
+      'Reads every boot file, archive and tree file of a generation from the store, over HTTP and, with --iso, from an ISO, and compares their SHA-256. What else an ISO holds (boot sectors, loaders, menus, directories) is compared with the ISO made anew. HTTP is asked at http.url; where no server of this site answers there, one is started on loopback for the time. Repositories of RPM packages in the install tree are checked as their installer would, as repo verify does.',
     )
     .argument('<osimage[@generation]>', 'an osimage, or one of its generations')
     .option('--iso <file>', 'an ISO that is to hold the same bytes')
