@@ -20,6 +20,7 @@ interface Done {
 export class RedfishMachine {
   power: 'On' | 'Off';
   image: string | null = null;
+  readonly inserted: string[] = []; // every medium that was put in
   /** What the machine was told to boot from whenever it started. */
   readonly boots: string[] = [];
   override: Record<string, unknown> = {
@@ -52,7 +53,7 @@ export class RedfishMachine {
       return { status: 200, body: this.resource(path)?.body ?? {} };
     }
     if (path === DRIVE && this.options.media === 'patch') {
-      this.image = body['Image'] as string | null;
+      this.#hold(body['Image'] as string | null);
       this.touch();
       return { status: 204 };
     }
@@ -103,6 +104,11 @@ export class RedfishMachine {
     return { status: 204 };
   }
 
+  #hold(image: string | null): void {
+    this.image = image;
+    if (image !== null) this.inserted.push(image);
+  }
+
   #insert(body: Record<string, unknown>): Done {
     const { media = 'usual' } = this.options;
     const keys = Object.keys(body);
@@ -113,7 +119,7 @@ export class RedfishMachine {
     if (media === 'described' && keys.sort().join() !== 'Image,TransferProtocolType')
       return problem(400, 'PropertyUnknown', keys.join());
     if (this.image !== null) return problem(400, 'ResourceInUse', 'A medium is in it.');
-    if (media !== 'unreachable') this.image = String(body['Image']);
+    if (media !== 'unreachable') this.#hold(String(body['Image']));
     this.touch();
     return { status: 204 };
   }

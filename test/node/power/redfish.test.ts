@@ -264,6 +264,7 @@ for (const [what, options] of drives) {
         t.is(emulator.machine.image, url);
         t.is(await drive.image(), url);
       }
+      t.deepEqual(emulator.machine.inserted, [URLS[0], URLS[0], URLS[1]], 'the same URL is put in anew');
       await drive.eject();
       await drive.eject();
       t.is(emulator.machine.image, null);

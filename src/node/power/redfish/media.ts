@@ -21,12 +21,13 @@ export class VirtualDrive {
     return imageIn(await this.client.get(this.path));
   }
 
-  /** Puts `url` in, in place of what is there, and resolves once the BMC shows it. */
+  /**
+   * Puts `url` in, in place of what is there, and resolves once the BMC shows it. The same URL is put in anew: what it
+   * stands for may have changed since, and BMCs keep the size that it had.
+   */
   async insert(url: string): Promise<void> {
     const drive = await this.client.get(this.path);
-    const before = imageIn(drive);
-    if (before === url) return;
-    if (before !== null) await this.#eject(drive);
+    if (imageIn(drive) !== null) await this.#eject(drive);
     const action = await findAction(this.client, drive.body, '#VirtualMedia.InsertMedia');
     await this.#offer(action, url);
     await this.#until(
