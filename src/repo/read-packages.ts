@@ -7,12 +7,13 @@ import { lastLine, output, run } from './program.js';
 
 /**
  * Reads the packages at `hrefs` below `dir` with createrepo_c and calls `body` with the metadata of just these, in the order
- * given. Throws RepoError BAD_PACKAGE naming a file that is no package, MISSING_TOOL.
+ * given. Throws RepoError BAD_PACKAGE naming, by `named`, a file that is no package, MISSING_TOOL.
  */
 export async function withFreshMetadata<T>(
   dir: string,
   hrefs: readonly string[],
   body: (fresh: RepoFiles) => Promise<T>,
+  named: (href: string) => string = (href) => path.join(dir, href),
 ): Promise<T> {
   const work = await mkdtemp(path.join(tmpdir(), 'rackboot-repo-'));
   try {
@@ -32,12 +33,12 @@ export async function withFreshMetadata<T>(
     const { code, stderr } = await run({ program: 'createrepo_c', args, package: 'createrepo-c' });
     const complaint = stderr.split('\n').find((line) => COMPLAINT.test(line));
     if (complaint !== undefined || code !== 0) {
-      const href = hrefs.find((each) => complaint?.includes(asPrinted(each)));
+      const href = hrefs.find((each) => complaint?.includes(`${asPrinted(path.join(dir, each))}:`));
       if (href === undefined)
         throw new RepoError('TOOL_FAILED', `createrepo_c failed: ${complaint ?? lastLine(stderr)}`);
       throw new RepoError(
         'BAD_PACKAGE',
-        `${path.join(dir, href)}: not an RPM that can be read; fetch it again or remove it`,
+        `${named(href)}: not an RPM that can be read; fetch it again or remove it`,
       );
     }
     return await body(filesBelow(out));

@@ -261,5 +261,8 @@ test('a dependency that the layer breaks stops the build, one that the media lac
     path.join(site.layerPackages('broken'), 'x.deb'),
     path.join(site.layerPackages('broken'), 'x.rpm'),
   );
-  t.regex((await site.rackboot('image', 'build', 'x', '--layers', 'broken')).err, /x\.rpm: not an RPM/);
+  t.regex(
+    (await site.rackboot('image', 'build', 'x', '--layers', 'broken')).err,
+    /^rackboot: x\.rpm of a layer’s packages\/: not an RPM/m,
+  );
 });

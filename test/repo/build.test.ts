@@ -184,6 +184,7 @@ test('a message names the package that is none, however it is called', async (t)
   const dir = path.join(await workDirectory(t), 'rack 7: é');
   const name = path.join(dir, 'of a: bad name é.rpm');
   await makePackages(dir, PACKAGES);
+  await rename(path.join(dir, 'odd-1-1.noarch.rpm'), path.join(dir, 'é.rpm')); // ends the other's name
   await writeFile(name, 'not a package');
   await t.throwsAsync(buildRepository({ dir }), {
     code: 'BAD_PACKAGE',

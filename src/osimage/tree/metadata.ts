@@ -5,6 +5,7 @@ import type { Built } from '../../repo/build.js';
 import { checkBuilt } from '../../repo/check-build.js';
 import { findBroken } from '../../repo/closure.js';
 import { directorySink, placeFiles } from '../../repo/directory-sink.js';
+import type { RepoFiles } from '../../repo/files.js';
 import { keptFiles, readListing, writeMerged, type Listing } from '../../repo/merge.js';
 import { PACKAGE_LISTS } from '../../repo/metadata.js';
 import { nevra, type PackageEntry } from '../../repo/package-entry.js';
@@ -39,15 +40,19 @@ export interface NewMetadata {
  */
 export async function addPackages(addition: Addition): Promise<NewMetadata> {
   const { dir, ranks, unlisted } = addition;
+  // They lie in scratch here, where nobody can look.
+  const named = (href: string): string =>
+    ranks.has(href) ? `${path.posix.basename(href)} of a layer’s packages/` : `${href} of the media`;
   let hrefs = [...ranks.keys(), ...unlisted];
   for (;;) {
-    const made = await withFreshMetadata(dir, [...hrefs].sort(), async (files) => {
+    const merge = async (files: RepoFiles): Promise<NewMetadata | undefined> => {
       const fresh = await readListing(files);
       const overridden = overriddenIn(fresh.entries, ranks);
       if (overridden.size === 0) return mergeInto(addition, fresh);
       hrefs = hrefs.filter((href) => !overridden.has(href));
       return undefined;
-    });
+    };
+    const made = await withFreshMetadata(dir, [...hrefs].sort(), merge, named);
     if (made !== undefined) return made;
   }
 }
