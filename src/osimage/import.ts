@@ -51,6 +51,12 @@ export async function importOsimage(store: Store, request: ImportRequest): Promi
       `${nameOf(request.source)}: no bundle of xCAT's, whose profile could be renamed; leave --profile out`,
     );
   }
+  if (request.postscripts !== undefined) {
+    throw new OsimageError(
+      'BAD_BUNDLE',
+      `${nameOf(request.source)}: no bundle, which could bring postscripts; leave --postscripts out`,
+    );
+  }
   const source = await openSource(request.source, alone);
   try {
     const layout = await recogniseMedia(name, source, await hintsOf(source, request));

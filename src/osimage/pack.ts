@@ -34,7 +34,7 @@ import {
   type ArchiveChoice,
 } from './unpacked-directory.js';
 import { prepareRoot, type RootOptions } from './xcat/pack/prepare.js';
-import { withAttachedLists } from './xcat/pack/attached-lists.js';
+import { requireSynclists, withAttachedLists } from './xcat/pack/attached-lists.js';
 import { rootOptions, rootWords } from './xcat/pack/root-options.js';
 
 /** What `image pack` is asked for. */
@@ -115,6 +115,7 @@ async function packInputs(
     onCapabilityLost: (at: ArchivePath) => note(capabilityNote(at)),
   };
   const wanted = rootOptions(manifest, request.root ?? {});
+  if (request.root?.synclists === undefined) await requireSynclists(wanted.synclists, manifest);
   const exlists = await withAttachedLists(wanted.exlists, manifest, store.blobs, request.scratch);
   const root = { ...wanted, exlists };
   const { descriptor: packed, marks } = await packDirectory(

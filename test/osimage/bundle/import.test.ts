@@ -392,11 +392,13 @@ test.serial('a bomb is stopped', async (t) => {
 
 test.serial('options that are for media, and media without a name', async (t) => {
   const file = at('whole.tgz');
+  await succeed('node', 'add', 'p1', '--mac', '525400000077');
   for (const [words, says] of [
     [[file, '--family', 'xcat', '--name', 'y'], /a bundle says itself what it holds/],
     [[file, '--kernel', 'x', '--name', 'y'], /leave --family, --kernel and --initrd out/],
     [[at('motd')], /no bundle, which would bring its osimage's name; give it one with --name/],
     [[at('motd'), '--name', 'y', '--profile', 'p'], /leave --profile out/],
+    [[at('motd'), '--name', 'y', '--postscripts', 'p1'], /leave --postscripts out/],
   ] as const) {
     const { status, err } = await rackboot('image', 'import', ...words);
     t.is(status, 1);
@@ -430,4 +432,16 @@ test.serial('an exlist that came with the osimage is what packing leaves out by'
     (JSON.parse(await succeed('--json', 'image', 'show', osimage)) as { files: unknown }).files;
   t.deepEqual(await shown('packed'), await shown(name));
   t.regex(JSON.stringify(await shown('packed')), /rootimg\.sfs/);
+});
+
+test.serial('a synclist that came with the osimage is not followed, and packing says so', async (t) => {
+  const { status, err, name } = await importing({});
+  t.is(status, 0, err);
+  await succeed('image', 'unpack', name, at('strange'));
+  const refused = await rackboot('image', 'pack', name, at('strange'));
+  t.is(refused.status, 1);
+  t.regex(
+    refused.err,
+    /s\.synclist: no such file here, and the one that came .* is not followed: .*--nosyncfiles/,
+  );
 });
