@@ -26,7 +26,15 @@ import { artifactMap, discArtifacts, manifestOf } from './manifest.js';
 import { importedName, namingServed, servedName } from './served-name.js';
 import { requireFits } from './size-gate.js';
 import { havePackages, layeredTree, repositoryInputs, type Signing } from './tree/layered-tree.js';
-import type { Artifact, GenerationInputs, GenerationManifest, PackedArchive } from './types.js';
+import type {
+  AnswerTemplate,
+  Artifact,
+  BootEntry,
+  GenerationInputs,
+  GenerationManifest,
+  PackedArchive,
+} from './types.js';
+import { unheededSettings } from './unheeded-settings.js';
 
 /** What a build changes about the inputs of the current generation. */
 export interface BuildRequest {
@@ -115,6 +123,14 @@ async function buildOnce(
   const bootBase = namingServed(current.manifest.bootBase, inputs);
   const boot = layeredBoot(current.manifest.family, bootBase, layers, inputs.settings);
   const told = { counts, missed, notes };
+  if (current.manifest.family !== 'xcat')
+    notes.push(
+      ...unheededSettings({
+        settings: inputs.settings,
+        before: current.manifest.inputs.settings,
+        templates: await templatesOf(store, answer, boot),
+      }),
+    );
   const archives = await buildArchives(store, writer, told, current.manifest, layers, inputs);
   const files = current.manifest.files.map(
     (file) => archives.get(importedName(current.manifest.inputs, file.path))?.artifact ?? file,
@@ -146,6 +162,19 @@ async function buildOnce(
     { create: false },
   );
   return { record, manifest, built: true, counts, missed, notes };
+}
+
+/** The texts of a generation that are filled in for each node. */
+async function templatesOf(
+  store: Store,
+  answer: AnswerTemplate | undefined,
+  boot: readonly BootEntry[],
+): Promise<string[]> {
+  const lines = boot.flatMap((entry) =>
+    entry.kind === 'xen' ? [entry.args, entry.hypervisorArgs] : [entry.args],
+  );
+  if (answer === undefined) return lines;
+  return [(await readBlob(store.blobs, answer.template)).toString('utf8'), ...lines];
 }
 
 /** Who signs, asked only where a layer has packages: a signing service wants a code. */
