@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { printable } from '../image/iso/printable.js';
 import { foldNames } from '../node/fold.js';
 import { PowerError } from '../node/power/errors.js';
 import type { NodeResult, Pace } from '../node/power/rack.js';
@@ -41,11 +42,14 @@ export function paceOf(config: SiteConfig['power'], options: PaceOptions, starts
   };
 }
 
-/** Prints a node's line when it is known, as xCAT does: `n1: on`. Failures go to standard error. */
+/**
+ * Prints a node's line when it is known, as xCAT does: `n1: on`. Failures go to standard error. What the machine itself
+ * said may be in it.
+ */
 export function showResult(context: Context, result: NodeResult): void {
   if (context.json) return;
-  if (result.ok) context.stdout.write(`${result.node}: ${result.result}\n`);
-  else context.note(`${result.node}: ${result.error}`);
+  if (result.ok) context.stdout.write(`${result.node}: ${printable(result.result)}\n`);
+  else context.note(`${result.node}: ${printable(result.error)}`);
 }
 
 /** Prints all results with --json, and fails when a node did. Throws PowerError NODES_FAILED. */

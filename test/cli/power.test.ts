@@ -256,6 +256,19 @@ test('media: the node’s ISO goes in, is booted from, and out', async (t) => {
   );
 });
 
+test('what a BMC or a machine says drives no terminal and makes up no line', async (t) => {
+  const { rackboot, bmcs, json } = await rackOf(t, [{}]);
+  const image = 'http://x/\u001b[2J\nn9: on';
+  if (bmcs[0] !== undefined) bmcs[0].machine.image = image;
+  t.is((await succeed(t, rackboot('media', 'n1', 'stat'))).out, 'n1: http://x/\\x1b[2J\\x0an9: on\n');
+  t.deepEqual(await json('media', 'n1', 'stat'), [{ node: 'n1', ok: true, result: image }]);
+  await rackboot('node', 'set', 'n1', '--attr', 'bmcsystem=\u001b]0;x');
+  t.regex(
+    (await rackboot('power', 'n1', 'stat')).err,
+    /^n1: \S+ has no system '\\x1b\]0;x'; set bmcsystem to/,
+  );
+});
+
 test('an address that swallows everything is given up in time', async (t) => {
   const { rackboot } = await rackOf(t, [{}]);
   const sink = createServer((socket) => void socket.on('error', () => undefined));
