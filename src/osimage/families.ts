@@ -118,7 +118,7 @@ function generic(name: string, from: Files, hints: MediaHints): MediaLayout {
   const candidates = (hint: MediaHints['kernel'], customary: RegExp): readonly SourceFile[] =>
     typeof hint === 'string'
       ? files.filter((file) => file.path === hint.replace(/^\/+/, ''))
-      : files.filter((file) => customary.test(file.path));
+      : files.filter((file) => customary.test(file.path) && !/\.(?:d?rpm|u?deb)$/.test(file.path));
   const kernels = candidates(hints.kernel, /(^|\/)(vmlinuz|linux|kernel|bzImage)([-.][^/]*)?$/);
   const archives = candidates(hints.archive, /(^|\/)(initrd|initramfs)[^/]*$/);
   const [kernel] = kernels;

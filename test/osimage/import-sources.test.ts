@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { newSite } from '../cli/in-process.js';
@@ -91,6 +91,17 @@ test('the changed image comes back from its own ISO', async (t) => {
   t.is(made.status, 0, made.err);
   const verified = await rackboot('image', 'verify', 'two', '--iso', again);
   t.is(verified.status, 0, verified.err);
+});
+
+test('a package of a kernel is none, as is one of an initrd', async (t) => {
+  const { rackboot, local } = await withMedia(t);
+  const dir = path.join(local, 'packages-beside');
+  await cp(path.join(local, 'dir'), dir, { recursive: true });
+  await mkdir(path.join(dir, 'Packages'));
+  for (const name of ['kernel-6.1.0+1-1.noarch.rpm', 'linux-6.1.deb', 'initramfs-tools_1.deb'])
+    await writeFile(path.join(dir, 'Packages', name), 'a package\n');
+  const { status, err } = await rackboot('image', 'import', dir, '--name', 'beside');
+  t.is(status, 0, err);
 });
 
 const refused: readonly [string, readonly string[], RegExp][] = [
