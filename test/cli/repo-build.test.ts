@@ -60,6 +60,11 @@ test('what repo build and repo verify are told wrongly is named', async (t) => {
   t.true(other.err.startsWith(`rackboot: ${nowhere}: dnf cannot read a repository there (`), other.err);
   const target = await rackboot('build', dir, '--target', 'nedy', '--with', dir);
   t.regex(target.err, /^--target nedy: no package here has that name$/m);
+  for (const name of ['a/../../x', 'two words', '']) {
+    const sign = await rackboot('sign', dir, '--key', 'site@rack.example', '--name', name);
+    t.is(sign.status, 2, name);
+    t.regex(sign.err, /^rackboot: --name .*: it ends a file's name/);
+  }
   const absent = await rackboot('verify', nowhere);
   t.is(
     absent.err,

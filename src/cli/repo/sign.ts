@@ -76,6 +76,10 @@ function timeOf({ epoch }: { readonly epoch?: number }): { readonly time?: numbe
 /** Who signs: whom the options name, else as the site says. Throws UsageError, RepoError NO_KEY. */
 export async function signerFor(context: Context, options: SignOptions): Promise<Signer> {
   const { key, gnupgHome, signScript, name } = options;
+  if (name !== undefined && !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name))
+    throw new UsageError(
+      `--name ${JSON.stringify(name)}: it ends a file's name, RPM-GPG-KEY-…; use letters, digits, dots, dashes and underscores`,
+    );
   const byKey = key !== undefined || gnupgHome !== undefined;
   if (signScript !== undefined && (byKey || name !== undefined || options.onlyThisKey === true))
     throw new UsageError('a sign script names its key itself: --sign-script goes alone');
