@@ -21,7 +21,7 @@ export async function requireFree(store: Pick<Store, 'osimages'>, name: string):
   if ((await store.osimages.get(name)) === undefined) return;
   throw new OsimageError(
     'BAD_NAME',
-    `osimage ${JSON.stringify(name)} exists already; give another --name, or remove it with: rackboot image rm ${name}`,
+    `osimage ${JSON.stringify(name)} exists already; choose another name, or remove it with: rackboot image rm ${name}`,
   );
 }
 

@@ -154,7 +154,7 @@ check('import', [
   },
   {
     words: 'image import DIR/media --name d12',
-    says: /osimage "d12" exists already; give another --name, or remove it with: rackboot image rm d12/,
+    says: /osimage "d12" exists already; choose another name, or remove it with: rackboot image rm d12/,
   },
   { words: 'image import DIR/media --name -x', says: /"-x": an osimage's name has 1 to 64 letters/ },
   { words: 'image import DIR/media --name boot', says: /"boot": an osimage's name has 1 to 64 letters/ },

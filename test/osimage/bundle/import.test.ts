@@ -67,7 +67,7 @@ test.serial('a bundle brings name, attributes, boot files and lists', async (t) 
   await writeFile(at('motd'), 'after\n');
   await succeed('image', 'put', name, `${at('motd')}:/etc/motd`);
   t.is(await succeed('image', 'cat', name, '/etc/motd'), 'after\n');
-  t.regex((await rackboot('image', 'import', file)).err, /exists already; give another --name/);
+  t.regex((await rackboot('image', 'import', file)).err, /exists already; choose another name/);
 });
 
 test.serial('plain tar, any order of files, and files at the top by other paths', async (t) => {
