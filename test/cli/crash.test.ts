@@ -222,17 +222,23 @@ for (const { name, before, words, kills } of victims) {
   );
 }
 
+/** A new site with the osimage d12. */
+async function siteWithImage(): Promise<string> {
+  const site = join(await mkdtemp(join(work, 'sites-')), 'site');
+  for (const command of [init, importMedia]) {
+    await succeed(
+      site,
+      command.map((word) => word.replace('WORK', work)),
+    );
+  }
+  return site;
+}
+
 test.serial(
   'export: killed at 4 moments, the bundle that was there stays whole until the new one is',
   async (t) => {
     t.timeout(120_000);
-    const site = join(await mkdtemp(join(work, 'sites-')), 'site');
-    for (const command of [init, importMedia]) {
-      await succeed(
-        site,
-        command.map((word) => word.replace('WORK', work)),
-      );
-    }
+    const site = await siteWithImage();
     const file = join(site, 'd12.tgz');
     const words = ['image', 'export', 'd12', '-o', file, '--force'];
     const whole = await runAndKill(site, words);
@@ -260,13 +266,7 @@ test.serial(
   'iso: killed at 4 moments, the file that was there stays whole until the new one is',
   async (t) => {
     t.timeout(120_000);
-    const site = join(await mkdtemp(join(work, 'sites-')), 'site');
-    for (const command of [init, importMedia]) {
-      await succeed(
-        site,
-        command.map((word) => word.replace('WORK', work)),
-      );
-    }
+    const site = await siteWithImage();
     const file = join(site, 'd12.iso');
     const words = ['image', 'iso', 'd12', '-o', file];
     const whole = await runAndKill(site, words);

@@ -57,8 +57,13 @@ export async function fetchFile(
       };
     if (outcome.kind === 'complete') {
       await place(partial, file, outcome.modified);
-      const { sha256: checked } = wanted;
-      const proof = checked === undefined ? outcome.validator : { sha256: checked };
+      const { validator } = outcome;
+      const proof =
+        wanted.sha256 !== undefined
+          ? { sha256: wanted.sha256 }
+          : validator === undefined
+            ? {}
+            : { validator };
       return {
         kind: 'fetched',
         state: { ...((await factsOf(file)) ?? { size: 0, time: 0 }), ...proof },
@@ -87,7 +92,7 @@ type Outcome =
       readonly kind: 'complete';
       readonly bytes: number;
       readonly modified?: number;
-      readonly validator: { readonly validator?: string };
+      readonly validator?: string;
     }
   | { readonly kind: 'same' | 'missing' | 'wrong' }
   | { readonly kind: 'broken'; readonly why: string };
@@ -137,7 +142,7 @@ async function fetchOnce(
     kind: 'complete',
     bytes,
     ...(sent.modified === undefined ? {} : { modified: sent.modified }),
-    validator: sent.validator === undefined ? {} : { validator: sent.validator },
+    ...(sent.validator === undefined ? {} : { validator: sent.validator }),
   } as const;
   if (wanted.sha256 === undefined) return complete;
   const size = sent.offset + bytes;
