@@ -13,6 +13,7 @@ const rows = [
   ['store'],
   ['site'],
   ['ssh'],
+  ['system'],
 ];
 const rules = rows.slice(1).flatMap((names, at) =>
   names.map((name) => {

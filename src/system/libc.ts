@@ -1,0 +1,33 @@
+import { createRequire } from 'node:module';
+import type { KoffiFunc } from 'koffi';
+
+type Koffi = typeof import('koffi');
+
+/** The C library of this process, and what a call that failed left behind. */
+export interface Libc {
+  readonly koffi: Koffi;
+  /** The function of a C prototype, as `int fdatasync(int)`. Throws Error for one that the C library does not have. */
+  declare<Args extends unknown[], Result>(prototype: string): KoffiFunc<(...args: Args) => Result>;
+  /** `errno` of the last call on this thread. */
+  errno(): number;
+}
+
+let loaded: Libc | undefined;
+let hasFailed = false;
+
+/**
+ * The C library, for the system calls that Node does not have; loaded at the first use. Undefined where it cannot be
+ * called (not Linux, or a processor that koffi has no build for): callers do without then.
+ */
+export function libc(): Libc | undefined {
+  if (loaded !== undefined || hasFailed) return loaded;
+  try {
+    if (process.platform !== 'linux') throw new Error('not Linux');
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+    const library = koffi.load(null);
+    loaded = { koffi, declare: (prototype) => library.func(prototype) as KoffiFunc<never>, errno: () => koffi.errno() };
+  } catch {
+    hasFailed = true;
+  }
+  return loaded;
+}
