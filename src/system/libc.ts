@@ -1,13 +1,11 @@
 import { createRequire } from 'node:module';
-import type { KoffiFunc } from 'koffi';
-
-type Koffi = typeof import('koffi');
+import type * as Koffi from 'koffi';
 
 /** The C library of this process, and what a call that failed left behind. */
 export interface Libc {
-  readonly koffi: Koffi;
+  readonly koffi: typeof Koffi;
   /** The function of a C prototype, as `int fdatasync(int)`. Throws Error for one that the C library does not have. */
-  declare<Args extends unknown[], Result>(prototype: string): KoffiFunc<(...args: Args) => Result>;
+  declare<Args extends unknown[], Result>(prototype: string): Koffi.KoffiFunc<(...args: Args) => Result>;
   /** `errno` of the last call on this thread. */
   errno(): number;
 }
@@ -23,9 +21,13 @@ export function libc(): Libc | undefined {
   if (loaded !== undefined || hasFailed) return loaded;
   try {
     if (process.platform !== 'linux') throw new Error('not Linux');
-    const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+    const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
     const library = koffi.load(null);
-    loaded = { koffi, declare: (prototype) => library.func(prototype) as KoffiFunc<never>, errno: () => koffi.errno() };
+    loaded = {
+      koffi,
+      declare: (prototype) => library.func(prototype) as Koffi.KoffiFunc<never>,
+      errno: () => koffi.errno(),
+    };
   } catch {
     hasFailed = true;
   }
