@@ -125,9 +125,21 @@ export function withoutKeys(text: string): string {
     .split('\n')
     .map((line) => {
       if (line.startsWith('[')) within = /^\[keys\]/.test(line);
-      return within && /^[^\s#;[]/.test(line) ? `#${line}` : line;
+      return within && /^\s*[^\s#;[]/.test(line) ? `#${line}` : line;
     })
     .join('\n');
+}
+
+/** The key files that `withoutKeys` took off the list of a `.treeinfo`, the last one to be listed first. */
+export function formerKeys(text: string): string[] {
+  let within = false;
+  const former: string[] = [];
+  for (const line of text.split(/\r?\n/)) {
+    if (line.startsWith('[')) within = /^\[keys\]/.test(line);
+    const [, file] = (within ? /^#\s*[^\s#;=:]+\s*[=:]\s*(\S+)\s*$/.exec(line) : null) ?? [];
+    if (file !== undefined) former.push(file);
+  }
+  return former;
 }
 
 /** `.treeinfo` text in which [checksums], where there is one, gives `sha256` for `path` (Anaconda trees list repomd.xml). */

@@ -97,7 +97,7 @@ test('a tree that is signed installs with every check on, and no other does', as
   // Metadata by one key, packages by another.
   const mixed = await spoiled((tree) => unsignTree(tree).then(() => undefined));
   const otherSigner = await gnupgSigner({ key: other, home: keys.home, name: 'other' });
-  await signTree(mixed, otherSigner);
+  await signTree(mixed, otherSigner, { dropsListed: true });
   const found = (await verify(mixed)).findings;
   t.is(found.length, 1);
   t.regex(
@@ -144,6 +144,101 @@ test('keys that a tree listed stay beside the signer’s, so that the vendor’s
   const report = await verify(dir);
   t.deepEqual([report.findings, report.signature], [[], undefined]);
   t.regex(report.notes.join(), /unsigned/);
+});
+
+type Step = 'vendor' | 'site' | 'other' | 'remove' | 'only site';
+
+/** What was done to a tree whose vendor signed it, and whose keys installers then find, the signer’s first. */
+const SEQUENCES: readonly (readonly [steps: readonly Step[], keys: readonly string[]])[] = [
+  [['site'], ['site', 'vendor']],
+  [
+    ['site', 'site'],
+    ['site', 'vendor'],
+  ],
+  [['remove'], []],
+  [
+    ['remove', 'site'],
+    ['site', 'vendor'],
+  ],
+  [
+    ['remove', 'remove', 'site'],
+    ['site', 'vendor'],
+  ],
+  [
+    ['site', 'remove', 'site'],
+    ['site', 'vendor'],
+  ],
+  [
+    ['site', 'remove', 'other'],
+    ['other', 'site', 'vendor'],
+  ],
+  [
+    ['remove', 'site', 'remove', 'other', 'remove', 'site'],
+    ['site', 'other', 'vendor'],
+  ],
+  [['remove', 'vendor'], ['vendor']],
+  [
+    ['site', 'vendor'],
+    ['vendor', 'site'],
+  ],
+  [['only site'], ['site']],
+  [['site', 'only site', 'remove', 'site'], ['site']],
+];
+
+test('whatever the order of signing and unsigning, no key is lost but by request', async (t) => {
+  const work = await workDirectory(t);
+  const keys = await keyring(t);
+  const names = ['vendor', 'site', 'other'] as const;
+  const prints = new Map<string, string>();
+  for (const name of names) prints.set(await keys.make(name), name);
+  const pristine = path.join(work, 'pristine');
+  await makePackages(pristine, PACKAGES);
+  await writeFile(path.join(pristine, '.treeinfo'), TREEINFO);
+  await writeFile(path.join(pristine, 'RPM-GPG-KEY-vendor'), await keys.publicKey('vendor'));
+  await keys.signPackages(
+    'vendor',
+    FILES.map((name) => path.join(pristine, name)),
+  );
+  await buildRepository({ dir: pristine });
+  const signer = (name: string): ReturnType<typeof gnupgSigner> =>
+    gnupgSigner({ key: name, home: keys.home, name });
+  await signTree(pristine, await signer('vendor'), { time: 1 });
+
+  for (const [at, [steps, expected]] of SEQUENCES.entries()) {
+    const dir = path.join(work, String(at));
+    await cp(pristine, dir, { recursive: true });
+    for (const step of steps) {
+      if (step === 'remove') await unsignTree(dir);
+      else
+        await signTree(dir, await signer(step.replace('only ', '')), {
+          time: 1,
+          dropsListed: step.startsWith('only'),
+        });
+    }
+    const report = await verify(dir);
+    t.deepEqual(
+      [report.keys.map(({ fingerprint }) => prints.get(fingerprint)), report.findings],
+      [[...expected], steps.includes('only site') ? report.findings : []],
+      steps.join(', '),
+    );
+  }
+});
+
+test('without a .treeinfo, keys of a key file of the same name stay', async (t) => {
+  const dir = await workDirectory(t);
+  const keys = await keyring(t);
+  const [before, now] = [await keys.make('Before'), await keys.make('Now')];
+  await makePackages(dir, PACKAGES);
+  await buildRepository({ dir });
+  const sign = async (key: string): ReturnType<typeof signTree> =>
+    signTree(dir, await gnupgSigner({ key, home: keys.home, name: 'site' }), { time: 1 });
+  await sign(before);
+  await unsignTree(dir);
+  const signed = await sign(now);
+  t.deepEqual(
+    signed.keys.map(({ fingerprint }) => fingerprint),
+    [now, before],
+  );
 });
 
 test('what signs too weakly, in binary or not at all is refused', async (t) => {

@@ -1,5 +1,12 @@
 import test from 'ava';
-import { parseTreeinfo, productOf, withChecksum, withKey, withoutKeys } from '../../src/repo/treeinfo.js';
+import {
+  formerKeys,
+  parseTreeinfo,
+  productOf,
+  withChecksum,
+  withKey,
+  withoutKeys,
+} from '../../src/repo/treeinfo.js';
 
 const MINIMAL = `[system-v1]
 platform_name = XCP
@@ -65,6 +72,10 @@ test('a key takes the place of those that were listed, and comes off again', (t)
   t.true(signed.includes('#key1 = RPM-GPG-KEY-CH-8\n#key2'));
   t.is(withKey(signed, 'RPM-GPG-KEY-site'), signed);
   t.deepEqual(parseTreeinfo(withoutKeys(signed), 'x').keys, []);
+  t.deepEqual(formerKeys(withoutKeys(signed))[0], 'RPM-GPG-KEY-site');
+  t.deepEqual(formerKeys(OLD), []);
+  t.deepEqual(parseTreeinfo(withoutKeys('[keys]\n  key1 = a\n'), 'x').keys, []);
+  t.deepEqual(formerKeys('#key1 = a\n[keys]\n# keys of the vendor\n# key1: b\n#key2\n'), ['b']);
   t.deepEqual(parseTreeinfo(withKey('[build]\nnumber=1', 'K'), 'x').keys, ['K']);
   t.deepEqual(parseTreeinfo(withKey('', 'K'), 'x').keys, ['K']);
   const windows = withKey(OLD.replaceAll('\n', '\r\n'), 'K');

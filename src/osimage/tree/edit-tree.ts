@@ -8,7 +8,7 @@ import { REPOMD, REPOMD_SIGNATURE } from '../../repo/repomd.js';
 import { withPackageChecker } from '../../repo/signing/package-signatures.js';
 import { signTree, unsignTree } from '../../repo/signing/sign-tree.js';
 import type { Signer } from '../../repo/signing/signer.js';
-import { parseTreeinfo, TREEINFO, withChecksum, type Treeinfo } from '../../repo/treeinfo.js';
+import { formerKeys, parseTreeinfo, TREEINFO, withChecksum } from '../../repo/treeinfo.js';
 import { sha256 } from '../../store/digest.js';
 import { readRange, type ExtentMap } from '../../store/extents.js';
 import type { BlobReader, BlobWriter } from '../../store/types.js';
@@ -56,7 +56,7 @@ export async function editTree(request: TreeRequest, tools: TreeTools): Promise<
     const ranks = new Map([...placed].map(([href, { rank }]) => [href, rank]));
     const made = await addPackages({ old, dir, ranks, unlisted, work, note });
 
-    await layListed(top, treeinfo, media, blobs);
+    await layListed(top, text, media, blobs);
     await layFile(dir, REPOMD, [Buffer.from(made.repomd)]);
     if (signer === undefined) {
       if (await wasSigned(media, prefix, dir))
@@ -133,17 +133,22 @@ async function blobArtifact(
   return (await storeBlobArtifact(href, blob, size, writer)).artifact;
 }
 
-/** Puts .treeinfo and the keys that it lists where a signer finds them. */
+/** Puts .treeinfo and the keys that it lists, or listed until it was unsigned, where a signer finds them. */
 async function layListed(
   top: string,
-  treeinfo: Treeinfo | undefined,
+  treeinfo: string | undefined,
   media: readonly Artifact[],
   blobs: BlobReader,
 ): Promise<void> {
   await mkdir(top, { recursive: true });
+  if (treeinfo === undefined) return;
   const whole = artifactFiles(media, '', blobs, 'tree');
-  for (const href of treeinfo === undefined ? [] : [TREEINFO, ...treeinfo.keys])
+  for (const href of [TREEINFO, ...parseTreeinfo(treeinfo, TREEINFO).keys])
     await layFile(top, href, await whole.read(href));
+  for (const href of formerKeys(treeinfo)) {
+    const key = await whole.read(href);
+    if (key !== undefined) await layFile(top, href, key);
+  }
 }
 
 /** Whether installers checked the tree’s metadata so far. */

@@ -6,7 +6,7 @@ import { sha256 } from '../../store/digest.js';
 import { RepoError } from '../errors.js';
 import { noAccess } from '../files.js';
 import { REPOMD, REPOMD_SIGNATURE } from '../repomd.js';
-import { parseTreeinfo, TREEINFO, withChecksum, withKey, withoutKeys } from '../treeinfo.js';
+import { formerKeys, parseTreeinfo, TREEINFO, withChecksum, withKey, withoutKeys } from '../treeinfo.js';
 import { readKeys, verifyDetached, type GoodSignature, type PublicKey } from './openpgp.js';
 import type { KeySigner, ScriptSigner, Signer } from './signer.js';
 
@@ -19,13 +19,13 @@ export interface SignedTree extends GoodSignature {
 /** What a signer that has a key is told besides. */
 export interface SignOptions {
   readonly time?: number; // seconds; dates the signature, where the signer can
-  readonly dropsListed?: boolean; // the keys that the tree listed before
+  readonly dropsListed?: boolean; // the keys that were beside the signer’s before
 }
 
 /**
  * Signs the metadata in a directory: writes repodata/repomd.xml.asc and RPM-GPG-KEY-*, and sets key1 of .treeinfo where there
- * is one. The keys that the tree listed before stay in the key file, after the signer’s, for packages that were signed with
- * them. The signature is checked as an installer would before it is in place (a script’s, afterwards). Throws RepoError NO_REPOSITORY, SIGNING_FAILED, BAD_SIGNATURE, BAD_TREEINFO.
+ * is one. The keys that the tree lists, or listed until it was unsigned, and those of a key file of the same name stay in the key
+ * file, after the signer’s, for packages that were signed with them. The signature is checked as an installer would before it is in place (a script’s, afterwards). Throws RepoError NO_REPOSITORY, SIGNING_FAILED, BAD_SIGNATURE, BAD_TREEINFO.
  */
 export async function signTree(dir: string, signer: Signer, options: SignOptions = {}): Promise<SignedTree> {
   return signer.kind === 'script' ? signByScript(dir, signer) : signByKey(dir, signer, options);
@@ -39,7 +39,7 @@ async function signByKey(
   const repomd = await readRepomdBytes(dir);
   const treeinfo = await readOptional(path.join(dir, TREEINFO));
   const keyFile = `RPM-GPG-KEY-${signer.name}`;
-  const others = dropsListed ? [] : await listedKeys(dir, treeinfo, signer.identity);
+  const others = dropsListed ? [] : await otherKeys(dir, treeinfo, keyFile, signer.identity);
   const keyText = [signer.publicKey, ...others].join('');
   const signature = await signer.sign(repomd, time);
   const good = await verifyDetached(
@@ -55,21 +55,35 @@ async function signByKey(
   return { ...good, keyFile, keys: await readKeys(keyText, path.join(dir, keyFile)) };
 }
 
-/** The keys that the tree lists, armored one by one, without the signer’s own. */
-async function listedKeys(dir: string, treeinfo: string | undefined, own: string): Promise<string[]> {
-  if (treeinfo === undefined) return [];
-  const { keys } = parseTreeinfo(treeinfo, path.join(dir, TREEINFO));
-  const [first] = keys;
-  const text = first === undefined ? undefined : await readOptional(path.join(dir, first));
+/** The keys that stay beside the signer’s own, each armored block of them once. */
+async function otherKeys(
+  dir: string,
+  treeinfo: string | undefined,
+  keyFile: string,
+  own: string,
+): Promise<string[]> {
+  const known = new Set([own]);
   const others: string[] = [];
-  for (const [block] of (text ?? '').matchAll(
-    /^-----BEGIN PGP PUBLIC KEY BLOCK-----.*?^-----END PGP PUBLIC KEY BLOCK-----$/gms,
-  )) {
-    const armored = `${block}\n`;
-    const found = await readKeys(armored, path.join(dir, first ?? ''));
-    if (!found.some(({ fingerprint }) => fingerprint === own)) others.push(armored);
+  for (const name of new Set([...keyFileBefore(dir, treeinfo), keyFile])) {
+    const text = (await readOptional(path.join(dir, name))) ?? '';
+    for (const [block] of text.matchAll(
+      /^-----BEGIN PGP PUBLIC KEY BLOCK-----.*?^-----END PGP PUBLIC KEY BLOCK-----$/gms,
+    )) {
+      const armored = `${block}\n`;
+      const found = await readKeys(armored, path.join(dir, name));
+      if (found.every(({ fingerprint }) => known.has(fingerprint))) continue;
+      for (const { fingerprint } of found) known.add(fingerprint);
+      others.push(armored);
+    }
   }
   return others;
+}
+
+/** The one key file that installers take of what the tree lists, or listed until it was unsigned. */
+function keyFileBefore(dir: string, treeinfo: string | undefined): string[] {
+  if (treeinfo === undefined) return [];
+  const { keys } = parseTreeinfo(treeinfo, path.join(dir, TREEINFO));
+  return (keys.length > 0 ? keys : formerKeys(treeinfo)).slice(0, 1);
 }
 
 async function signByScript(dir: string, { program }: ScriptSigner): Promise<SignedTree> {
