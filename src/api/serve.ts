@@ -27,6 +27,7 @@ import { allRoutes, createApp } from './app.js';
 import { dhcpDirectory } from './dhcp-directory.js';
 import { ReloadableDhcp } from './dhcp-reload.js';
 import { checkBoot } from './doctor.js';
+import { startPruning } from './history-pruning.js';
 import { Metrics } from './metrics.js';
 import { writeGate } from './write-gate.js';
 
@@ -127,6 +128,9 @@ export async function startServers(options: ServeOptions): Promise<RunningServer
       ...(dhcp.answering.length === 0
         ? ['DHCP is off: nothing is answered on any interface (dhcp.interfaces)']
         : dhcp.answering.map(describePlace)),
+    );
+    stops.push(
+      startPruning({ events: store.events, history: config.history, log, now: options.now ?? Date.now }),
     );
     for (const { state, detail, mend } of await checkBoot(config))
       if (state !== 'ok') log.warn(`${detail}; ${mend ?? 'see rackboot doctor'}`);

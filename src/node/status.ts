@@ -7,7 +7,7 @@ export interface FullStatus extends NodeStatus {
 }
 
 /** How many of a node's latest events its status is derived from: a boot and an install make far fewer. */
-const EVENTS = 100;
+export const STATUS_EVENTS = 100;
 
 /** The status of each of `nodes`, in their order. */
 export async function readStatuses(
@@ -32,7 +32,7 @@ export async function readStatuses(
     const status = deriveStatus(
       node,
       assignments.get(node.name),
-      await store.events.ofNode(node.name, EVENTS),
+      await store.events.ofNode(node.name, STATUS_EVENTS),
     );
     const { osimage } = status;
     const next = status.state === 'osimage' && osimage !== null ? (currents.get(osimage) ?? null) : null;

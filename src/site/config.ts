@@ -340,6 +340,23 @@ export const siteConfigSchema = z.strictObject({
     })
     .prefault({})
     .describe('The servers together'),
+  history: z
+    .strictObject({
+      days: z
+        .int('must be a whole number of days')
+        .min(1, 'must be 1 or more')
+        .max(36500, 'must be 36500 or less')
+        .default(90)
+        .describe('What happened longer ago is forgotten, in days; the last 100 events of each node stay'),
+      events: z
+        .int('must be a whole number')
+        .min(1000, 'must be 1000 or more')
+        .max(1_000_000_000, 'must be 1000000000 or less')
+        .default(1_000_000)
+        .describe('How many events are kept, of all nodes together; the last 100 of each node stay'),
+    })
+    .prefault({})
+    .describe('How long what happened to nodes is kept: status --history, the page, the API'),
 });
 
 type DeepReadonly<T> = T extends readonly (infer Item)[]

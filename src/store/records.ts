@@ -86,6 +86,13 @@ export interface EventRecord {
   readonly client: string | null; // address or MAC it came from
 }
 
+/** How much of the history stays. */
+export interface HistoryBounds {
+  readonly before: Timestamp; // what happened before goes
+  readonly most: number; // events kept, whatever their age
+  readonly keep: number; // the last of each node, which stay whatever `before` and `most` say
+}
+
 /** An event that is yet to be written. */
 export type NewEvent = Omit<EventRecord, 'id'>;
 
@@ -188,6 +195,8 @@ export interface EventState {
   /** The latest event of a node that is of `stage`. */
   latest(node: string, stage: string): Promise<EventRecord | undefined>;
   lastId(): Promise<number>;
+  /** Removes what `bounds` leaves no room for, a small transaction a step, each yielding how many events it removed. */
+  prune(bounds: HistoryBounds): AsyncIterable<number>;
 }
 
 /** One-time tokens for answer files. Only a SHA-256 of each is stored. */

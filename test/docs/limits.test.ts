@@ -31,12 +31,15 @@ const limits = new Map<string, { readonly usual: number; readonly unit?: string 
   ),
   ['http.transfersPerRack', { usual: TRANSFERS_PER_RACK }],
   ['install.tokenTtl', { usual: defaultConfig().install.tokenTtl, unit: 'seconds' }],
+  ['history.days', { usual: defaultConfig().history.days, unit: 'days' }],
+  ['history.events', { usual: defaultConfig().history.events }],
   ['serve.holdGenerations', { usual: defaultConfig().serve.holdGenerations, unit: 'seconds' }],
 ]);
 
-/** A number as the table writes it: seconds as `60 s`, bytes as `16 KiB` or `128 MiB` where they are whole. */
+/** A number as the table writes it: seconds as `60 s`, days as `90 days`, bytes as `16 KiB` or `128 MiB` where they are whole. */
 function written({ usual, unit }: { readonly usual: number; readonly unit?: string }): string {
   if (unit === 'seconds') return `${usual} s`;
+  if (unit === 'days') return `${usual} days`;
   if (unit !== 'bytes') return String(usual);
   for (const [name, size] of [
     ['MiB', 2 ** 20],

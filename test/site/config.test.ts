@@ -35,6 +35,7 @@ const defaults = {
     jobs: 8,
   },
   serve: { holdGenerations: 86400 },
+  history: { days: 90, events: 1_000_000 },
 };
 
 for (const [what, text] of [
@@ -76,6 +77,7 @@ dhcp:
   loaders: { bios: my.kpxe, uefi-x64: my.efi, uefi-arm64: snponly-arm64.efi }
 install: { done: fetched, lastFile: '**/last.udeb', tokenTtl: 60 }
 serve: { holdGenerations: 1 }
+history: { days: 7, events: 5000 }
 `,
     'rackboot.yaml',
   );
@@ -152,6 +154,9 @@ for (const [text, message] of [
   ['install:\n  done: fetched\n', 'line 1: install.lastFile must be set when install.done is fetched'],
   ['install: { tokenTtl: 0 }', 'install.tokenTtl must be at least 1 second'],
   ['serve: { holdGenerations: 1.5 }', 'serve.holdGenerations must be a whole number of seconds'],
+  ['history: { days: 0 }', 'history.days must be 1 or more'],
+  ['history: { days: 1.5 }', 'history.days must be a whole number of days'],
+  ['history: { events: 10 }', 'history.events must be 1000 or more'],
   ['serve: { holdGenerations: 1d }', 'serve.holdGenerations must be a whole number of seconds'],
   [
     'dhcp:\n  interfaces:\n    eth0: on\n',

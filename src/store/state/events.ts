@@ -1,5 +1,6 @@
-import type { EventRecord, EventState, NewEvent } from '../records.js';
+import type { EventRecord, EventState, HistoryBounds, NewEvent } from '../records.js';
 import type { StateDatabase } from './database.js';
+import { pruneEvents } from './event-pruning.js';
 import type { DatabaseKind } from './migrations.js';
 import { ListStatement } from './rows.js';
 import type { Queries } from './tables.js';
@@ -65,6 +66,10 @@ export class EventRows implements EventState {
       db.selectFrom('event').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst(),
     );
     return row?.id ?? 0;
+  }
+
+  prune(bounds: HistoryBounds): AsyncIterable<number> {
+    return pruneEvents(this.#database, bounds);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Store } from '../../../src/store/records.js';
 import { openStore, type StoreOptions } from '../../../src/store/store.js';
 import { putAll, temporaryDirectory } from '../temporary-site.js';
 import { addressFacts } from './address-suite.js';
+import { eventFacts } from './event-suite.js';
 import { gcFacts } from './gc-suite.js';
 import { nodeFacts } from './node-suite.js';
 import { osimageFacts } from './osimage-suite.js';
@@ -31,6 +32,7 @@ async function open(t: ExecutionContext, options: StoreOptions = {}): Promise<{ 
 
 osimageFacts(open);
 nodeFacts(open);
+eventFacts(open);
 addressFacts(open);
 gcFacts(open);
 

@@ -4,12 +4,14 @@ import test from 'ava';
 import { openStore } from '../../../src/store/store.js';
 import { putAll, temporarySite, temporaryStore } from '../temporary-site.js';
 import { addressFacts } from './address-suite.js';
+import { eventFacts } from './event-suite.js';
 import { gcFacts } from './gc-suite.js';
 import { nodeFacts } from './node-suite.js';
 import { osimageFacts } from './osimage-suite.js';
 
 osimageFacts(temporaryStore);
 nodeFacts(temporaryStore);
+eventFacts(temporaryStore);
 addressFacts(temporaryStore);
 gcFacts(temporaryStore);
 
