@@ -38,9 +38,10 @@ export function unrequired(
   const provided = new Map(packages.map(({ entry, provides }) => [entry.href, provides]));
   return added.filter((entry) => {
     if (wanted.has(entry.name)) return false;
-    return (provided.get(entry.href) ?? []).every((name) =>
-      [...(requirers.get(name) ?? [])].every((requirer) => requirer === entry.name),
-    );
+    return (provided.get(entry.href) ?? []).every((name) => {
+      const by = requirers.get(name);
+      return by === undefined || by.size === (by.has(entry.name) ? 1 : 0);
+    });
   });
 }
 
@@ -53,34 +54,66 @@ export function chainTo(
   broken: Broken,
   roots: ReadonlySet<string>,
 ): string[] {
-  const providers = new Map<string, string[]>();
-  for (const { entry, provides } of packages)
-    for (const name of provides) providers.set(name, [...(providers.get(name) ?? []), entry.name]);
-  const requirers = new Map<string, Set<string>>();
-  for (const { entry, requires } of packages) {
-    for (const provider of requires.flatMap((need) => providers.get(need) ?? [])) {
-      if (provider === entry.name) continue;
-      requirers.set(provider, (requirers.get(provider) ?? new Set()).add(entry.name));
-    }
-  }
+  const above = requirersOf(packages);
   const start = packages.find(({ entry }) => nevra(entry) === broken.package)?.entry.name ?? broken.package;
-  let ways: string[][] = [[start]];
+  let ways: Way[] = [{ head: start }];
   const seen = new Set([start]);
-  let longest = ways[0] ?? [];
+  let longest: Way = { head: start };
   while (ways.length > 0) {
-    const next: string[][] = [];
+    const next: Way[] = [];
     for (const way of ways) {
-      const [head = ''] = way;
-      const above = [...(requirers.get(head) ?? [])].sort();
-      if (roots.has(head) || (roots.size === 0 && above.length === 0)) return way;
+      const { isRequired, requirers } = above(way.head);
+      if (roots.has(way.head) || (roots.size === 0 && !isRequired)) return namesOf(way);
       longest = way;
-      for (const name of above) {
-        if (seen.has(name)) continue;
-        seen.add(name);
-        next.push([name, ...way]);
+      for (const head of requirers.filter((name) => !seen.has(name)).sort()) {
+        seen.add(head);
+        next.push({ head, below: way });
       }
     }
     ways = next;
   }
-  return longest;
+  return namesOf(longest);
+}
+
+/** A way down from a package to the broken one, each step to a package that the one before requires. */
+interface Way {
+  readonly head: string;
+  readonly below?: Way;
+}
+
+function namesOf(way: Way): string[] {
+  const names: string[] = [];
+  for (let step: Way | undefined = way; step !== undefined; step = step.below) names.push(step.head);
+  return names;
+}
+
+/**
+ * Answers for the name of a package which others require it. What requires one capability is given out once: whoever asks
+ * for another provider of it has had them.
+ */
+function requirersOf(
+  packages: readonly RelatedPackage[],
+): (name: string) => { readonly isRequired: boolean; readonly requirers: readonly string[] } {
+  const provided = new Map<string, string[]>();
+  const requirers = new Map<string, Set<string>>();
+  for (const { entry, provides, requires } of packages) {
+    const mine = provided.get(entry.name) ?? [];
+    for (const name of provides) mine.push(name);
+    provided.set(entry.name, mine);
+    for (const need of requires) requirers.set(need, (requirers.get(need) ?? new Set()).add(entry.name));
+  }
+  const given = new Set<string>();
+  return (name) => {
+    const found = new Set<string>();
+    let isRequired = false;
+    for (const need of provided.get(name) ?? []) {
+      const by = requirers.get(need);
+      if (by === undefined) continue;
+      isRequired ||= by.size > (by.has(name) ? 1 : 0);
+      if (given.has(need)) continue;
+      given.add(need);
+      for (const other of by) if (other !== name) found.add(other);
+    }
+    return { isRequired, requirers: [...found] };
+  };
 }
