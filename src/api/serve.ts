@@ -8,7 +8,6 @@ import { loadRunKey } from '../node/run-token.js';
 import { createBootService, type BootService } from '../pxe/boot/service.js';
 import { bootTftpFiles, tftpStage } from '../pxe/boot/tftp-files.js';
 import { probeAddress } from '../pxe/dhcp/arping.js';
-import type { DhcpEvent } from '../pxe/dhcp/event.js';
 import { describePlace, startDhcpServer } from '../pxe/dhcp/server.js';
 import { nodeAt } from '../pxe/http/boot-script-routes.js';
 import type { Route } from '../pxe/http/route.js';
@@ -25,6 +24,7 @@ import { openSite, type Site } from '../site/site.js';
 import type { Store } from '../store/records.js';
 import { allRoutes, createApp } from './app.js';
 import { dhcpDirectory } from './dhcp-directory.js';
+import { DhcpHistory } from './dhcp-history.js';
 import { ReloadableDhcp } from './dhcp-reload.js';
 import { checkBoot } from './doctor.js';
 import { startPruning } from './history-pruning.js';
@@ -244,6 +244,7 @@ async function startDhcp(
   const { config } = service;
   const listen = config.tftp.listen;
   const tftpHost = listen === 'off' ? undefined : parseListen(listen).host;
+  const history = new DhcpHistory(store.events);
   return startDhcpServer({
     interfaces: dhcp.interfaces,
     subnets: dhcp.subnets,
@@ -260,9 +261,7 @@ async function startDhcp(
     now: service.now,
     onEvents(events) {
       for (const { kind } of events) metrics.countDhcp(kind);
-      recordDhcp(service, events).catch((error: unknown) =>
-        service.log.error(`history: ${messageOf(error)}`),
-      );
+      history.record(events).catch((error: unknown) => service.log.error(`history: ${messageOf(error)}`));
     },
   });
 }
@@ -277,21 +276,4 @@ function recordStranger(service: BootService, seen: Parameters<Store['strangers'
   service.store.strangers
     .record(seen)
     .catch((error: unknown) => service.log.error(`strangers: ${messageOf(error)}`));
-}
-
-/** Writes down who was told what to boot, or given an address. */
-async function recordDhcp(service: BootService, events: readonly DhcpEvent[]): Promise<void> {
-  const told = events.filter(({ kind, node }) => (kind === 'ack' || kind === 'proxy') && node !== null);
-  await service.store.events.appendAll(
-    told.map(({ at, node, address, client, bootFile, mac }) => ({
-      at,
-      node,
-      stage: 'dhcp',
-      detail: `${address ?? 'proxy'} for ${client}${bootFile === null ? '' : `, boot file ${bootFile}`}`,
-      bytes: null,
-      ms: null,
-      generation: null,
-      client: mac,
-    })),
-  );
 }
