@@ -8,26 +8,30 @@ import { ScratchBlobs } from '../store/scratch-blobs.js';
 import { compareTrees, type CompareOptions, type PathChange } from './compare/compare.js';
 import { treeOfArchive, treeOfDirectory, type ComparedTree } from './compare/tree.js';
 import { openArchive, openDescriptor } from './contents.js';
-import type { Artifact, GenerationManifest } from './types.js';
+import type { Artifact, BootEntry, GenerationManifest } from './types.js';
 
 /** How a path of an archive differs between two generations. */
 export type ArchiveChange = PathChange & { readonly archive: string };
 
+/** One thing by its name, on both sides; null where a side has none. */
+interface Sides {
+  readonly before: string | null;
+  readonly after: string | null;
+}
+
 /** What differs between two generations. */
 export interface GenerationDiff {
   readonly paths: readonly ArchiveChange[];
-  readonly boot: readonly {
-    readonly label: string;
-    readonly before: string | null;
-    readonly after: string | null;
-  }[];
-  readonly answer: { readonly before: string | null; readonly after: string | null } | null; // templates' names and digests
+  /** Kernel lines: arguments of the hypervisor, where there is one, and of the kernel. */
+  readonly boot: readonly ({ readonly label: string } & Sides)[];
+  /** What boot entries load: hypervisor, kernel, archives, by their paths below files/. */
+  readonly loads: readonly ({ readonly label: string } & Sides)[];
+  readonly answer: Sides | null; // templates' names and digests
   /** Files that are not archives, by SHA-256. */
-  readonly files: readonly {
-    readonly path: string;
-    readonly before: string | null;
-    readonly after: string | null;
-  }[];
+  readonly files: readonly ({ readonly path: string } & Sides)[];
+  readonly settings: readonly ({ readonly name: string } & Sides)[];
+  /** Layers by the SHA-256 of what was read of them; `order` when they are the same ones in another order. */
+  readonly layers: readonly ({ readonly name: string } & Sides)[];
 }
 
 /** Compares what two generations hold and how they boot. */
@@ -44,34 +48,77 @@ export async function diffGenerations(
     const right = await treeOf(store, after, archive);
     for (const change of await compareTrees(left, right, options)) paths.push({ archive, ...change });
   }
+  const between = <T>(
+    itemsOf: (manifest: GenerationManifest) => readonly T[],
+    keyOf: (item: T) => string,
+    valueOf: (item: T) => string,
+  ): Pair[] => pairs(itemsOf(before), itemsOf(after), keyOf, valueOf);
+  const labelled = (valueOf: (entry: BootEntry) => string): GenerationDiff['boot'] =>
+    between(
+      ({ boot }) => boot,
+      ({ label }) => label,
+      valueOf,
+    ).map(({ key, ...sides }) => ({ label: key, ...sides }));
+  const settings = between(
+    ({ inputs }) => Object.entries(inputs.settings),
+    ([name]) => name,
+    ([, value]) => value,
+  );
+  const answer = { before: answerText(before), after: answerText(after) };
   return {
     paths,
-    boot: pairs(
-      before.boot,
-      after.boot,
-      (entry) => entry.label,
-      (entry) => (entry.kind === 'xen' ? `${entry.hypervisorArgs} --- ${entry.args}` : entry.args),
-    ).map(({ key, ...sides }) => ({ label: key, ...sides })),
-    answer:
-      answerText(before) === answerText(after)
-        ? null
-        : { before: answerText(before), after: answerText(after) },
-    files: pairs(
-      plainFiles(before),
-      plainFiles(after),
+    boot: labelled((entry) =>
+      entry.kind === 'xen' ? `${entry.hypervisorArgs} --- ${entry.args}` : entry.args,
+    ),
+    loads: labelled(loadedBy),
+    answer: answer.before === answer.after ? null : answer,
+    files: between(
+      plainFiles,
       (file) => file.path,
       (file) => file.sha256,
     ).map(({ key, ...sides }) => ({ path: key, ...sides })),
+    settings: settings.map(({ key, ...sides }) => ({ name: key, ...sides })),
+    layers: layerChanges(before, after),
   };
 }
 
+/** The difference between generations that have none. */
+export const NO_DIFFERENCE: GenerationDiff = {
+  ...{ paths: [], boot: [], loads: [], answer: null },
+  ...{ files: [], settings: [], layers: [] },
+};
+
 function plainFiles(manifest: GenerationManifest): Artifact[] {
-  return [...manifest.files, ...manifest.tree].filter((file) => manifest.archives[file.path] === undefined);
+  return [...manifest.files, ...manifest.tree, ...(manifest.attached?.files ?? [])].filter(
+    (file) => manifest.archives[file.path] === undefined,
+  );
+}
+
+function loadedBy(entry: BootEntry): string {
+  const files = [...(entry.kind === 'xen' ? [entry.hypervisor] : []), entry.kernel, ...entry.initrds];
+  const only = entry.kind === 'linux' ? [entry.efiProgram, entry.firmware] : [];
+  return [...files, ...only.filter((word) => word !== undefined)].join(' ');
+}
+
+function layerChanges(before: GenerationManifest, after: GenerationManifest): GenerationDiff['layers'] {
+  const [left, right] = [before.inputs.layers, after.inputs.layers];
+  const changes = pairs(
+    left,
+    right,
+    ({ name }) => name,
+    ({ digest }) => digest,
+  );
+  if (changes.length > 0) return changes.map(({ key, ...sides }) => ({ name: key, ...sides }));
+  const order = (layers: typeof left): string => layers.map(({ name }) => name).join(':');
+  if (order(left) === order(right)) return [];
+  return [{ name: 'order', before: order(left), after: order(right) }];
 }
 
 function answerText({ answer }: GenerationManifest): string | null {
   return answer === undefined ? null : `${answer.name} (sha256 ${answer.template.slice(0, 12)})`;
 }
+
+type Pair = { readonly key: string } & Sides;
 
 /** Items of two lists with the same key and different values. */
 function pairs<T>(
@@ -79,7 +126,7 @@ function pairs<T>(
   after: readonly T[],
   keyOf: (item: T) => string,
   valueOf: (item: T) => string,
-): { key: string; before: string | null; after: string | null }[] {
+): Pair[] {
   const left = new Map(before.map((item) => [keyOf(item), valueOf(item)]));
   const right = new Map(after.map((item) => [keyOf(item), valueOf(item)]));
   return [...new Set([...left.keys(), ...right.keys()])]

@@ -193,3 +193,36 @@ test('diff --with reads an archive file, leaves nothing behind, and says what it
   }
   t.deepEqual(await readdir(join(dir, 'store', 'scratch')), []);
 });
+
+test('what changes no file is told too: settings, layers, kernel lines, what is loaded', async (t) => {
+  const { dir, work, rackboot, json } = await imageSite(t, items);
+  const change = async (...words: string[]): Promise<string> => {
+    const made = await rackboot(...words);
+    t.is(made.status, 0, made.err);
+    return (await rackboot('image', 'diff', words.includes('k') ? 'k' : 'x')).out;
+  };
+  await mkdir(join(dir, 'layers/serial'), { recursive: true });
+  await writeFile(join(dir, 'layers/serial/bootargs'), 'console=ttyS0\n');
+  await writeFile(join(work, 'vmlinuz'), 'kernel');
+  const media = [join(work, 'x.img'), '--kernel', join(work, 'vmlinuz'), '--family', 'generic'];
+  t.is((await rackboot('image', 'import', ...media, '--name', 'k')).status, 0);
+
+  t.regex(
+    await change('image', 'build', 'k', '--layers', 'serial', '--set', 'zone=Europe/Paris'),
+    /boot arguments of (\S+):\n {2}- .*\n {2}\+ .*console=ttyS0\nsetting zone: \(none\) → Europe\/Paris\nlayer serial: \(none\) → [0-9a-f]{12}\n$/,
+  );
+  const zone = await change('image', 'build', 'k', '--set', 'zone=UTC');
+  t.regex(zone, /: generation 2 .* → 3 .*\nsetting zone: Europe\/Paris → UTC\n$/);
+  const { settings, boot, loads, layers } = await json<Record<string, unknown>>('image', 'diff', 'k');
+  t.deepEqual(
+    [settings, boot, loads, layers],
+    [[{ name: 'zone', before: 'Europe/Paris', after: 'UTC' }], [], [], []],
+  );
+  await mkdir(join(dir, 'layers/other'));
+  await writeFile(join(dir, 'layers/other/bootargs'), '');
+  await change('image', 'build', 'k', '--layers', 'serial:other');
+  t.regex(
+    await change('image', 'build', 'k', '--layers', 'other:serial'),
+    /\nlayer order: serial:other → other:serial\n$/,
+  );
+});

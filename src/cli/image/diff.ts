@@ -3,6 +3,7 @@ import type { CompareOptions, PathChange, Side } from '../../osimage/compare/com
 import {
   diffGenerations,
   diffWithPath,
+  NO_DIFFERENCE,
   type ArchiveChange,
   type GenerationDiff,
 } from '../../osimage/diff.js';
@@ -24,7 +25,7 @@ export function registerDiff(image: Command, context: Context): void {
   addArchiveOptions(image.command('diff'))
     .summary('compare two generations')
     .description(
-      'Says what differs between two generations: paths in the archives, boot arguments, answer file, files. With one generation, the current one is compared with it; with none, with the one it was made from. Of a file with the same content, its time and its hard links are compared too.',
+      'Says what differs between two generations: paths in the archives, boot arguments, what is loaded, answer file, other files and those of the install tree, settings, layers. With one generation, the current one is compared with it; with none, with the one it was made from. Of a file with the same content, its time and its hard links are compared too.',
     )
     .argument('<osimage>', 'the osimage')
     .argument('[before]', 'a generation, by number or id')
@@ -92,7 +93,7 @@ async function printWith(
   );
   const paths: ArchiveChange[] = changes.map((change) => ({ archive: subject.archive, ...change }));
   const title = `${from.osimage}: ${subject.archive} of generation ${nameOf(from)} → ${path}`;
-  print(context, { before: from.id, after: path }, title, { paths, boot: [], answer: null, files: [] });
+  print(context, { before: from.id, after: path }, title, { ...NO_DIFFERENCE, paths });
 }
 
 const nameOf = ({ number, id }: GenerationRecord): string => `${number} (${shortId(id)})`;
@@ -109,6 +110,10 @@ function print(
   });
 }
 
+/** The beginning of a SHA-256; other texts as they are. */
+const short = (text: string | null): string | null =>
+  text !== null && /^[0-9a-f]{64}$/.test(text) ? text.slice(0, 12) : text;
+
 const MARKS: Readonly<Record<PathChange['change'], string>> = { added: '+', removed: '-', changed: '~' };
 
 function describeDiff(diff: GenerationDiff): string[] {
@@ -124,11 +129,11 @@ function describeDiff(diff: GenerationDiff): string[] {
       `  - ${foldWords(before ?? '', 4) || '(none)'}`,
       `  + ${foldWords(after ?? '', 4) || '(none)'}`,
     ]),
+    ...diff.loads.map(({ label, before, after }) => `${label} loads: ${sides(before, after)}`),
     ...(diff.answer === null ? [] : [`answer file: ${sides(diff.answer.before, diff.answer.after)}`]),
-    ...diff.files.map(
-      ({ path, before, after }) =>
-        `file ${path}: ${sides(before?.slice(0, 12) ?? null, after?.slice(0, 12) ?? null)}`,
-    ),
+    ...diff.files.map(({ path, before, after }) => `file ${path}: ${sides(short(before), short(after))}`),
+    ...diff.settings.map(({ name, before, after }) => `setting ${name}: ${sides(before, after)}`),
+    ...diff.layers.map(({ name, before, after }) => `layer ${name}: ${sides(short(before), short(after))}`),
   ];
 }
 
