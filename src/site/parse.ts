@@ -1,4 +1,4 @@
-import { isMap, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import { isMap, isPair, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
 import type { z } from 'zod';
 import { messageOf } from '../errors.js';
 import { configJsonSchema, siteConfigSchema, type SiteConfig } from './config.js';
@@ -21,8 +21,13 @@ export function parseConfig(text: string, file: string): SiteConfig {
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const syntax = document.errors[0];
   if (syntax !== undefined) {
-    const text = syntax.code === 'MULTIPLE_DOCS' ? 'a second document begins; keep one' : messageOf(syntax);
-    throw new SiteError('BAD_CONFIG', `${file} line ${lines.linePos(syntax.pos[0]).line}: ${text}`);
+    const [at] = syntax.pos;
+    const text =
+      syntax.code === 'MULTIPLE_DOCS'
+        ? 'a second document begins; keep one'
+        : ((syntax.code === 'DUPLICATE_KEY' ? secondKey(document, at, lines) : undefined) ??
+          messageOf(syntax));
+    throw new SiteError('BAD_CONFIG', `${file} line ${lines.linePos(at).line}: ${text}`);
   }
   const result = siteConfigSchema.safeParse(plainValue(document, file), { reportInput: true });
   if (result.success) return result.data;
@@ -34,6 +39,26 @@ export function parseConfig(text: string, file: string): SiteConfig {
     'BAD_CONFIG',
     `${file} line ${problems[0]?.line ?? 1}: ${problems[0]?.text ?? 'not valid'}${rest}`,
   );
+}
+
+/** Which key stands at offset `at` though its map has it already, and where. */
+function secondKey(document: Document.Parsed, at: number, lines: LineCounter): string | undefined {
+  let found: string | undefined;
+  visit(document, {
+    Map(_key, { items }, parents) {
+      const keys = items.flatMap(({ key }) => (isScalar(key) ? [key] : []));
+      const second = keys.find(({ range }) => range?.[0] === at);
+      if (second === undefined) return undefined;
+      const first = keys.find(({ value }) => value === second.value);
+      const path = parents.flatMap((parent) =>
+        isPair(parent) && isScalar(parent.key) ? [String(parent.key.value)] : [],
+      );
+      const line = lines.linePos(first?.range?.[0] ?? at).line;
+      found = `${[...path, String(second.value)].join('.')} is set a second time, first on line ${line}; keep one`;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 /** The document as plain values. An empty file is an empty configuration, and `key:` with nothing behind it is unset. */

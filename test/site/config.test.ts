@@ -206,7 +206,12 @@ for (const [text, message] of [
     'dhcp.loaders.uefi-x64 must be a loader: only clients that are iPXE take a script',
   ],
   ['a: [', 'line 1: Flow sequence'],
-  ['name: a\nname: b\n', 'line 2: Map keys must be unique'],
+  ['name: a\nname: b\n', 'line 2: name is set a second time, first on line 1; keep one'],
+  [
+    'http:\n  port: 80\n  limits: {}\n\n  port: 81\n',
+    'line 5: http.port is set a second time, first on line 2; keep one',
+  ],
+  ['dhcp: { probe: on, "probe": off }\n', 'line 1: dhcp.probe is set a second time, first on line 1'],
   ['name: a\n---\nname: b\n', 'line 2: a second document begins; keep one'],
   ['name: a b\nserve: { holdGenerations: x }\nwibble: 1\n', 'line 1: name must be letters, digits'],
 ] as const) {

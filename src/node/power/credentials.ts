@@ -37,7 +37,9 @@ export async function readCredentials(file: string): Promise<CredentialsFile> {
     const line = text.slice(0, fault.pos[0]).split('\n').length;
     throw new PowerError(
       'BAD_CREDENTIALS',
-      `${file}:${line}: this is no YAML; see docs/power.md for its form`,
+      fault.code === 'DUPLICATE_KEY'
+        ? `${file}:${line}: a key that its map has already; keep one of the two`
+        : `${file}:${line}: this is no YAML; see docs/power.md for its form`,
     );
   }
   const parsed = schema.safeParse(document.toJS({ maxAliasCount: 0 }) ?? {});

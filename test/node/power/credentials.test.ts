@@ -74,6 +74,11 @@ for (const mode of [0o640, 0o604, 0o660, 0o644]) {
 const bad: readonly (readonly [string, string, RegExp])[] = [
   ['no YAML', 'default:\n  password: "hush-3141\n', /:\d+: this is no YAML/],
   [
+    'a key twice',
+    'default: { username: a, password: hush-3141, username: b }\n',
+    /:1: a key that its map has already; keep one/,
+  ],
+  [
     'a password that is a number',
     'default: { password: 3141592 }',
     /default\.password is not as it should be/,
