@@ -2,11 +2,13 @@ import { sha256, type Digest } from './digest.js';
 import { StoreError } from './errors.js';
 import { partLength, partsOf } from './extent-window.js';
 import type { ExtentMap, Part } from './extents.js';
-import type { BlobPlace, BlobReader, Ownership } from './types.js';
+import type { BlobPlace, BlobReader, Ownership, Piece } from './types.js';
 
 const bufferSize = 1024 * 1024;
 const partsPerQuery = 1000;
 const attempts = 5;
+/** The shortest run of a file that is lent, in bytes: shorter ones are sooner read. */
+const shortestLent = 64 * 1024;
 
 type Run =
   | { readonly kind: 'file'; readonly path: string; readonly offset: number; readonly length: number }
@@ -24,7 +26,24 @@ export function readRange(
   end: number,
   ownership: Ownership = 'given',
 ): AsyncIterable<Buffer> {
-  return readParts(partsOf(map, start, end), blobs, ownership);
+  return readParts(partsOf(map, start, end), blobs, (run) => readRun(run, blobs, ownership));
+}
+
+/**
+ * The same bytes for who can send them from a descriptor: long runs of a file as such, the rest in buffers. Each piece
+ * is lent until the next is asked for. Throws as `readRange`.
+ */
+export function readPieces(
+  map: ExtentMap,
+  blobs: BlobReader,
+  start: number,
+  end: number,
+): AsyncIterable<Piece> {
+  return readParts<Piece>(partsOf(map, start, end), blobs, (run) => {
+    const isLent = run.kind === 'file' && run.length >= shortestLent;
+    const lent = isLent ? blobs.lendFile?.(run.path, run.offset, run.length) : undefined;
+    return lent ?? readRun(run, blobs, 'lent');
+  });
 }
 
 /** The whole of one blob. Meant for small ones: it is held in memory. Throws StoreError PACK_DAMAGED when it has changed. */
@@ -50,20 +69,20 @@ export function requireDigest(bytes: Buffer, blob: Digest, path: string): Buffer
   );
 }
 
-async function* readParts(
+async function* readParts<P extends Piece>(
   parts: readonly Part[],
   blobs: BlobReader,
-  ownership: Ownership,
-): AsyncGenerator<Buffer> {
+  read: (run: Run) => AsyncIterable<P> | Iterable<P>,
+): AsyncGenerator<P> {
   for (let from = 0; from < parts.length; from += partsPerQuery) {
     let batch = parts.slice(from, from + partsPerQuery);
     for (let attempt = 1; batch.length > 0; attempt++) {
       let yielded = 0;
       try {
         for (const run of await planRuns(batch, blobs)) {
-          for await (const buffer of readRun(run, blobs, ownership)) {
-            yielded += buffer.length;
-            yield buffer;
+          for await (const piece of read(run)) {
+            yielded += piece.length;
+            yield piece;
           }
         }
         break;

@@ -3,7 +3,7 @@ import { partLength } from './extent-window.js';
 import type { BlobReader } from './types.js';
 
 export { decodeMap, encodeMap } from './extent-codec.js';
-export { readBlob, readRange, requireDigest } from './extent-read.js';
+export { readBlob, readPieces, readRange, requireDigest } from './extent-read.js';
 export { partLength, partsOf } from './extent-window.js';
 
 /** A run of bytes: a slice of a blob, a literal, or `length` zero bytes. Lengths are at least 1. */

@@ -3,7 +3,9 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { codeOf } from '../errors.js';
 import { BufferPool } from './buffer-pool.js';
+import { noteDiskReads } from './disk-reads.js';
 import { fileError, StoreError } from './errors.js';
+import { endsEarly, FileRun, noteRead } from './file-run.js';
 import { RecentPages } from './recent-pages.js';
 import type { Ownership } from './types.js';
 
@@ -17,9 +19,8 @@ const budget = 16 * 1024 * 1024;
 const part = 1 / 16;
 const keptIdle = 128;
 const idleMs = 30_000;
-/** For how long what was read is taken to be in memory, and how long reading it again may take until it is not. */
+/** For how long what was read is taken to be in memory. */
 const recentMs = 10_000;
-const promptMs = 5;
 
 interface OpenFile {
   readonly handle: Promise<FileHandle>;
@@ -70,12 +71,7 @@ export class OpenFiles {
           const bytesRead = isLent
             ? await readLent(handle, file.recent, buffer, wanted, offset + done)
             : (await handle.read(buffer, 0, wanted, offset + done)).bytesRead;
-          if (bytesRead === 0) {
-            throw new StoreError(
-              'PACK_DAMAGED',
-              `${path}: ends ${length - done} bytes early; run: rackboot store verify`,
-            );
-          }
+          if (bytesRead === 0) throw endsEarly(path, length - done);
           done += bytesRead;
           yield bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
         } finally {
@@ -83,6 +79,19 @@ export class OpenFiles {
           if (isLent) this.#pool.give(buffer);
         }
       }
+    } catch (error) {
+      throw fileError(error, path);
+    } finally {
+      this.#release(path, file);
+    }
+  }
+
+  /** The file at `path` itself, to send bytes [offset, offset+length) of; throws as `read`, and does not read. */
+  async *lend(path: string, offset: number, length: number): AsyncGenerator<FileRun> {
+    const file = this.#acquire(path);
+    try {
+      const handle = await this.#opened(path, file);
+      yield new FileRun(path, handle.fd, file.recent, offset, length);
     } catch (error) {
       throw fileError(error, path);
     } finally {
@@ -161,7 +170,7 @@ export class OpenFiles {
 /**
  * Reads `wanted` bytes from `position`. Handing a read to another thread and back costs more than copying what the
  * kernel has in memory: what was read a moment ago is read on this thread, once it has seen to everybody else. When that
- * takes longer than memory does, the file is read on other threads again.
+ * waited for the disk, the file is read on other threads again.
  */
 async function readLent(
   handle: FileHandle,
@@ -172,13 +181,13 @@ async function readLent(
 ): Promise<number> {
   if (!recent.has(position, position + wanted)) {
     const { bytesRead } = await handle.read(buffer, 0, wanted, position);
+    noteDiskReads();
     recent.add(position, position + bytesRead);
     return bytesRead;
   }
   await nextTurn();
   const began = performance.now();
   const bytesRead = readSync(handle.fd, buffer, 0, wanted, position);
-  if (performance.now() - began > promptMs) recent.clear();
-  else recent.add(position, position + bytesRead);
+  noteRead(recent, position, position + bytesRead, performance.now() - began);
   return bytesRead;
 }

@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { codeOf } from '../errors.js';
 import type { Digest } from './digest.js';
 import { fileError, StoreError } from './errors.js';
+import type { FileRun } from './file-run.js';
 import type { StoreLayout } from './layout.js';
 import type { OpenFiles } from './open-files.js';
 import { decodePackFooter, decodePackIndex, entryBytes, footerBytes, type PackEntry } from './pack-format.js';
@@ -41,6 +42,10 @@ export class PackReader implements BlobReader {
 
   readFile(path: string, offset: number, length: number, ownership?: Ownership): AsyncIterable<Buffer> {
     return this.#files.read(path, offset, length, ownership);
+  }
+
+  lendFile(path: string, offset: number, length: number): AsyncIterable<FileRun> {
+    return this.#files.lend(path, offset, length);
   }
 }
 

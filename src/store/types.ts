@@ -1,4 +1,5 @@
 import type { Digest } from './digest.js';
+import type { FileRun } from './file-run.js';
 
 /** Where a blob's bytes lie on disk: `size` bytes from `offset` in the pack file at `path`. */
 export interface BlobPlace {
@@ -13,6 +14,9 @@ export interface BlobPlace {
  */
 export type Ownership = 'given' | 'lent';
 
+/** Some bytes of an artifact: in memory, or where they lie in an open file. Both are lent. */
+export type Piece = Buffer | FileRun;
+
 /** Read access to blobs. Safe to share between any number of readers. */
 export interface BlobReader {
   /** The places of `blobs`, in one query. Throws StoreError MISSING_BLOB when one is not in the store. */
@@ -22,6 +26,8 @@ export interface BlobReader {
    * Throws StoreError when it ends early.
    */
   readFile(path: string, offset: number, length: number, ownership?: Ownership): AsyncIterable<Buffer>;
+  /** The same bytes as one run of the open file, where blobs lie in files that can be lent. Throws as `readFile`. */
+  lendFile?(path: string, offset: number, length: number): AsyncIterable<FileRun>;
 }
 
 /** A place to put blobs. What is put is durable and visible to others only once `seal` returns. */

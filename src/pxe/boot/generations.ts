@@ -1,8 +1,9 @@
 import { manifestOf, servedTree } from '../../osimage/manifest.js';
 import type { Artifact, BootEntry, GenerationManifest } from '../../osimage/types.js';
 import type { Digest } from '../../store/digest.js';
-import { decodeMap, readBlob, readRange, type ExtentMap } from '../../store/extents.js';
+import { decodeMap, readBlob, readPieces, readRange, type ExtentMap } from '../../store/extents.js';
 import type { GenerationRecord, Store, Timestamp } from '../../store/records.js';
+import type { Piece } from '../../store/types.js';
 import { LeastRecent } from './least-recent.js';
 import { losesArchives } from './mboot.js';
 
@@ -78,6 +79,12 @@ export class Generations {
     return startReading(readRange(map, this.#store.blobs, start, end, 'lent'));
   }
 
+  /** The same bytes in pieces, for who can send them from a descriptor. Throws as `read`. */
+  async pieces(artifact: Pick<Artifact, 'map'>, start: number, end: number): Promise<AsyncIterable<Piece>> {
+    const map = await this.#map(artifact.map);
+    return startReading(readPieces(map, this.#store.blobs, start, end));
+  }
+
   /** The text of a small blob. */
   async text(blob: Digest): Promise<string> {
     return (await readBlob(this.#store.blobs, blob)).toString('utf8');
@@ -116,11 +123,11 @@ function serve(record: GenerationRecord): ServedGeneration {
   };
 }
 
-/** `source` with its first buffer read already; to be read once. */
-async function startReading(source: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> {
+/** `source` with its first piece read already; to be read once. */
+async function startReading<P extends Piece>(source: AsyncIterable<P>): Promise<AsyncIterable<P>> {
   const iterator = source[Symbol.asyncIterator]();
-  let first: IteratorResult<Buffer> | undefined = await iterator.next();
-  const started: AsyncIterator<Buffer> = {
+  let first: IteratorResult<P> | undefined = await iterator.next();
+  const started: AsyncIterator<P> = {
     next: () => {
       if (first === undefined) return iterator.next();
       const result = Promise.resolve(first);

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { handedBytes } from './direct-send.js';
 
 /** How many connections there are, and for how long one may make no headway. */
 export interface ConnectionLimits {
@@ -97,8 +98,9 @@ export function limitConnections(server: Server, limits: ConnectionLimits): void
   const sweep = setInterval(() => {
     for (const connection of open.values()) {
       const { socket, responses } = connection;
-      if (socket.bytesWritten !== connection.handed || responses.size === 0) {
-        connection.handed = socket.bytesWritten;
+      const handed = handedBytes(socket);
+      if (handed !== connection.handed || responses.size === 0) {
+        connection.handed = handed;
         connection.looks = 0;
       } else if (++connection.looks > LOOKS) {
         socket.destroy();

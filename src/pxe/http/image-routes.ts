@@ -139,6 +139,7 @@ async function sendArtifact(
         contentType: contentTypeOf(artifact.path),
         cacheControl: IMMUTABLE,
         read: (start, end) => service.generations.read(artifact, start, end),
+        pieces: (start, end) => service.generations.pieces(artifact, start, end),
       },
       (bytes) => transfer.sent(bytes),
     );

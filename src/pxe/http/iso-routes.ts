@@ -1,4 +1,4 @@
-import { readRange } from '../../store/extents.js';
+import { readPieces, readRange } from '../../store/extents.js';
 import type { BootService } from '../boot/service.js';
 import { nodeAt } from './boot-script-routes.js';
 import { notFound } from './errors.js';
@@ -84,6 +84,10 @@ export async function sendIso(
         read: async (start, end) => {
           await how.onRead?.(start);
           return readRange(map, service.store.blobs, start, end, 'lent');
+        },
+        pieces: async (start, end) => {
+          await how.onRead?.(start);
+          return readPieces(map, service.store.blobs, start, end);
         },
       },
       (bytes) => transfer.sent(bytes),

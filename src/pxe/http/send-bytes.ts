@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { FileRun } from '../../store/file-run.js';
+import type { Piece } from '../../store/types.js';
 import { answerBytes, type ByteRange } from './conditional.js';
+import { directSender, type DirectSender } from './direct-send.js';
 import type { RouteRequest } from './route.js';
 
 /** Bytes that never change under their name. */
@@ -11,7 +15,12 @@ export interface ImmutableBytes {
   readonly cacheControl: string;
   /** Bytes [start, end); asked for once for each range. A buffer's bytes are used before the next one is asked for. */
   read(start: number, end: number): Promise<AsyncIterable<Buffer>>;
+  /** The same, for a connection that can be sent runs of files: used instead of `read` where that pays. */
+  pieces?(start: number, end: number): Promise<AsyncIterable<Piece>>;
 }
+
+/** The shortest body that is sent past Node’s buffers, in bytes. */
+const shortestDirect = 256 * 1024;
 
 /** How a response to a request for bytes ended. */
 export interface SentBytes {
@@ -46,8 +55,14 @@ export async function sendBytes(
   }
   const [range, ...others] = answer.status === 206 ? answer.ranges : [{ start: 0, end: content.size }];
   const parts = others.length === 0 ? undefined : multipart([range, ...others], content);
+  const wanted = [range, ...others].reduce((sum, { start, end }) => sum + end - start, 0);
+  const sink = new BodySink(res, req.socket, wanted >= shortestDirect && content.pieces !== undefined);
+  const open = (part: ByteRange): Promise<AsyncIterable<Piece>> =>
+    sink.takesRuns && content.pieces !== undefined
+      ? content.pieces(part.start, part.end)
+      : content.read(part.start, part.end);
   // Opened before the header goes out, so that bytes that are gone are still a 404.
-  const first = method === 'HEAD' ? undefined : await content.read(range.start, range.end);
+  const first = method === 'HEAD' ? undefined : await open(range);
   res.setHeader('Content-Type', parts?.contentType ?? content.contentType);
   res.setHeader('Content-Length', parts?.length ?? range.end - range.start);
   if (answer.status === 206 && parts === undefined) res.setHeader('Content-Range', rangeOf(range, content));
@@ -56,8 +71,10 @@ export async function sendBytes(
     res.end();
     return { status: answer.status, bytes: 0, isComplete: true, isWhole: false };
   }
-  const { bytes, isFinished } = await pour(parts === undefined ? first : parts.body(first), res, onBytes);
-  const wanted = [range, ...others].reduce((sum, { start, end }) => sum + end - start, 0);
+  const { bytes, isFinished } = await sink.pour(
+    parts === undefined ? first : parts.body(first, open),
+    onBytes,
+  );
   const isComplete = bytes === wanted && isFinished;
   return { status: answer.status, bytes, isComplete, isWhole: isComplete && bytes === content.size };
 }
@@ -78,7 +95,10 @@ function multipart(
 ): {
   readonly contentType: string;
   readonly length: number;
-  body(first: AsyncIterable<Buffer>): AsyncIterable<Buffer | Framing>;
+  body(
+    first: AsyncIterable<Piece>,
+    open: (range: ByteRange) => Promise<AsyncIterable<Piece>>,
+  ): AsyncIterable<Piece | Framing>;
 } {
   const boundary = `rackboot-${randomBytes(12).toString('hex')}`;
   const headerOf = (range: ByteRange, at: number): string =>
@@ -90,46 +110,77 @@ function multipart(
       (sum, range, at) => sum + headerOf(range, at).length + range.end - range.start,
       trailer.length,
     ),
-    async *body(first) {
+    async *body(first, open) {
       for (const [at, range] of ranges.entries()) {
         yield { framing: headerOf(range, at) };
-        yield* at === 0 ? first : await content.read(range.start, range.end);
+        yield* at === 0 ? first : await open(range);
       }
       yield { framing: trailer };
     },
   };
 }
 
-/**
- * Writes `source` to `res` and ends it. A buffer is in the kernel's hands before the next one is asked for: each client
- * holds one at a time, and it may be written over then.
- */
-async function pour(
-  source: AsyncIterable<Buffer | Framing>,
-  res: ServerResponse,
-  onBytes: (bytes: number) => void,
-): Promise<{ readonly bytes: number; readonly isFinished: boolean }> {
-  let bytes = 0; // of the file
-  let settle: (isDone: boolean) => void = () => undefined;
-  const step = (begin: (done: (error?: Error | null) => void) => void): Promise<boolean> =>
-    new Promise((resolve) => {
-      settle = resolve;
-      if (res.destroyed) resolve(false);
+/** The body of one response, which ends with it. */
+class BodySink {
+  readonly #res: ServerResponse;
+  readonly #direct: DirectSender | undefined;
+  #settle: (isDone: boolean) => void = () => undefined;
+
+  constructor(res: ServerResponse, socket: Socket, wantsRuns: boolean) {
+    this.#res = res;
+    this.#direct = wantsRuns
+      ? directSender(res, socket, (bytes) => this.#step((done) => res.write(bytes, done)))
+      : undefined;
+  }
+
+  /** Whether pieces may be runs of files. */
+  get takesRuns(): boolean {
+    return this.#direct !== undefined;
+  }
+
+  /**
+   * Writes `source` and ends the response. A piece is in the kernel's hands before the next one is asked for: each client
+   * holds one at a time, and it may be written over then.
+   */
+  async pour(
+    source: AsyncIterable<Piece | Framing>,
+    onBytes: (bytes: number) => void,
+  ): Promise<{ readonly bytes: number; readonly isFinished: boolean }> {
+    const res = this.#res;
+    let bytes = 0; // of the file
+    const count = (sent: number): void => {
+      bytes += sent;
+      onBytes(sent);
+    };
+    const onClose = (): void => this.#settle(false);
+    res.once('close', onClose);
+    try {
+      // Node is done with the header, and the connection is this response's, before anything goes past Node.
+      if (this.takesRuns && !(await this.#step((done) => res.write('', done))))
+        return { bytes, isFinished: false };
+      for await (const piece of source) {
+        if (piece instanceof FileRun) {
+          const sent = await this.#direct?.send(piece, count);
+          if (sent !== piece.length) return { bytes, isFinished: false };
+          continue;
+        }
+        const isFile = Buffer.isBuffer(piece);
+        if (!(await this.#step((done) => res.write(isFile ? piece : piece.framing, done))))
+          return { bytes, isFinished: false };
+        if (isFile) count(piece.length);
+      }
+      return { bytes, isFinished: await this.#step((done) => res.end(done)) };
+    } finally {
+      res.off('close', onClose);
+    }
+  }
+
+  /** Whether what `begin` began was done before the client went away. */
+  #step(begin: (done: (error?: Error | null) => void) => void): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#settle = resolve;
+      if (this.#res.destroyed) resolve(false);
       else begin((error) => resolve(error === undefined || error === null));
     });
-  const onClose = (): void => settle(false);
-  res.once('close', onClose);
-  try {
-    for await (const chunk of source) {
-      const isFile = Buffer.isBuffer(chunk);
-      if (!(await step((done) => res.write(isFile ? chunk : chunk.framing, done))))
-        return { bytes, isFinished: false };
-      if (!isFile) continue;
-      bytes += chunk.length;
-      onBytes(chunk.length);
-    }
-    return { bytes, isFinished: await step((done) => res.end(done)) };
-  } finally {
-    res.off('close', onClose);
   }
 }

@@ -1,0 +1,105 @@
+import type { ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { constants } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
+import { windowSize, type FileRun } from '../../store/file-run.js';
+import { sendfile, type Sendfile } from '../../system/sendfile.js';
+
+/** What one connection is sent before everybody else has a turn, in bytes. */
+const turnBytes = 2 * windowSize;
+
+/** What Node is given to write when the socket has no room, up to the next multiple of so many bytes of the file. */
+const waitBytes = 4096;
+
+/** Bytes that went past Node’s own count, by socket. */
+const pastNode = new WeakMap<Socket, number>();
+
+/** How many bytes were handed to the kernel for `socket`, by Node and past it. */
+export function handedBytes(socket: Socket): number {
+  return socket.bytesWritten + (pastNode.get(socket) ?? 0);
+}
+
+/** The descriptor of a connection, as Node keeps it; it has no public name. */
+interface WithHandle {
+  readonly _handle?: { readonly fd?: unknown } | null;
+}
+
+/** The descriptor that `socket` has now; undefined when it is closed or closing, or speaks TLS. */
+function descriptorOf(socket: Socket | null): number | undefined {
+  if (socket === null || socket.destroyed || socket.writableEnded) return undefined;
+  if (!(socket instanceof Socket) || socket instanceof TLSSocket) return undefined;
+  const fd = (socket as WithHandle)._handle?.fd;
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+}
+
+/** Sends runs of files from their descriptors to a connection’s: sendfile(2). */
+export interface DirectSender {
+  /**
+   * Sends `run` as a part of the body of a response whose header has gone out, no faster than the client reads; resolves
+   * how many bytes went, fewer when the client did. Throws StoreError PACK_DAMAGED when the file ends early.
+   */
+  send(run: FileRun, onBytes: (bytes: number) => void): Promise<number>;
+}
+
+/**
+ * The sender for `res`, where its connection `socket` can be sent to directly; undefined: write to it. `write` writes
+ * bytes to `res` and resolves once the kernel has them, with false when the client has gone.
+ */
+export function directSender(
+  res: ServerResponse,
+  socket: Socket,
+  write: (bytes: Buffer) => Promise<boolean>,
+): DirectSender | undefined {
+  const call = sendfile();
+  if (call === undefined || descriptorOf(socket) === undefined) return undefined;
+  return { send: (run, onBytes) => send(call, run, res, write, onBytes) };
+}
+
+async function send(
+  call: Sendfile,
+  run: FileRun,
+  res: ServerResponse,
+  write: (bytes: Buffer) => Promise<boolean>,
+  onBytes: (bytes: number) => void,
+): Promise<number> {
+  let at = 0;
+  let inTurn = 0;
+  while (at < run.length) {
+    const end = Math.min(at + windowSize, run.length);
+    if (!run.isInMemory(at, end)) {
+      await run.bringIn(at, end);
+      inTurn = 0;
+    } else if (inTurn >= turnBytes) {
+      await nextTurn();
+      inTurn = 0;
+    }
+    const { socket } = res;
+    const fd = descriptorOf(socket);
+    if (socket === null || fd === undefined) return at;
+    const began = performance.now();
+    // What Node has yet to write comes first.
+    const sent =
+      socket.writableLength > 0 ? -constants.errno.EAGAIN : call(fd, run.fd, run.offset + at, end - at);
+    if (sent === 0) throw run.endsEarly(at);
+    if (sent > 0) {
+      run.wasRead(at, at + sent, performance.now() - began);
+      at += sent;
+      inTurn += sent;
+      pastNode.set(socket, (pastNode.get(socket) ?? 0) + sent);
+      if (socket.timeout !== undefined) socket.setTimeout(socket.timeout); // it is not idle
+      onBytes(sent);
+      if (at === end) continue;
+    } else if (sent !== -constants.errno.EAGAIN) {
+      res.destroy();
+      return at;
+    }
+    // No room. Node tells when there is, by having written a little: nothing else of it waits for a socket to be writable.
+    const little = run.bytes(at, Math.min(run.length, at + waitBytes - ((run.offset + at) % waitBytes)));
+    if (!(await write(little))) return at;
+    at += little.length;
+    onBytes(little.length);
+    inTurn = 0;
+  }
+  return at;
+}
