@@ -57,7 +57,11 @@ export function startFilter({ program, args, package: debian }: FilterProgram): 
           { cause: problem },
         );
       }
-      const said = stderr.trim().split('\n').at(-1)?.trim();
+      const lines = stderr.trim().split('\n');
+      // tar and bsdtar end with a line that says there were others.
+      const said = (
+        lines.findLast((line) => !/exit delayed from previous/i.test(line)) ?? lines.at(-1)
+      )?.trim();
       throw new ImageError(
         'TOOL_FAILED',
         `${program} failed: ${problem?.message ?? (said === undefined || said === '' ? 'it said nothing' : said)}`,

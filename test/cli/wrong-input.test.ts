@@ -167,6 +167,27 @@ const layer = (files: Readonly<Record<string, string>>) => async (here: Place) =
 };
 const build = 'image build d12 --layers mine';
 
+check('create', [
+  {
+    words: 'image create n --layers 8.3 --srcurl /srv/mirror',
+    ...{ status: 2, says: /--srcurl \/srv\/mirror: no URL; write it as http:/ },
+  },
+  {
+    words: 'image create n --layers 8.3 --srcurl:updates nope',
+    ...{ status: 2, says: /--srcurl:updates nope: no URL/ },
+  },
+  {
+    words: 'image create n --layers 8.3 -D http://host/repo',
+    ...{ status: 2, says: /--define-repo http:\/\/host\/repo: must have 2 parts separated by a "!"/ },
+  },
+  {
+    words: 'image create n --layers 8.3 -D a!http://host --efi-installer none',
+    ...{ status: 2, says: /Allowed choices are rpm, mkimage/ },
+  },
+  { words: 'image create n', status: 2, says: /--layers/ },
+  { words: 'image create n --layers nosuch', says: /nosuch/ },
+]);
+
 check('change', [
   {
     words: 'image put d12 DIR/nope:/etc/x',

@@ -1,9 +1,4 @@
 import { Option, type Command } from 'commander';
-import {
-  joinSourceUrls,
-  parseDefinedRepository,
-  parseSourceUrls,
-} from '../../osimage/create/configs/source-options.js';
 import { createOsimage, type EfiInstaller } from '../../osimage/create/create-osimage.js';
 import { shortId } from '../../osimage/manifest.js';
 import type { Context } from '../context.js';
@@ -13,6 +8,7 @@ import { formatBytes, formatDuration } from '../table.js';
 import { sourceDateEpoch } from './epoch.js';
 import { absoluteLayerSpec, layerSearchDirs } from './layer-search.js';
 import { resultJson, stopwatch } from './result.js';
+import { joinSourceUrls, parseDefinedRepository, parseSourceUrls } from './source-options.js';
 import { untilStopped } from './until-stopped.js';
 
 interface Options {
@@ -75,6 +71,8 @@ Examples:
   rackboot image create mine --layers 8.3:./mine:base --srcurl:mine http://repo.example/mine -D 'site!http://repo.example/site'`,
     )
     .action(async (osimage: string, options: Options) => {
+      const sourceUrls = parseSourceUrls(options.srcurl ?? []);
+      const definedRepositories = (options.defineRepo ?? []).map(parseDefinedRepository);
       const { site, store } = await context.openStore();
       const elapsed = stopwatch();
       const { signScript } = options;
@@ -84,8 +82,8 @@ Examples:
           configs: {
             spec: absoluteLayerSpec(options.layers),
             searchDirs: layerSearchDirs(site),
-            sourceUrls: parseSourceUrls(options.srcurl ?? []),
-            definedRepositories: (options.defineRepo ?? []).map(parseDefinedRepository),
+            sourceUrls,
+            definedRepositories,
             releaseUrls: site.config.mirror.versions,
             arch: ARCH,
           },

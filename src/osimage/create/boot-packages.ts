@@ -113,7 +113,7 @@ export async function addBootFiles(
   work: string,
 ): Promise<BootFiles> {
   const files = new Map<string, UnpackedFiles>();
-  const packages = await from.fetch(known, path.join(work, 'packages'), { resolve: false });
+  const packages = await from.fetch(known, path.join(work, 'boot-packages'), { resolve: false });
   for (const file of packages) {
     const name = await packageName(file);
     const source = [...PACKAGES, BRANDING, GRUB].find((candidate) => candidate.name === name);

@@ -3,18 +3,17 @@ import path from 'node:path';
 import type { Signer } from '../../repo/signing/signer.js';
 import type { Store } from '../../store/records.js';
 import { recogniseMedia } from '../families.js';
-import { OsimageError } from '../errors.js';
 import { checkName, requireFree } from '../find.js';
 import { publishImport, type ImportResult } from '../publish-import.js';
 import { openSource } from '../source/open-source.js';
 import { findBootPackages } from './boot-packages.js';
 import { readCreateConfigs } from './configs/read-configs.js';
-import type { CreateConfigs, CreateConfigsRequest } from './configs/types.js';
+import type { CreateConfigsRequest } from './configs/types.js';
 import { downloads, proxies, requirePrograms } from './downloads.js';
 import { writeInstallImage } from './install-image.js';
 import { installRoot, requireRunning } from './installed-root.js';
 import { ERASED_PACKAGES } from './installer-system.js';
-import { makeMedium, treePackages } from './medium.js';
+import { addBoot, beginMedium, finishMedium, treePackages } from './medium.js';
 import { layPackageManager } from './package-manager.js';
 
 /** Where the medium's GRUB comes from: the package grub-efi, or grub-mkimage of this machine. */
@@ -51,19 +50,23 @@ export async function createOsimage(store: Store, request: CreateRequest): Promi
   const name = checkName(request.osimage);
   await requireFree(store, name);
   const configs = await readCreateConfigs(request.configs);
-  requireTemplates(configs);
   await requirePrograms();
   const { arch } = request.configs;
   const signer = netinstall ? undefined : await request.signer();
   return store.scratch(async (work) => {
+    const medium = path.join(work, 'medium');
+    await mkdir(medium);
+    await beginMedium(medium, configs, work);
     const source = await layPackageManager(path.join(work, 'dnf-download'), {
       ...configs,
       configuration: configs.yumDownloadConf,
       arch,
     });
     const from = downloads(source, work, signal);
-    const boot = await findBootPackages(from, request.efi === 'rpm');
+    const found = await findBootPackages(from, request.efi === 'rpm');
     const packages = netinstall ? undefined : await treePackages(from, extraPackages);
+    onStep('boot files');
+    const boot = await addBoot(medium, found, from, work);
     const started = Math.floor(Date.now() / 1000);
     onStep(`packages of the installer: ${configs.packages.join(' ')}`);
     const dnf = await layPackageManager(path.join(work, 'dnf'), {
@@ -86,8 +89,6 @@ export async function createOsimage(store: Store, request: CreateRequest): Promi
       onLine,
     });
     const epoch = request.epoch ?? Math.max(0, ...root.headers.map(({ buildTime }) => buildTime));
-    const medium = path.join(work, 'medium');
-    await mkdir(medium);
     onStep(`install.img of ${root.headers.length} packages`);
     await writeInstallImage(path.join(medium, 'install.img'), {
       root,
@@ -95,12 +96,12 @@ export async function createOsimage(store: Store, request: CreateRequest): Promi
       times: { epoch, started },
       work,
     });
-    const notes = await makeMedium(medium, {
-      configs,
+    const notes = await finishMedium(medium, {
+      boot,
+      bootArguments: configs.bootArguments,
       downloads: from,
       packages,
       signer,
-      boot,
       epoch,
       work,
       onStep,
@@ -109,14 +110,6 @@ export async function createOsimage(store: Store, request: CreateRequest): Promi
     const imported = await importMedium(store, medium, name, `packages of ${request.configs.spec}`);
     return { ...imported, notes: [...configs.notes, ...root.notes, ...notes, ...imported.notes] };
   });
-}
-
-function requireTemplates({ isoTemplates, dist }: CreateConfigs): void {
-  if (isoTemplates.length > 0) return;
-  throw new OsimageError(
-    'BAD_SOURCE',
-    `no templates/iso/${dist} in the layers: nothing says what the medium's menus are; add it, or name a layer that has it first`,
-  );
 }
 
 async function importMedium(store: Store, medium: string, name: string, from: string): Promise<ImportResult> {

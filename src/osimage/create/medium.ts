@@ -1,35 +1,36 @@
-import { cp, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { codeOf, messageOf } from '../../errors.js';
-import { ImageError } from '../../image/errors.js';
+import { codeOf } from '../../errors.js';
 import { makeGrub } from '../../image/iso/disc-grub.js';
 import { makeEfiImage } from '../../image/iso/efi-boot.js';
 import { buildRepository } from '../../repo/build.js';
 import { checkBuilt } from '../../repo/check-build.js';
-import { filesBelow, noAccess } from '../../repo/files.js';
+import { filesBelow } from '../../repo/files.js';
 import { signTree, unsignTree } from '../../repo/signing/sign-tree.js';
 import type { Signer } from '../../repo/signing/signer.js';
-import { TREEINFO } from '../../repo/treeinfo.js';
+import { parseTreeinfo, TREEINFO } from '../../repo/treeinfo.js';
 import { OsimageError } from '../errors.js';
-import { addBootFiles, type BootPackages } from './boot-packages.js';
+import { addBootFiles, type BootFiles, type BootPackages } from './boot-packages.js';
 import { fillTemplate, holdsPlaceholder } from './configs/placeholders.js';
-import type { CreateConfigs, PlaceholderValues } from './configs/types.js';
+import type { PlaceholderValues } from './configs/types.js';
 import type { Downloads } from './downloads.js';
 import { grubWord, isGrubMenu, isMenu, withKernelWords } from './menu-words.js';
+import { layTemplates, type TemplateTrees } from './template-trees.js';
 
-/** The medium to make: what is on an installer's ISO, but for its archive. */
+/** What becomes of a medium: what is on an installer's ISO, but for its archive. */
 export interface MediumRequest {
-  readonly configs: Pick<CreateConfigs, 'isoTemplates' | 'bootArguments'>;
+  readonly boot: BootFiles; // those that are on it
+  readonly bootArguments: string;
   readonly downloads: Downloads;
   /** Names of packages whose closure the tree holds; undefined: no packages, the installer fetches them from elsewhere. */
   readonly packages: readonly string[] | undefined;
   readonly signer: Signer | undefined; // of the tree's metadata
-  readonly boot: BootPackages;
   readonly epoch: number; // seconds: of the tree's metadata and of what is made here
   readonly work: string; // scratch
   readonly onStep: (line: string) => void;
 }
 
+const TEMPLATES = 'templates/iso';
 /** Where GRUB and its menu lie on the medium and in its FAT image (create-iso). */
 const GRUB_DIRECTORY = 'EFI/xenserver';
 /** What the installer is told on a medium whose metadata nobody signed. */
@@ -52,19 +53,47 @@ export async function treePackages(downloads: Downloads, extra: readonly string[
 }
 
 /**
- * Makes a medium of templates and packages in `medium`, a directory that holds install.img, as create-iso does. Gives back
- * what is to be known of it, a line each. Throws RepoError, ImageError, OsimageError.
+ * Lays the templates of a medium into the directory `medium`. What is wrong with them is told here, before packages are
+ * looked for and installed. Throws OsimageError BAD_SOURCE, ImageError BAD_LAYER, RepoError NO_ACCESS, BAD_TREEINFO.
  */
-export async function makeMedium(medium: string, request: MediumRequest): Promise<string[]> {
-  const { configs, downloads, packages, epoch, work, onStep } = request;
-  for (const directory of configs.isoTemplates) await copyTemplate(directory, medium);
-  onStep('boot files');
-  const boot = await addBootFiles(medium, request.boot, downloads, work);
+export async function beginMedium(medium: string, templates: TemplateTrees, work: string): Promise<void> {
+  await layTemplates(templates, medium, work);
+  const own = await filledFiles(medium, { ...ANY_BRANDING, TIMESTAMP: '' });
+  for (const { name, text } of own) if (name === TREEINFO) parseTreeinfo(text, `${TEMPLATES}: ${name}`);
+  if (own.some(({ name }) => isMenu(name))) return;
+  throw new OsimageError(
+    'BAD_SOURCE',
+    `${TEMPLATES} holds no menu: the medium needs boot/isolinux/isolinux.cfg or EFI/xenserver/grub.cfg`,
+  );
+}
+
+/** Puts what the medium boots from beside its templates, and looks whether these can be filled in now. Throws RepoError, ImageError. */
+export async function addBoot(
+  medium: string,
+  packages: BootPackages,
+  downloads: Downloads,
+  work: string,
+): Promise<BootFiles> {
+  const boot = await addBootFiles(medium, packages, downloads, work);
+  await filledFiles(medium, { ...boot.branding, TIMESTAMP: '' });
+  return boot;
+}
+
+/**
+ * Makes the medium whole that has its templates, boot files and install.img, as create-iso does. Gives back what is to be
+ * known of it, a line each. Throws RepoError, ImageError.
+ */
+export async function finishMedium(medium: string, request: MediumRequest): Promise<string[]> {
+  const { boot, packages, epoch, work, onStep } = request;
   const notes = [...boot.notes];
   const full = packages !== undefined;
   const isSigned = full && request.signer !== undefined;
-  const words = [...(full ? (isSigned ? [] : [UNSIGNED]) : [NETINSTALL]), ...wordsOf(configs.bootArguments)];
-  await fillFiles(medium, { ...boot.branding, TIMESTAMP: `${String(epoch)}.00` }, words);
+  const words = [...(full ? (isSigned ? [] : [UNSIGNED]) : [NETINSTALL]), ...wordsOf(request.bootArguments)];
+  for (const { name, text } of await filledFiles(medium, {
+    ...boot.branding,
+    TIMESTAMP: `${String(epoch)}.00`,
+  }))
+    await writeFile(path.join(medium, name), isMenu(name) ? withWords(name, text, words) : text);
   await addEfi(medium, boot.grub, epoch, work);
   if (full) {
     onStep('packages of the tree');
@@ -79,43 +108,35 @@ export async function makeMedium(medium: string, request: MediumRequest): Promis
   return notes;
 }
 
-/** Copies a template tree over the medium, dotfiles and all; links become what they lead to. */
-async function copyTemplate(directory: string, medium: string): Promise<void> {
-  await cp(directory, medium, { recursive: true, force: true, dereference: true }).catch((error: unknown) => {
-    if (/^ERR_FS_CP_/.test(codeOf(error) ?? ''))
-      throw new ImageError(
-        'BAD_LAYER',
-        `${directory}: templates are files and directories, one in the place of its like; ${messageOf(error)}`,
-        { cause: error },
-      );
-    const named = error instanceof Error && 'path' in error && typeof error.path === 'string';
-    throw noAccess(named ? String(error.path) : directory, error);
-  });
-}
-
 const wordsOf = (text: string): string[] => text.split(/\s+/).filter((word) => word !== '');
 
-/** Fills .treeinfo in, and puts `words` into every menu. */
-async function fillFiles(medium: string, values: PlaceholderValues, words: readonly string[]): Promise<void> {
+const withWords = (name: string, menu: string, words: readonly string[]): string =>
+  withKernelWords(menu, isGrubMenu(name) ? words.map(grubWord) : words);
+
+/** Values for every placeholder that the branding package can have one for. */
+const ANY_BRANDING: PlaceholderValues = {
+  PLATFORM_NAME: '',
+  PLATFORM_VERSION: '',
+  PRODUCT_BRAND: '',
+  PRODUCT_VERSION: '',
+};
+
+/** The menus and .treeinfo of a medium, filled in. Throws ImageError BAD_LAYER, by file and line. */
+async function filledFiles(
+  medium: string,
+  values: PlaceholderValues,
+): Promise<{ readonly name: string; readonly text: string }[]> {
   const names = (await readdir(medium, { withFileTypes: true, recursive: true }))
     .filter((entry) => entry.isFile())
-    .map((entry) => path.relative(medium, path.join(entry.parentPath, entry.name)));
-  let menus = 0;
-  for (const name of names.filter((name) => isMenu(name) || name === TREEINFO)) {
-    const file = path.join(medium, name);
-    const text = await readFile(file, 'utf8');
-    const filled = holdsPlaceholder(text) ? fillTemplate({ where: name, text }, values) : text;
-    await writeFile(
-      file,
-      isMenu(name) ? withKernelWords(filled, isGrubMenu(name) ? words.map(grubWord) : words) : filled,
-    );
-    menus += isMenu(name) ? 1 : 0;
+    .map((entry) => path.relative(medium, path.join(entry.parentPath, entry.name)))
+    .filter((name) => isMenu(name) || name === TREEINFO);
+  const filled: { name: string; text: string }[] = [];
+  for (const name of names) {
+    const text = await readFile(path.join(medium, name), 'utf8');
+    const where = `${TEMPLATES}: ${name}`;
+    filled.push({ name, text: holdsPlaceholder(text) ? fillTemplate({ where, text }, values) : text });
   }
-  if (menus > 0) return;
-  throw new OsimageError(
-    'BAD_SOURCE',
-    'templates/iso holds no menu: the medium needs boot/isolinux/isolinux.cfg or EFI/xenserver/grub.cfg',
-  );
+  return filled;
 }
 
 /** GRUB for UEFI, beside its menu and in a FAT image that firmware starts; nothing where no menu of GRUB is. */

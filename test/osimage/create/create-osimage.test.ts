@@ -1,6 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -252,6 +263,50 @@ test.serial('what cannot be made is told on one line, and nothing is left', asyn
   const again = await site.create(await checkout());
   t.is(again.status, 1);
   t.regex(again.err, /^rackboot: osimage "xcp" exists already/);
+});
+
+test.serial('what is wrong with templates is told before anything is looked for', async (t) => {
+  const site = await newSite(t);
+  const cases: readonly (readonly [string, (top: string) => Promise<void>, RegExp])[] = [
+    [
+      'none',
+      (top) => rm(join(top, 'templates/iso'), { recursive: true }),
+      /^rackboot: no templates\/iso\/8\.3 in the layers/,
+    ],
+    [
+      'no menu',
+      async (top) => {
+        await rm(join(top, 'templates/iso/8.3/boot'), { recursive: true });
+        await rm(join(top, 'templates/iso/8.3/EFI'), { recursive: true });
+      },
+      /^rackboot: templates\/iso holds no menu/,
+    ],
+    [
+      'a placeholder that is none',
+      (top) => appendFile(join(top, 'templates/iso/8.3/EFI/xenserver/grub.cfg'), '# @@NONSENSE@@\n'),
+      /^rackboot: templates\/iso: EFI\/xenserver\/grub\.cfg:\d+: @@NONSENSE@@ is no placeholder/,
+    ],
+    [
+      'a .treeinfo that installers refuse',
+      (top) => appendFile(join(top, 'templates/iso/8.3/.treeinfo'), 'word\n'),
+      /^rackboot: templates\/iso: \.treeinfo:\d+: "word", which is no/,
+    ],
+    [
+      'a link to somewhere',
+      (top) => symlink('/etc/passwd', join(top, 'templates/iso/8.3/passwd')),
+      /^rackboot: .*8\.3\/passwd: leads to \/etc\/passwd, out of/,
+    ],
+  ];
+  for (const [what, spoil, message] of cases) {
+    const layer = await checkout();
+    await spoil(join(layer, '../..'));
+    // A repository that does not answer: it is not asked.
+    const { status, err } = await site.create(layer, '--srcurl', 'http://127.0.0.1:9/x');
+    t.is(status, 1, what);
+    t.regex(err, message, what);
+    t.is(err.trim().split('\n').length, 1, what);
+    t.deepEqual(await readdir(join(site.dir, 'store/scratch')), [], what);
+  }
 });
 
 test.serial('a file of another user than root is kept, or needs rights', async (t) => {

@@ -3,11 +3,19 @@ import {
   joinSourceUrls,
   parseDefinedRepository,
   parseSourceUrls,
-} from '../../../../src/osimage/create/configs/source-options.js';
+} from '../../src/cli/image/source-options.js';
 
 test('--srcurl:LAYER becomes a value of --srcurl', (t) => {
   t.deepEqual(
-    joinSourceUrls(['create', 'n', '--srcurl', 'http://a', '--srcurl:updates', 'http://b', '--srcurl:ci=file:///c']),
+    joinSourceUrls([
+      'create',
+      'n',
+      '--srcurl',
+      'http://a',
+      '--srcurl:updates',
+      'http://b',
+      '--srcurl:ci=file:///c',
+    ]),
     ['create', 'n', '--srcurl', 'http://a', '--srcurl', 'updates!http://b', '--srcurl', 'ci!file:///c'],
   );
   t.deepEqual(joinSourceUrls(['--', '--srcurl:x', 'y']), ['--', '--srcurl:x', 'y']);
@@ -31,12 +39,15 @@ for (const [at, { parse, message }] of [
   bad(() => parseSourceUrls(['updates!nope']), /^--srcurl:updates nope: no URL/),
   bad(() => parseSourceUrls(['!http://a']), /^--srcurl: names no layer after the colon/),
   bad(() => parseSourceUrls(['http://a b']), /no URL/),
-  bad(() => parseDefinedRepository('http://x'), /^--define-repo http:\/\/x: must have 2 parts separated by a "!"/),
+  bad(
+    () => parseDefinedRepository('http://x'),
+    /^--define-repo http:\/\/x: must have 2 parts separated by a "!"/,
+  ),
   bad(() => parseDefinedRepository('a!'), /must have 2 parts/),
   bad(() => parseDefinedRepository('../a!http://x'), /"\.\.\/a" is no name for a repository/),
   bad(() => parseDefinedRepository('a!http://x\n[main]'), /no URL/),
 ].entries()) {
   test(`refused ${at}: ${message.source}`, (t) => {
-    t.throws(parse, { code: 'BAD_SOURCE', message });
+    t.throws(parse, { code: 'USAGE', message });
   });
 }
