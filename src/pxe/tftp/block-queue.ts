@@ -24,12 +24,19 @@ export async function* readPieces(
     throw new PxeError('SHORT_FILE', `the file gave ${read} bytes where ${file.size} were expected.`);
 }
 
+/** DATA packets behind one another: all as long as a block and its header, but for the file's last one. */
+interface Slab {
+  readonly first: number; // block
+  readonly last: number;
+  readonly bytes: Buffer;
+}
+
 /** The DATA packets of one transfer, made from pieces as they come. Blocks are numbered 1, 2, 3 … without wrapping. */
 export class BlockQueue {
   readonly #pieces: AsyncIterator<Buffer, void, void>;
   readonly #blksize: number;
-  #packets: Buffer[] = [];
-  #first = 1; // the block of #packets[0]
+  #slabs: Slab[] = []; // in order, without gaps
+  #last = 0;
   #released = 0;
   #rest: Buffer = Buffer.alloc(0); // less than a block, not yet in a packet
   #ended = false;
@@ -39,9 +46,14 @@ export class BlockQueue {
     this.#blksize = blksize;
   }
 
+  /** The size of every packet but the file's last one, in bytes. */
+  get packetSize(): number {
+    return DATA_HEADER + this.#blksize;
+  }
+
   /** The last block there is a packet for. */
   get last(): number {
-    return this.#first + this.#packets.length - 1;
+    return this.#last;
   }
 
   /** Whether `last` is the file's last block. */
@@ -49,9 +61,14 @@ export class BlockQueue {
     return this.#ended;
   }
 
-  /** The DATA packet of `block`, or undefined when it is not there. */
-  packet(block: number): Buffer | undefined {
-    return this.#packets[block - this.#first];
+  /** The packets of blocks `first` to `last`, as far as they are there, in as few runs as they lie in memory. */
+  runs(first: number, last: number): Buffer[] {
+    const size = this.packetSize;
+    return this.#slabs
+      .filter((slab) => slab.first <= last && slab.last >= first)
+      .map((slab) =>
+        slab.bytes.subarray(Math.max(0, first - slab.first) * size, (last - slab.first + 1) * size),
+      );
   }
 
   /** Blocks up to and including `block` are not asked for again. Their memory goes at the next `fill`. */
@@ -94,19 +111,17 @@ export class BlockQueue {
     const slab = Buffer.allocUnsafeSlow(count * DATA_HEADER + length);
     let at = 0;
     for (let index = 0; index < count; index += 1) {
-      writeDataHeader(slab, at, this.last + 1);
+      writeDataHeader(slab, at, this.#last + 1 + index);
       const left = index === 0 ? rest.copy(slab, at + DATA_HEADER) : 0;
       const from = index === 0 ? 0 : index * blksize - rest.length;
       const taken = left + bytes.copy(slab, at + DATA_HEADER + left, from, from + blksize - left);
-      this.#packets.push(slab.subarray(at, at + DATA_HEADER + taken));
       at += DATA_HEADER + taken;
     }
+    this.#slabs.push({ first: this.#last + 1, last: this.#last + count, bytes: slab });
+    this.#last += count;
   }
 
   #compact(): void {
-    const count = this.#released - this.#first + 1;
-    if (count <= 0) return;
-    this.#packets = this.#packets.slice(count);
-    this.#first += count;
+    this.#slabs = this.#slabs.filter(({ last }) => last > this.#released);
   }
 }

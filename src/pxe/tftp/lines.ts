@@ -12,6 +12,8 @@ export interface Line {
   listen(listener: LineListener): void;
   /** Sends one packet. What cannot be sent is a lost datagram. */
   send(bytes: Buffer): void;
+  /** Sends packets of `size` bytes each, the last perhaps shorter, that lie behind one another in `bytes`. */
+  sendRun(bytes: Buffer, size: number): void;
   close(): Promise<void>;
 }
 

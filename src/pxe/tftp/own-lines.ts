@@ -1,7 +1,10 @@
 import type { Socket } from 'node:dgram';
+import { performance } from 'node:perf_hooks';
 import { codeOf } from '../../errors.js';
 import type { TftpClient } from './files.js';
-import type { Line, LineListener, Lines } from './lines.js';
+import type { Line, Lines } from './lines.js';
+import { OwnLine } from './own-line.js';
+import { PollTime } from './poll-time.js';
 import { bindSocket, closeSocket, createUdp } from './socket.js';
 
 /** The first and the last port of a range. */
@@ -19,6 +22,8 @@ export class OwnLines implements Lines {
   readonly #host: string;
   readonly #range: PortRange | undefined;
   readonly #taken = new Set<number>();
+  readonly #pollTime = new PollTime(() => performance.now());
+  #open = 0;
   #next = 0; // from the first port of the range
 
   constructor(host: string, range: PortRange | undefined) {
@@ -36,7 +41,15 @@ export class OwnLines implements Lines {
       await closeSocket(bound.socket);
       throw error;
     }
-    return new OwnLine(bound.socket, () => this.#taken.delete(bound.port));
+    this.#open += 1;
+    return new OwnLine(bound.socket, {
+      pollTime: this.#pollTime,
+      isAlone: () => this.#open === 1,
+      onClose: () => {
+        this.#open -= 1;
+        this.#taken.delete(bound.port);
+      },
+    });
   }
 
   /** A socket on a free port; undefined when the range has none. */
@@ -62,41 +75,6 @@ export class OwnLines implements Lines {
       }
     }
     return undefined;
-  }
-}
-
-class OwnLine implements Line {
-  readonly #socket: Socket;
-  readonly #onClose: () => void;
-
-  constructor(socket: Socket, onClose: () => void) {
-    this.#socket = socket;
-    this.#onClose = onClose;
-  }
-
-  listen(listener: LineListener): void {
-    const { address, port } = this.#socket.remoteAddress();
-    this.#socket.removeAllListeners('error');
-    this.#socket.on('error', (error) => {
-      if (codeOf(error) !== 'ENOBUFS') listener.onError(error);
-    });
-    this.#socket.on('message', (bytes, remote) => {
-      // Before it was connected the socket took datagrams from anybody.
-      if (remote.port === port && remote.address === address) listener.onPacket(bytes);
-    });
-  }
-
-  send(bytes: Buffer): void {
-    try {
-      this.#socket.send(bytes);
-    } catch {
-      // Closed, or the kernel has disconnected it: a lost datagram like any other.
-    }
-  }
-
-  async close(): Promise<void> {
-    await closeSocket(this.#socket);
-    this.#onClose();
   }
 }
 

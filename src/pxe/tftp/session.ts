@@ -117,10 +117,8 @@ export class Session {
           this.#line.send(encodeTftp({ kind: 'oack', options: this.#options.terms.accepted ?? new Map() }));
           break;
         case 'data':
-          for (let block = action.first; block <= action.last; block += 1) {
-            const packet = this.#queue.packet(block);
-            if (packet !== undefined) this.#line.send(packet);
-          }
+          for (const run of this.#queue.runs(action.first, action.last))
+            this.#line.sendRun(run, this.#queue.packetSize);
           break;
         case 'end':
           if (action.error !== undefined) this.#line.send(encodeTftp({ kind: 'error', ...action.error }));

@@ -53,6 +53,10 @@ class SharedLine implements Line {
     if (!this.#closed) this.#send(bytes);
   }
 
+  sendRun(bytes: Buffer, size: number): void {
+    for (let at = 0; at < bytes.length; at += size) this.send(bytes.subarray(at, at + size));
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#onClose();

@@ -24,8 +24,8 @@ async function collect(file: TftpFile, mode: TftpMode, blksize: number, piece: n
   const parts: Buffer[] = [];
   for (let block = 1; ; block += 1) {
     while (queue.last < block && !queue.ended) await queue.fill();
-    const bytes = queue.packet(block);
-    if (bytes === undefined) break;
+    const [bytes] = queue.runs(block, block);
+    if (bytes === undefined || bytes.length === 0) break;
     const packet = decodeTftp(bytes);
     if (packet.kind !== 'data' || packet.block !== (block & 0xffff))
       throw new Error(`block ${block}: ${packet.kind}`);
