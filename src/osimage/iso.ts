@@ -5,8 +5,8 @@ import type { BlobWriter } from '../store/types.js';
 import { answerPlace, archiveWithAnswer } from './answer-on-iso.js';
 import { ANSWER_FILE, menuPaths, placedArtifacts } from './iso-places.js';
 import { mediaLoaders } from './media-loaders.js';
-import { artifactMap, manifestOf, shortId } from './manifest.js';
-import type { Artifact, GenerationManifest } from './types.js';
+import { artifactMaps, manifestOf, shortId } from './manifest.js';
+import type { GenerationManifest } from './types.js';
 
 /** The file on an ISO that says which generation it holds. */
 export const ISO_FACTS = '.disk/rackboot.json';
@@ -80,10 +80,6 @@ export async function isoOfGeneration(
     path,
     content: { kind: 'bytes', bytes: Buffer.from(content) },
   });
-  const stored = async (path: string, artifact: Artifact): Promise<IsoEntry> => ({
-    path,
-    content: { kind: 'map', map: await artifactMap(store.blobs, artifact) },
-  });
   const { isolinux, grub } = menuPaths(manifest);
   const entries: IsoEntry[] = [
     ...isolinux.map((path) => text(path, options.menus.isolinux)),
@@ -99,13 +95,15 @@ export async function isoOfGeneration(
     answer === undefined || answerPlace(manifest.family) === 'disc'
       ? undefined
       : await archiveWithAnswer(store, writer, manifest, answer);
-  for (const { kind, artifact, isoPath, isPackages } of placedArtifacts(manifest)) {
-    if (options.netinstall && isPackages) continue;
-    entries.push(
-      kind === 'files' && artifact.path === answering?.path
-        ? { path: isoPath, content: { kind: 'map', map: answering.map } }
-        : await stored(isoPath, artifact),
-    );
+  const placed = placedArtifacts(manifest).filter(({ isPackages }) => !options.netinstall || !isPackages);
+  const maps = await artifactMaps(
+    store.blobs,
+    placed.map(({ artifact }) => artifact),
+  );
+  for (const [index, { kind, artifact, isoPath }] of placed.entries()) {
+    const own = kind === 'files' && artifact.path === answering?.path ? answering.map : undefined;
+    const map = own ?? maps[index];
+    if (map !== undefined) entries.push({ path: isoPath, content: { kind: 'map', map } });
   }
   return authorIso(
     {

@@ -1,4 +1,5 @@
 import { decodeMap, readBlob, type ExtentMap } from '../store/extents.js';
+import { readBlobs } from '../store/read-blobs.js';
 import type { GenerationRecord } from '../store/records.js';
 import type { BlobReader } from '../store/types.js';
 import { OsimageError } from './errors.js';
@@ -22,6 +23,15 @@ export function manifestOf(
 /** Where an artifact's bytes lie. */
 export async function artifactMap(blobs: BlobReader, artifact: Artifact): Promise<ExtentMap> {
   return decodeMap(await readBlob(blobs, artifact.map));
+}
+
+/** Where the bytes of several artifacts lie, in their order; thousands take little longer than one. */
+export async function artifactMaps(blobs: BlobReader, artifacts: readonly Artifact[]): Promise<ExtentMap[]> {
+  const encoded = await readBlobs(
+    blobs,
+    artifacts.map(({ map }) => map),
+  );
+  return encoded.map(decodeMap);
 }
 
 /** The install tree as it is served: with boot files and archives where they keep the paths that they have on the media. */

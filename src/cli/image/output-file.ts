@@ -6,9 +6,10 @@ import { codeOf, messageOf, RackbootError } from '../../errors.js';
 import { OsimageError } from '../../osimage/errors.js';
 import { configFile, type Site } from '../../site/site.js';
 import { sha256 } from '../../store/digest.js';
-import { readRange, type ExtentMap } from '../../store/extents.js';
+import { readPieces, type ExtentMap } from '../../store/extents.js';
 import { isRunning, thisProcess } from '../../store/process.js';
-import type { BlobReader } from '../../store/types.js';
+import type { BlobReader, Piece } from '../../store/types.js';
+import { writePieces } from '../../store/write-pieces.js';
 
 const reasons: Readonly<Record<string, string>> = {
   EACCES: 'this user may not write there',
@@ -91,8 +92,6 @@ async function removeLeftovers(whole: string): Promise<void> {
   }
 }
 
-const FLUSH = 64 * 1024 * 1024; // bytes; the disk writes while more are copied
-
 /**
  * Writes `map` to `file`, or where it links to, so that it appears whole or not at all. Throws OsimageError BAD_SOURCE,
  * StoreError.
@@ -104,8 +103,7 @@ export async function writeWhole(
   onBytes: (done: number) => void,
   mode = 0o666, // before the umask
 ): Promise<void> {
-  // Lent buffers are written over once the next is asked for, so that a large file takes the memory of a small one.
-  await writeBytes(file, readRange(map, blobs, 0, map.size, 'lent'), onBytes, mode);
+  await writeBytes(file, readPieces(map, blobs, 0, map.size), onBytes, mode, map.size);
 }
 
 /**
@@ -114,9 +112,10 @@ export async function writeWhole(
  */
 export async function writeBytes(
   file: string,
-  bytes: AsyncIterable<Buffer>,
+  bytes: AsyncIterable<Piece>,
   onBytes: (done: number) => void,
   mode = 0o666, // before the umask
+  size?: number, // of `bytes`, where it is known
 ): Promise<void> {
   const whole = await behindLinks(file);
   const temporary = path.join(path.dirname(whole), partialName(path.basename(whole)));
@@ -124,19 +123,7 @@ export async function writeBytes(
     await removeLeftovers(whole);
     const handle = await open(temporary, 'wx', mode);
     try {
-      let [done, flushed] = [0, 0];
-      let flushing = Promise.resolve();
-      for await (const chunk of bytes) {
-        for (let at = 0; at < chunk.length;) at += (await handle.write(chunk, at)).bytesWritten;
-        done += chunk.length;
-        onBytes(done);
-        if (done - flushed < FLUSH) continue;
-        flushed = done;
-        flushing = flushing.then(() => handle.datasync());
-        flushing.catch(() => undefined); // awaited below
-      }
-      await flushing;
-      await handle.sync();
+      await writePieces(handle, bytes, size, onBytes);
     } finally {
       await handle.close();
     }
