@@ -5,6 +5,7 @@ import { LOADER_ATTRIBUTE, requireKnownLoaders, unbootableNodes } from '../node/
 import { isKnowable, parseNode, readNode } from '../node/nodes.js';
 import { describeAssignment } from '../node/nodeset.js';
 import { listObjects } from '../node/formats/lsdef.js';
+import { inNameOrder } from '../node/name-order.js';
 import { selectNodes } from '../node/site-directory.js';
 import { nodeObject } from '../node/xcat/node-object.js';
 import type { AssignmentRecord, NodeRecord, Store } from '../store/records.js';
@@ -111,7 +112,7 @@ export function registerNode(program: Command, context: Context): void {
     .addHelpText('after', examples('node ls', 'node ls rack1', '--json node ls') + noderangeHelp)
     .action(async (range: string | undefined) => {
       const { store } = await context.openStore('read');
-      const nodes = await selectNodes(store.nodes, range);
+      const nodes = inNameOrder(await selectNodes(store.nodes, range), ({ name }) => name);
       const assignments = await assignmentsOf(store, nodes);
       context.print(
         nodes.map((record) => shown(record, assignments.get(record.name))),

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { inNameOrder } from '../node/name-order.js';
 import { selectNodes } from '../node/site-directory.js';
 import { readStatuses, type FullStatus } from '../node/status.js';
-import type { EventRecord, Store } from '../store/records.js';
+import type { EventRecord, NodeRecord, Store } from '../store/records.js';
 import { type Context, UsageError } from './context.js';
 import { formatBytes, formatDuration, formatTime, textTable } from './table.js';
 
@@ -35,9 +36,13 @@ export function registerStatus(program: Command, context: Context): void {
         await watch(context, store, range);
         return;
       }
-      const statuses = await readStatuses(store, await selectNodes(store.nodes, range));
+      const statuses = await readStatuses(store, await nodesOf(store, range));
       context.print(statuses, () => describeStatuses(statuses, Date.now()));
     });
+}
+
+async function nodesOf(store: Store, range: string | undefined): Promise<readonly NodeRecord[]> {
+  return inNameOrder(await selectNodes(store.nodes, range), ({ name }) => name);
 }
 
 /** How many of a node's latest events are shown. */
@@ -45,7 +50,7 @@ const HISTORY = 100;
 
 async function printHistory(context: Context, store: Store, range: string | undefined): Promise<void> {
   const events: EventRecord[] = [];
-  for (const { name } of await selectNodes(store.nodes, range))
+  for (const { name } of await nodesOf(store, range))
     events.push(...(await store.events.ofNode(name, HISTORY)).reverse());
   context.print(events, () =>
     events.length === 0
@@ -72,7 +77,7 @@ async function watch(context: Context, store: Store, range: string | undefined):
   const told = new Map<string, string>();
   try {
     while (!stop.signal.aborted) {
-      const statuses = await readStatuses(store, await selectNodes(store.nodes, range));
+      const statuses = await readStatuses(store, await nodesOf(store, range));
       if (isScreen) {
         context.stdout.write(`\x1b[H\x1b[2J${describeStatuses(statuses, Date.now())}\n`);
       } else {

@@ -158,3 +158,19 @@ test('every command has a description, and help with examples', async (t) => {
     t.regex(out, /\nExamples:\n {2}rackboot /, words);
   }
 });
+
+test('lists are in the order that people count in', async (t) => {
+  const { rackboot } = await newSite(t);
+  for (const number of [10, 9, 1])
+    await rackboot(
+      'node',
+      'add',
+      `n${number}`,
+      '--mac',
+      `52:54:00:00:00:${number.toString().padStart(2, '0')}`,
+    );
+  for (const words of [['node', 'ls'], ['status']]) {
+    const { out } = await rackboot(...words);
+    t.deepEqual(out.match(/^n\d+/gm), ['n1', 'n9', 'n10'], words.join(' '));
+  }
+});

@@ -28,6 +28,30 @@ test('a look is remembered as long as an offer lasts, and runs once for all who 
   t.false(probes.isFree('10.77.0.20', 'b', 1000));
 });
 
+test('so many are looked at, so many wait, and then it is full until one has ended', async (t) => {
+  const running: (() => void)[] = [];
+  const probes = new Probes(() => new Promise((resolve) => running.push(() => resolve(undefined))), {
+    ...limits,
+    atOnce: 2,
+    waiting: 3,
+  });
+  const looks: Promise<unknown>[] = [];
+  const fullAfter: boolean[] = [];
+  for (let at = 0; at < 5; at += 1) {
+    looks.push(probes.look({ ...target, address: `10.77.0.${20 + at}` }, 'a', 0));
+    await new Promise((resolve) => setImmediate(resolve));
+    fullAfter.push(probes.isFull);
+  }
+  t.deepEqual(fullAfter, [false, false, false, false, true]);
+  t.is(running.length, 2);
+  for (let ended = 0; ended < looks.length; ended += 1) {
+    running[ended]?.();
+    await looks[ended];
+    await new Promise((resolve) => setImmediate(resolve));
+    t.false(probes.isFull);
+  }
+});
+
 test('a machine that answers at its own address is nobody else', async (t) => {
   const probes = new Probes(async () => '52:54:00:00:00:07', limits);
   t.is(await probes.look(target, '52:54:00:00:00:08', 0), '52:54:00:00:00:07');

@@ -67,6 +67,7 @@ export async function runSite(
     install: { ...defaults.install, ...change.install },
     dhcp: { ...defaults.dhcp, ...change.dhcp },
     xcat: { ...defaults.xcat, ...change.xcat },
+    serve: { ...defaults.serve, ...change.serve },
   };
   const site = siteAt(dir, config);
   const clock = { now: Date.now() };
