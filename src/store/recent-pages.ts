@@ -24,21 +24,21 @@ export class RecentPages {
   /** Notes that bytes [start, end) have been read just now. */
   add(start: number, end: number): void {
     this.#turn();
-    for (let page = Math.floor(start / pageSize); page * pageSize < end; page++) {
-      const segment = Math.floor(page / segmentPages);
+    forEachByte(start, end, (segment, at, mask) => {
       let bits = this.#recent.get(segment);
       if (bits === undefined) this.#recent.set(segment, (bits = new Uint8Array(segmentPages / 8)));
-      const at = page % segmentPages;
-      bits[at >>> 3] = (bits[at >>> 3] ?? 0) | (1 << (at & 7));
-    }
+      bits[at] = (bits[at] ?? 0) | mask;
+      return true;
+    });
   }
 
   /** Whether every page of bytes [start, end) was read lately. */
   has(start: number, end: number): boolean {
     this.#turn();
-    for (let page = Math.floor(start / pageSize); page * pageSize < end; page++)
-      if (!isIn(this.#recent, page) && !isIn(this.#older, page)) return false;
-    return true;
+    return forEachByte(start, end, (segment, at, mask) => {
+      const noted = (this.#recent.get(segment)?.[at] ?? 0) | (this.#older.get(segment)?.[at] ?? 0);
+      return (noted & mask) === mask;
+    });
   }
 
   /** Forgets all pages: the kernel has dropped some that it was thought to have. */
@@ -57,8 +57,22 @@ export class RecentPages {
   }
 }
 
-function isIn(pages: Pages, page: number): boolean {
-  const at = page % segmentPages;
-  const byte = pages.get(Math.floor(page / segmentPages))?.[at >>> 3] ?? 0;
-  return (byte & (1 << (at & 7))) !== 0;
+/**
+ * Calls `visit` with each byte of the bitmaps that has bits of the pages of bytes [start, end): its segment, its place in
+ * it, and those bits; until it says false. Whether it never did.
+ */
+function forEachByte(
+  start: number,
+  end: number,
+  visit: (segment: number, at: number, mask: number) => boolean,
+): boolean {
+  const pastLast = Math.ceil(end / pageSize);
+  for (let page = Math.floor(start / pageSize); page < pastLast;) {
+    const from = page & 7;
+    const to = Math.min(8, from + pastLast - page);
+    const mask = (0xff >>> (8 - to)) & (0xff << from);
+    if (!visit(Math.floor(page / segmentPages), (page % segmentPages) >>> 3, mask)) return false;
+    page += to - from;
+  }
+  return true;
 }

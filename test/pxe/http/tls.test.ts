@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +26,8 @@ test('HTTPS serves what HTTP does, and HTTP stays', async (t) => {
   const dir = await makeCertificate(t, 'first');
   const [cert, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
   const site = await runSite(t, { http: { tls: { listen: '127.0.0.1:0', cert, key } } });
-  const id = await site.publish({ name: 'd12' });
+  const large = randomBytes(5_000_000); // what plain connections are sent without being read
+  const id = await site.publish({ name: 'd12', files: { ...bootFiles, large } });
   const port = site.servers.httpsPort ?? 0;
   t.regex(site.servers.announcement[1] ?? '', /^HTTPS on 127\.0\.0\.1:\d+, with a certificate until .* GMT$/);
   for (const url of [`https://127.0.0.1:${port}`, site.url]) {
@@ -34,6 +36,11 @@ test('HTTPS serves what HTTP does, and HTTP stays', async (t) => {
       maxBuffer: 1 << 26,
     });
     t.is(digestOf(stdout), digestOf(bootFiles.linux), url);
+    const whole = await run('curl', ['-sf', '--cacert', cert, `${url}/images/d12@${id}/files/large`], {
+      encoding: 'buffer',
+      maxBuffer: 1 << 26,
+    });
+    t.is(digestOf(whole.stdout), digestOf(large), url);
   }
   await t.throwsAsync(
     run('curl', ['-sf', '--cacert', cert, '--tls-max', '1.1', `https://127.0.0.1:${port}/healthz`]),
