@@ -4,6 +4,7 @@ import { openBundle } from './bundle/open.js';
 import { importBundle } from './bundle/import.js';
 import { OsimageError } from './errors.js';
 import { recogniseMedia } from './families.js';
+import { brokenRepositories } from './family/broken-repositories.js';
 import type { MediaHints } from './family/layout.js';
 import { checkName, requireFree } from './find.js';
 import { publishImport, type ImportResult } from './publish-import.js';
@@ -60,7 +61,7 @@ export async function importOsimage(store: Store, request: ImportRequest): Promi
   const source = await openSource(request.source, alone);
   try {
     const layout = await recogniseMedia(name, source, await hintsOf(source, request));
-    const notes = [...source.notes, ...layout.notes];
+    const notes = [...source.notes, ...layout.notes, ...(await brokenRepositories(layout.tree))];
     const from = nameOf(request.source);
     return await publishImport(store, { name, from, layout: { ...layout, notes } }, request);
   } finally {
