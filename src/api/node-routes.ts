@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseName } from '../node/nodes.js';
 import { applyNodeset, describeAssignment } from '../node/nodeset.js';
 import { prepareNodeset } from '../node/prepare.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, RackbootError } from '../errors.js';
 import { NodeError } from '../node/errors.js';
 import { parseName } from '../node/nodes.js';

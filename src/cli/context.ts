@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import { RackbootError } from '../errors.js';
-import { openSite, type Site } from '../site/site.js';
+import type { Site } from '../site/site.js';
 import type { Store } from '../store/records.js';
-import { openStore, openStoreToRead } from '../store/store.js';
 
 /** A command line that cannot be obeyed as written; exits 2. */
 export class UsageError extends RackbootError<'USAGE'> {
@@ -56,10 +55,7 @@ export function createContext(
     },
     openSite: () => openSite(context.siteDir),
     openStore(use = 'write') {
-      opened ??= openSite(context.siteDir).then(async (site) => ({
-        site,
-        store: await (use === 'read' ? openStoreToRead(site) : openStore(site)),
-      }));
+      opened ??= openBoth(context.siteDir, use);
       return opened;
     },
   };
@@ -70,4 +66,18 @@ export function createContext(
       await result?.store.close();
     },
   };
+}
+
+// Loaded when they are needed: a command on a repository or an ISO needs neither configuration nor database.
+
+async function openSite(dir: string): Promise<Site> {
+  return (await import('../site/site.js')).openSite(dir);
+}
+
+async function openBoth(dir: string, use: 'read' | 'write'): Promise<{ site: Site; store: Store }> {
+  const loading = import('../store/store.js');
+  loading.catch(() => undefined); // met below, unless the site cannot be opened
+  const site = await openSite(dir);
+  const { openStore, openStoreToRead } = await loading;
+  return { site, store: await (use === 'read' ? openStoreToRead(site) : openStore(site)) };
 }

@@ -1,5 +1,5 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { DHCP_LIMITS, HTTP_LIMITS, limitsSchema, TFTP_LIMITS, XCAT_LIMITS } from './limits-config.js';
 import { listenPattern, parseListen, parsePorts } from './listen.js';
 import { type Platform, tableFault } from './loader-names.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What a server spends on its clients at most, as `rackboot.yaml` may say otherwise. */
 interface Limit {

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { codeOf } from '../../errors.js';
 import type { NodeRecord } from '../../store/records.js';
 import { PowerError } from './errors.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ArchiveCuts } from '../../image/archive-cuts.js';
 import type { Digest } from '../../store/digest.js';
 import { OsimageError } from '../errors.js';

@@ -1,6 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { codeOf } from '../../errors.js';
 import { RepoError } from '../errors.js';
 import { noAccess } from '../files.js';
