@@ -1,0 +1,58 @@
+import test from 'ava';
+import { POLL_TIME, PollTime } from '../../../src/pxe/tftp/poll-time.js';
+
+/** A clock that is set, and turns of an event loop that are taken. */
+function setUp(): { time: PollTime; pass: (ms: number) => void; turn: () => number } {
+  let now = 1000;
+  let waiting: (() => void)[] = [];
+  return {
+    time: new PollTime(
+      () => now,
+      (run) => waiting.push(run),
+    ),
+    pass: (ms) => (now += ms),
+    turn: () => {
+      const runs = waiting;
+      waiting = [];
+      for (const run of runs) run();
+      return runs.length;
+    },
+  };
+}
+
+test('a turn has so much polling, however often it begins', (t) => {
+  const { time, pass, turn } = setUp();
+  t.is(time.begin(), 1000 + POLL_TIME.most);
+  pass(POLL_TIME.most / 2);
+  time.end();
+  t.is(time.begin(), 1000 + POLL_TIME.most);
+  pass(POLL_TIME.most / 2);
+  time.end();
+  t.is(time.begin(), undefined);
+  t.is(turn(), 1);
+  t.is(time.begin(), 1000 + 2 * POLL_TIME.most);
+});
+
+test('a turn with other work is followed by a rest', (t) => {
+  const { time, pass, turn } = setUp();
+  time.begin();
+  time.end();
+  pass(2 * POLL_TIME.otherWork);
+  turn();
+  t.is(time.begin(), undefined);
+  pass(POLL_TIME.rest - 0.001);
+  t.is(time.begin(), undefined);
+  pass(0.001);
+  t.not(time.begin(), undefined);
+  t.is(turn(), 1);
+});
+
+test('polling itself is no other work', (t) => {
+  const { time, pass, turn } = setUp();
+  time.begin();
+  pass(POLL_TIME.most);
+  time.end();
+  pass(POLL_TIME.otherWork / 2);
+  turn();
+  t.not(time.begin(), undefined);
+});
