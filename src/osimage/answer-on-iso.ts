@@ -11,7 +11,7 @@ import { spliceArchive } from '../image/splice.js';
 import { readBlob, type ExtentMap } from '../store/extents.js';
 import type { Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
-import { mainArchive } from './build.js';
+import { mainArchive } from './main-archive.js';
 import { archiveDigest, readFileOf } from './contents.js';
 import { OsimageError } from './errors.js';
 import { isoFiles } from './family/layout.js';

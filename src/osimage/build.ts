@@ -1,39 +1,23 @@
-import { archiveBlobs, decodeDescriptor, type ArchiveDescriptor } from '../image/archive.js';
-import { pathToText, type ArchivePath } from '../image/cpio/path.js';
-import { decodeSnapshot, encodeSnapshot, snapshotBlobs, type LayerSnapshot } from '../image/layer.js';
-import { resolveLayers } from '../image/layer-path.js';
-import { distOf } from '../image/layer-templates.js';
-import { readLayer, type LayerNotes } from '../image/layer-read.js';
-import { spliceArchive, type ArchiveEdit } from '../image/splice.js';
+import type { LayerSnapshot } from '../image/layer.js';
 import { zeroCounts, type SegmentCounts } from '../image/segment-writer.js';
 import { codeOf } from '../errors.js';
 import type { Signer } from '../repo/signing/signer.js';
-import type { Digest } from '../store/digest.js';
-import { blobsOf, readBlob } from '../store/extents.js';
+import { readBlob } from '../store/extents.js';
 import type { GenerationRecord, Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
-import { adHocBlobs, adHocEdits } from './ad-hoc.js';
 import { answerOf } from './answer.js';
-import { storeArchiveArtifact, type StoredArtifact } from './artifacts.js';
-import { digestAhead, type DigestAhead } from './digest-ahead.js';
-import { OsimageError } from './errors.js';
+import { buildArchives, type MissedRemoval } from './build-archives.js';
 import { findGeneration } from './find.js';
 import { ENGINE, generationId } from './generation-id.js';
-import { haveSameArchives, keptArchive } from './kept-archive.js';
 import { layeredBoot } from './layered-boot.js';
-import { layeredEdits } from './layered-edits.js';
-import { artifactMap, discArtifacts, manifestOf } from './manifest.js';
-import { importedName, namingServed, servedName } from './served-name.js';
+import { manifestOf } from './manifest.js';
+import { neededBlobs } from './needed-blobs.js';
+import { importedName, namingServed } from './served-name.js';
 import { requireFits } from './size-gate.js';
+import { takenLayers } from './taken-layers.js';
 import { havePackages, layeredTree, repositoryInputs, type Signing } from './tree/layered-tree.js';
-import type {
-  AnswerTemplate,
-  Artifact,
-  BootEntry,
-  GenerationInputs,
-  GenerationManifest,
-  PackedArchive,
-} from './types.js';
+import { trueTreeinfo, withTreeinfo } from './tree/true-checksums.js';
+import type { AnswerTemplate, BootEntry, GenerationInputs, GenerationManifest } from './types.js';
 import { unheededSettings } from './unheeded-settings.js';
 
 /** What a build changes about the inputs of the current generation. */
@@ -59,12 +43,6 @@ export interface BuildResult {
   readonly counts: SegmentCounts;
   readonly missed: readonly MissedRemoval[];
   readonly notes: readonly string[]; // what else is to be known of it, a line each
-}
-
-/** A removal of a layer that removed nothing. */
-export interface MissedRemoval {
-  readonly from: string; // the layer
-  readonly path: string; // pathToText
 }
 
 /** Builds that may come between before this one gives up. */
@@ -100,7 +78,7 @@ async function buildOnce(
   const notes: string[] = [];
   const { repository: _before, ...changed } = await request.change(current, writer);
   await writer.seal();
-  const layers = await readSnapshots(store, changed);
+  const layers = await takenLayers(changed, store.blobs);
   const snapshots = layers.map(({ snapshot }) => snapshot);
   const signing = await signingOf(request, snapshots);
   const repository = await repositoryInputs(snapshots, signing, current.manifest.inputs);
@@ -136,15 +114,18 @@ async function buildOnce(
     (file) => archives.get(importedName(current.manifest.inputs, file.path))?.artifact ?? file,
   );
   const { answer: _previous, treeChanges: _changes, ...carried } = current.manifest;
+  const byPath = Object.fromEntries(
+    [...archives.values()].map(({ artifact, descriptor }) => [artifact.path, descriptor]),
+  );
+  await writer.seal();
+  const treeinfo = await trueTreeinfo({ ...carried, ...tree, files, archives: byPath }, store.blobs, writer);
   const manifest: GenerationManifest = {
     ...carried,
-    ...tree,
+    ...(treeinfo === undefined ? tree : withTreeinfo(tree, treeinfo.artifact)),
     files,
     boot,
     ...(answer === undefined ? {} : { answer }),
-    archives: Object.fromEntries(
-      [...archives.values()].map(({ artifact, descriptor }) => [artifact.path, descriptor]),
-    ),
+    archives: byPath,
     inputs,
   };
   await writer.seal();
@@ -157,7 +138,7 @@ async function buildOnce(
       parent: current.record.id,
       note: request.note,
       manifest: JSON.stringify(manifest),
-      blobs: await blobsNeeded(store, manifest, layers, archives),
+      blobs: await neededBlobs(store.blobs, manifest, layers, archives),
     },
     { create: false },
   );
@@ -181,179 +162,4 @@ async function templatesOf(
 async function signingOf(request: BuildRequest, layers: readonly LayerSnapshot[]): Promise<Signing> {
   if (request.signer === undefined || !havePackages(layers)) return undefined;
   return { signer: await request.signer() };
-}
-
-type NamedSnapshot = { readonly name: string; readonly digest: Digest; readonly snapshot: LayerSnapshot };
-type StoredArchive = StoredArtifact & { readonly descriptor: Digest };
-
-async function readSnapshots(
-  store: Store,
-  inputs: Pick<GenerationInputs, 'layers'>,
-): Promise<NamedSnapshot[]> {
-  const read: NamedSnapshot[] = [];
-  for (const { name, digest } of inputs.layers) {
-    read.push({ name, digest, snapshot: decodeSnapshot(await readBlob(store.blobs, digest)) });
-  }
-  return read;
-}
-
-async function buildArchives(
-  store: Store,
-  writer: BlobWriter,
-  told: {
-    readonly counts: SegmentCounts;
-    readonly missed: MissedRemoval[];
-    readonly notes: string[];
-  },
-  manifest: GenerationManifest,
-  layers: readonly NamedSnapshot[],
-  inputs: GenerationInputs,
-): Promise<Map<string, StoredArchive>> {
-  const built = new Map<string, StoredArchive>();
-  const main = findMainArchive(manifest);
-  const keeps = haveSameArchives(manifest.inputs, inputs);
-  for (const [name, digest] of Object.entries(manifest.bases)) {
-    const before = servedName(manifest.inputs, name);
-    const kept = keeps ? await keptArchive(manifest, before, store.blobs) : undefined;
-    if (kept !== undefined) {
-      built.set(name, kept);
-      continue;
-    }
-    const ahead = await hashAhead(store, manifest, before);
-    try {
-      const packed = inputs.packed?.[name];
-      const path = servedName(inputs, name);
-      const base = await readDescriptor(store, packed?.descriptor ?? digest);
-      const layered =
-        before === main && !holdsLayers(packed, inputs)
-          ? await layeredEdits(base, layers, bootedKernels(manifest, before), store.blobs)
-          : [];
-      const edits: ArchiveEdit[] = [...layered, ...(await adHocEdits(inputs.edits, path, store.blobs))];
-      const descriptor = await spliceArchive(base, edits, {
-        blobs: store.blobs,
-        writer,
-        counts: told.counts,
-        onMissed(edit) {
-          if (edit.op === 'delete' && layered.includes(edit))
-            told.missed.push({ from: edit.from, path: pathToText(edit.path) });
-        },
-        onCapabilityLost: (lost) => told.notes.push(capabilityNote(lost)),
-        mtime: inputs.epoch,
-        earlier: await currentDescriptors(store, manifest, before),
-      });
-      built.set(name, await storeArchiveArtifact(path, descriptor, writer, store.blobs, ahead));
-    } finally {
-      await ahead?.stop();
-    }
-  }
-  return built;
-}
-
-/** What is said of a file whose content is new and which had file capabilities. */
-export const capabilityNote = (path: ArchivePath): string =>
-  `${pathToText(path)}: its file capabilities are gone with its content, as when a file is written to; its other extended attributes stay`;
-
-/** Whether a packed archive was made of a directory that had just the layers of `inputs` in it. */
-function holdsLayers(packed: PackedArchive | undefined, { layers }: GenerationInputs): boolean {
-  if (packed?.layers.length !== layers.length) return false;
-  return packed.layers.every((digest, at) => digest === layers[at]?.digest);
-}
-
-/** The kernels that are booted with the archive at `path`. */
-function bootedKernels({ family, files, bootBase }: GenerationManifest, path: string): Artifact[] {
-  const kernels = new Set(
-    bootBase.filter(({ initrds }) => family === 'xcat' || initrds.includes(path)).map(({ kernel }) => kernel),
-  );
-  return files.filter((file) => kernels.has(file.path));
-}
-
-/** Begins to hash what the artifact at `path` is now: most of it stays. */
-async function hashAhead(
-  store: Store,
-  { files }: GenerationManifest,
-  path: string,
-): Promise<DigestAhead | undefined> {
-  const now = files.find((file) => file.path === path);
-  return now === undefined ? undefined : digestAhead(await artifactMap(store.blobs, now), store.blobs);
-}
-
-async function currentDescriptors(
-  store: Store,
-  manifest: GenerationManifest,
-  path: string,
-): Promise<ArchiveDescriptor[]> {
-  const digest = manifest.archives[path];
-  // What another engine compressed is not what this one would.
-  return digest === undefined || manifest.inputs.engine !== ENGINE
-    ? []
-    : [await readDescriptor(store, digest)];
-}
-
-async function readDescriptor(store: Store, digest: Digest): Promise<ArchiveDescriptor> {
-  return decodeDescriptor(await readBlob(store.blobs, digest));
-}
-
-/** Every blob that a generation needs: what it serves, and what it takes to build on it. */
-async function blobsNeeded(
-  store: Store,
-  manifest: GenerationManifest,
-  layers: readonly NamedSnapshot[],
-  archives: ReadonlyMap<string, StoredArchive>,
-): Promise<Set<Digest>> {
-  const needed = new Set<Digest>();
-  const media = manifest.treeChanges?.replaced ?? [];
-  for (const artifact of [...manifest.files, ...manifest.tree, ...media, ...discArtifacts(manifest)]) {
-    needed.add(artifact.map);
-    for (const blob of blobsOf(await artifactMap(store.blobs, artifact))) needed.add(blob);
-  }
-  if (manifest.disc?.bios?.bootCode !== undefined) needed.add(manifest.disc.bios.bootCode);
-  for (const stored of archives.values()) for (const blob of stored.blobs) needed.add(blob);
-  const packed = Object.values(manifest.inputs.packed ?? {}).map(({ descriptor }) => descriptor);
-  for (const { marks } of Object.values(manifest.inputs.packed ?? {}))
-    if (marks !== undefined) needed.add(marks);
-  for (const digest of [...Object.values(manifest.bases), ...packed]) {
-    needed.add(digest);
-    for (const blob of archiveBlobs(await readDescriptor(store, digest))) needed.add(blob);
-  }
-  for (const { digest, snapshot } of layers) {
-    needed.add(digest);
-    for (const blob of snapshotBlobs(snapshot)) needed.add(blob);
-  }
-  for (const blob of await adHocBlobs(manifest.inputs.edits, store.blobs)) needed.add(blob);
-  return needed;
-}
-
-/** Reads the layers that `spec` means from disk and stores them, highest first. `note` is told what is odd in them. */
-export async function takeLayers(
-  spec: string,
-  searchDirs: readonly string[],
-  writer: BlobWriter,
-  note: LayerNotes = () => undefined,
-): Promise<GenerationInputs['layers']> {
-  const layers: { name: string; digest: Digest }[] = [];
-  const directories = await resolveLayers(spec, searchDirs);
-  for (const directory of directories) {
-    const snapshot = await readLayer(directory, writer, note, distOf(directories));
-    layers.push({ name: directory.name, digest: await writer.put(encodeSnapshot(snapshot)) });
-  }
-  return layers;
-}
-
-/** The archive that changes go to unless told otherwise. Throws OsimageError. */
-export function mainArchive(manifest: GenerationManifest): string {
-  const main = findMainArchive(manifest);
-  if (main === undefined) {
-    throw new OsimageError(
-      'BAD_SOURCE',
-      'this osimage has no archive to change: its default boot entry loads no initrd',
-    );
-  }
-  return main;
-}
-
-/** The default boot entry's first initrd; a root image that its initrd fetches; where nothing boots, the one archive. */
-function findMainArchive({ family, boot, archives }: GenerationManifest): string | undefined {
-  const [entry] = boot;
-  const main = entry === undefined || family === 'xcat' ? Object.keys(archives)[0] : entry.initrds[0];
-  return main !== undefined && archives[main] !== undefined ? main : undefined;
 }

@@ -7,9 +7,10 @@ import { readLocalFile } from '../image/local-file.js';
 import type { Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
 import { addAdHocEdit } from './ad-hoc.js';
-import { takeLayers, type CurrentGeneration } from './build.js';
+import type { CurrentGeneration } from './build.js';
 import { archiveDigest, openArchive } from './contents.js';
 import { OsimageError } from './errors.js';
+import { takeLayers } from './taken-layers.js';
 import type { AdHocEdit, GenerationInputs } from './types.js';
 
 const S_IFREG = 0o100000;

@@ -35,7 +35,11 @@ export async function artifactMaps(blobs: BlobReader, artifacts: readonly Artifa
 }
 
 /** The install tree as it is served: with boot files and archives where they keep the paths that they have on the media. */
-export function servedTree({ family, files, tree }: GenerationManifest): readonly Artifact[] {
+export function servedTree({
+  family,
+  files,
+  tree,
+}: Pick<GenerationManifest, 'family' | 'files' | 'tree'>): readonly Artifact[] {
   return keepsMediaPaths(family) ? [...tree, ...files] : tree;
 }
 

@@ -12,14 +12,10 @@ import type { WholeCodec } from '../image/whole/codecs.js';
 import { encodeMap, readBlob } from '../store/extents.js';
 import type { Store } from '../store/records.js';
 import type { BlobWriter } from '../store/types.js';
-import {
-  buildGeneration,
-  capabilityNote,
-  mainArchive,
-  type BuildResult,
-  type CurrentGeneration,
-} from './build.js';
+import { buildGeneration, type BuildResult, type CurrentGeneration } from './build.js';
+import { capabilityNote } from './build-archives.js';
 import { OsimageError } from './errors.js';
+import { mainArchive } from './main-archive.js';
 import { manifestOf } from './manifest.js';
 import { entriesOf, packDirectory, type KnownState, type PackTools } from './pack-directory.js';
 import { emptyArchive, formOf, inSegments, rootImageName, type PackMethod } from './pack-form.js';

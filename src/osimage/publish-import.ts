@@ -7,6 +7,7 @@ import { answerOf } from './answer.js';
 import type { MediaLayout } from './family/layout.js';
 import { ENGINE, generationId } from './generation-id.js';
 import { importFiles, type ImportedFiles, type ReadOptions } from './import-files.js';
+import { trueTreeinfo, withTreeinfo } from './tree/true-checksums.js';
 import type { Attached, GenerationInputs, GenerationManifest } from './types.js';
 
 /** An osimage that its first generation is made of. */
@@ -42,6 +43,8 @@ export interface ImportResult {
   readonly notes: readonly string[]; // what did not stay as the vendor made it, a line each
 }
 
+const RECOUNTED = '.treeinfo: its checksums of archives are now those of the archives as they are served';
+
 /** What a layer is called that holds what a bundle's osimage had from layers besides files and boot arguments. */
 export const BUNDLE_LAYER = 'bundle';
 
@@ -72,8 +75,14 @@ export async function publishImport(
     const archives = Object.fromEntries(
       imported.archive === undefined ? [] : [[imported.archive.artifact.path, imported.archive.descriptor]],
     );
-    const tree = imported.tree.map((stored) => stored.artifact);
+    const files = imported.files.map((stored) => stored.artifact);
+    const media = imported.tree.map((stored) => stored.artifact);
     await writer.seal();
+    const { family } = layout;
+    const treeinfo = await trueTreeinfo({ family, files, archives, tree: media }, store.blobs, writer);
+    if (treeinfo !== undefined) await writer.seal();
+    const { tree } =
+      treeinfo === undefined ? { tree: media } : withTreeinfo({ tree: media }, treeinfo.artifact);
     const answer =
       layer === undefined
         ? undefined
@@ -81,7 +90,7 @@ export async function publishImport(
     const manifest: GenerationManifest = {
       version: 1,
       family: layout.family,
-      files: imported.files.map((stored) => stored.artifact),
+      files,
       tree,
       boot: layout.boot,
       bootBase: layout.boot,
@@ -100,7 +109,7 @@ export async function publishImport(
         parent: null,
         note: `import ${from}`,
         manifest: JSON.stringify(manifest),
-        blobs: [...imported.blobs, ...(layer?.blobs ?? [])],
+        blobs: [...imported.blobs, ...(treeinfo?.blobs ?? []), ...(layer?.blobs ?? [])],
         attributes,
       },
       { create: true },
@@ -109,7 +118,12 @@ export async function publishImport(
       record,
       manifest,
       counts: imported.counts,
-      notes: [...layout.notes, ...imported.notes, ...(judged?.notes ?? [])],
+      notes: [
+        ...layout.notes,
+        ...imported.notes,
+        ...(treeinfo === undefined ? [] : [RECOUNTED]),
+        ...(judged?.notes ?? []),
+      ],
     };
   });
 }

@@ -6,7 +6,7 @@ import { isTellable, markOf, type FileMarks } from '../image/unpacked/file-marks
 import { encodeRecord } from '../image/unpacked/record.js';
 import { unpackInto, type Unpacked } from '../image/unpacked/unpack.js';
 import type { GenerationRecord, Store } from '../store/records.js';
-import { mainArchive } from './build.js';
+import { mainArchive } from './main-archive.js';
 import { openDescriptor } from './contents.js';
 import { takeBaseline } from './edit/baseline.js';
 import { findGeneration } from './find.js';

@@ -21,6 +21,7 @@ import {
   type PackageChecker,
   type PackageSignature,
 } from './signing/package-signatures.js';
+import { checkChecksums } from './tree-checksums.js';
 import { parseTreeinfo, productOf, TREEINFO, type Treeinfo } from './treeinfo.js';
 
 export interface VerifyRequest {
@@ -46,8 +47,8 @@ export interface VerifyReport {
 }
 
 /**
- * Checks an install tree or a package repository as its installer would, and everything before it begins: .treeinfo, the
- * signature of repomd.xml, every metadata file, and of every package size, digest and signature.
+ * Checks an install tree or a package repository as its installer would, and everything before it begins: .treeinfo and the
+ * files that it has checksums of, the signature of repomd.xml, every metadata file, and of every package size, digest and signature.
  */
 export async function verifyTree(request: VerifyRequest): Promise<VerifyReport> {
   const { files } = request;
@@ -59,6 +60,7 @@ export async function verifyTree(request: VerifyRequest): Promise<VerifyReport> 
     findings.push(error.message);
   };
   const treeinfo = await readTreeinfo(files).catch(finding);
+  if (treeinfo !== undefined) await checkListed(request, treeinfo, findings, notes);
   const product = treeinfo === undefined ? undefined : productOf(treeinfo);
   const keys = request.keys ?? (await listedKeys(files, treeinfo).catch(finding));
   const known =
@@ -82,6 +84,20 @@ const OURS = ['MISSING_TOOL', 'NO_ACCESS', 'FETCH_FAILED'];
 async function readTreeinfo(files: RepoFiles): Promise<Treeinfo | undefined> {
   const text = await readText(files, TREEINFO);
   return text === undefined ? undefined : parseTreeinfo(text, `${files.where}/${TREEINFO}`);
+}
+
+/** Compares the files that .treeinfo lists checksums of, wherever in the tree they lie. */
+async function checkListed(
+  { files, isLeftOut }: VerifyRequest,
+  treeinfo: Treeinfo,
+  findings: string[],
+  notes: string[],
+): Promise<void> {
+  const checked = await checkChecksums(files, treeinfo);
+  findings.push(...checked.findings);
+  const missing = checked.missing.filter((name) => isLeftOut?.(name) !== true);
+  if (missing.length > 0)
+    notes.push(`${TREEINFO} lists checksums of files that are not there: ${missing.join(', ')}`);
 }
 
 /** The text of the key file that installers take: the first that .treeinfo lists. */

@@ -12,7 +12,7 @@ import { decodeDescriptor } from '../../src/image/archive.js';
 import { collect } from '../../src/image/chunks.js';
 import { isRegular } from '../../src/image/cpio/header.js';
 import { pathToText } from '../../src/image/cpio/path.js';
-import { mainArchive } from '../../src/osimage/build.js';
+import { mainArchive } from '../../src/osimage/main-archive.js';
 import { openArchive, type OpenArchive } from '../../src/osimage/contents.js';
 import { findGeneration } from '../../src/osimage/find.js';
 import { manifestOf } from '../../src/osimage/manifest.js';

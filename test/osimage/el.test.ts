@@ -1,11 +1,13 @@
-import { copyFile, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseGrub } from '../../src/image/boot-config/grub.js';
 import { parseSyslinux } from '../../src/image/boot-config/syslinux.js';
 import { findNode } from '../../src/image/iso/reader.js';
-import { runCommand, type Outcome } from '../cli/in-process.js';
+import { parseTreeinfo } from '../../src/repo/treeinfo.js';
+import { runCommand, runSucceeding, type Outcome } from '../cli/in-process.js';
 import { counterpart, openImageFile } from '../image/iso/counterparts.js';
 import { GRUB, LABEL, makeElIso, writeEl } from './family/el-media.js';
 
@@ -16,11 +18,7 @@ let imported: Outcome;
 const at = (...names: string[]): string => join(parent, ...names);
 const rackboot = (...words: string[]): Promise<Outcome> => runCommand(['--site', at('site'), ...words]);
 
-async function succeed(...words: string[]): Promise<string> {
-  const { status, out, err } = await rackboot(...words);
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
-  return out;
-}
+const succeed = (...words: string[]): Promise<string> => runSucceeding(['--site', at('site'), ...words]);
 
 test.before(async () => {
   parent = await mkdtemp(join(tmpdir(), 'rackboot-el-'));
@@ -66,6 +64,57 @@ test('kernel and archive as .treeinfo names them, the tree instead of the disc, 
   ])
     t.false(paths.includes(path), path);
   t.is(await succeed('image', 'cat', 'el9', '/etc/motd'), 'Anaconda-shaped\n');
+});
+
+/** The files that .treeinfo of an ISO lists checksums of, and whether each is the file’s. */
+async function checksumsOn(iso: string): Promise<[string, boolean][]> {
+  const dir = `${iso}.files`;
+  await succeed('iso', 'extract', iso, dir);
+  const { checksummed, sections } = parseTreeinfo(await readFile(join(dir, '.treeinfo'), 'utf8'), iso);
+  const found: [string, boolean][] = [];
+  for (const name of checksummed) {
+    const is = createHash('sha256').update(await readFile(join(dir, name)));
+    found.push([name, sections.get('checksums')?.get(name) === `sha256:${is.digest('hex')}`]);
+  }
+  return found;
+}
+
+test('.treeinfo keeps true checksums whatever becomes of the initrd, and a wrong one is found', async (t) => {
+  const all = ['images/install.img', 'images/pxeboot/initrd.img', 'images/pxeboot/vmlinuz'];
+  const expected = all.map((name): [string, boolean] => [name, true]);
+  t.deepEqual(await checksumsOn(at('vendor.iso')), expected);
+  t.deepEqual(await checksumsOn(at('el9.iso')), expected);
+
+  await succeed('image', 'import', at('media'), '--name', 'sums');
+  await mkdir(at('site/layers/motd/overlay/etc'), { recursive: true });
+  await writeFile(at('site/layers/motd/overlay/etc/motd'), 'changed\n');
+  await mkdir(at('site/layers/licence/tree'), { recursive: true });
+  await writeFile(at('site/layers/licence/tree/EULA'), 'licence\n');
+  const steps = [
+    ['build', 'sums', '--layers', 'motd'],
+    ['build', 'sums', '--layers', 'motd:licence'],
+    ['put', 'sums', `${at('media/media.repo')}:/etc/more`],
+    ['build', 'sums', '--layers', 'licence', '--discard-edits'],
+    ['rollback', 'sums', '2'],
+  ];
+  for (const [step, words] of steps.entries()) {
+    await succeed('image', ...words);
+    const iso = at(`sums${step}.iso`);
+    await succeed('image', 'iso', 'sums', '-o', iso);
+    t.deepEqual(await checksumsOn(iso), expected, words.join(' '));
+  }
+
+  const tree = at('sums0.iso.files');
+  const wrong = /pxeboot\/initrd\.img: not the file that \.treeinfo means \(its sha256 differs\)/;
+  const verified = async (): Promise<string> => {
+    const { out, err } = await rackboot('repo', 'verify', tree);
+    return out + err;
+  };
+  t.notRegex(await verified(), wrong);
+  await copyFile(at('media/images/pxeboot/initrd.img'), join(tree, 'images/pxeboot/initrd.img'));
+  t.regex(await verified(), wrong);
+  await rm(join(tree, 'images/install.img'));
+  t.regex(await verified(), /\.treeinfo lists checksums of files that are not there: images\/install\.img/);
 });
 
 test('a node gets the tree of its generation on its kernel line', async (t) => {

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { mainArchive } from '../../osimage/build.js';
+import { mainArchive } from '../../osimage/main-archive.js';
 import type { GenerationManifest } from '../../osimage/types.js';
 
 /** Which archive of a generation a command is about. */

@@ -1,4 +1,5 @@
-import type { BuildResult, MissedRemoval } from '../../osimage/build.js';
+import type { BuildResult } from '../../osimage/build.js';
+import type { MissedRemoval } from '../../osimage/build-archives.js';
 import { shortId } from '../../osimage/manifest.js';
 import type { SegmentCounts } from '../../image/segment-writer.js';
 import type { GenerationRecord } from '../../store/records.js';

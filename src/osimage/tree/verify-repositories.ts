@@ -1,6 +1,11 @@
+import { RepoError } from '../../repo/errors.js';
+import { readText, type RepoFiles } from '../../repo/files.js';
 import { REPOMD } from '../../repo/repomd.js';
+import { checkChecksums } from '../../repo/tree-checksums.js';
+import { parseTreeinfo, TREEINFO } from '../../repo/treeinfo.js';
 import { verifyTree, type VerifyReport } from '../../repo/verify.js';
 import type { BlobReader } from '../../store/types.js';
+import { servedTree } from '../manifest.js';
 import type { GenerationManifest } from '../types.js';
 import { artifactFiles } from './artifact-files.js';
 
@@ -10,16 +15,19 @@ export interface VerifiedRepository extends VerifyReport {
 }
 
 /**
- * Checks every repository of RPM packages in an install tree as its installer would, each with the .treeinfo that lies beside it.
+ * Checks every repository of RPM packages in an install tree as its installer would, each with the .treeinfo that lies beside it,
+ * and the files that the top one lists checksums of.
  * Throws RepoError MISSING_TOOL.
  */
 export async function verifyRepositories(
-  { family, tree }: Pick<GenerationManifest, 'family' | 'tree'>,
+  manifest: Pick<GenerationManifest, 'family' | 'tree' | 'files'>,
   blobs: BlobReader,
   onProgress?: (what: string, done: number, total: number) => void,
 ): Promise<VerifiedRepository[]> {
+  const { family } = manifest;
+  const tree = servedTree(manifest);
   const verified: VerifiedRepository[] = [];
-  for (const { path: file } of tree) {
+  for (const { path: file } of manifest.tree) {
     if (file !== REPOMD && !file.endsWith(`/${REPOMD}`)) continue;
     const prefix = file.slice(0, -REPOMD.length);
     const path = prefix.replace(/\/$/, '');
@@ -31,5 +39,26 @@ export async function verifyRepositories(
     });
     verified.push({ path, ...report });
   }
-  return verified;
+  if (verified.some(({ path }) => path === '')) return verified;
+  const findings = await wrongAtTop(artifactFiles(tree, '', blobs, 'tree'));
+  const [first = NO_REPOSITORY, ...others] = verified;
+  if (findings.length === 0) return verified;
+  return [{ ...first, findings: [...findings, ...first.findings] }, ...others];
+}
+
+const NO_REPOSITORY: VerifiedRepository = {
+  ...{ path: '', packages: 0, leftOut: 0, bytes: 0 },
+  ...{ keys: [], findings: [], notes: [] },
+};
+
+/** What is wrong with the .treeinfo of a tree whose repositories lie below its top, as Anaconda’s do. */
+async function wrongAtTop(files: RepoFiles): Promise<readonly string[]> {
+  const text = await readText(files, TREEINFO);
+  if (text === undefined) return [];
+  try {
+    return (await checkChecksums(files, parseTreeinfo(text, `${files.where}/${TREEINFO}`))).findings;
+  } catch (error) {
+    if (error instanceof RepoError) return [error.message];
+    throw error;
+  }
 }

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -16,8 +17,13 @@ const INITRD = gzipSync(
   ),
 );
 
+const SECOND_STAGE = Buffer.alloc(70_000, 'a squashfs ');
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
 const TREEINFO = `[checksums]
-images/install.img = sha256:${'0'.repeat(64)}
+images/install.img = sha256:${sha256(SECOND_STAGE)}
+images/pxeboot/initrd.img = sha256:${sha256(INITRD)}
+images/pxeboot/vmlinuz = sha256:${sha256(KERNEL)}
 
 [general]
 arch = x86_64
@@ -90,7 +96,7 @@ export async function writeEl(dir: string): Promise<void> {
     'media.repo': '[InstallMedia]\n',
     'images/pxeboot/vmlinuz': KERNEL,
     'images/pxeboot/initrd.img': INITRD,
-    'images/install.img': Buffer.alloc(70_000, 'a squashfs '),
+    'images/install.img': SECOND_STAGE,
     'isolinux/vmlinuz': KERNEL,
     'isolinux/initrd.img': INITRD,
     'isolinux/isolinux.cfg': ISOLINUX,
