@@ -278,6 +278,15 @@ export interface AddressState {
     body: (book: AddressBook) => Promise<T>,
     options?: { readonly durable: boolean },
   ): Promise<T>;
+  /**
+   * As `settle`, but resolves when others see what was done and a crash leaves it; `durable` when a power cut does too.
+   * It rejects when the disk refuses: then nothing may be said to anybody about it.
+   */
+  settleAhead<T>(
+    macs: readonly string[],
+    now: Timestamp,
+    body: (book: AddressBook) => Promise<T>,
+  ): Promise<{ readonly value: T; readonly durable: Promise<void> }>;
   /** What is bound to a node (its latest), and at an address. */
   ofNode(node: string, now: Timestamp): Promise<AddressLease | undefined>;
   at(address: string, now: Timestamp): Promise<AddressLease | undefined>;

@@ -1,4 +1,3 @@
-import type { RemoteInfo } from 'node:dgram';
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors.js';
 import type { AddressState, StrangerState } from '../../store/records.js';
@@ -21,7 +20,7 @@ import { Pools, type Seat, isForPools } from './pools.js';
 import { type Probe, Probes } from './probes.js';
 import { readRelay } from './relay.js';
 import { CLIENT_PORT, PROXY_PORT, SERVER_PORT, maxReplySize } from './reply.js';
-import type { Arrival, DhcpSockets } from './sockets.js';
+import type { Arrival, DhcpSockets, Mail, Sender } from './sockets.js';
 import { isOnLink, isRelayOf, subnetOf } from './subnets.js';
 
 const ETHERNET = 1;
@@ -29,6 +28,9 @@ const MAC_BYTES = 6;
 
 /** A row of machines that are no node may come at once: so many seconds' worth of dhcp.limits.strangersPerSecond. */
 const STRANGERS_AT_ONCE = 20;
+
+/** Each byte in hexadecimal. */
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** Addresses of a message that are looked at before the message is dropped: its client asks again. */
 const MOST_LOOKS = 8;
@@ -61,7 +63,7 @@ type Made = 'logged' | 'recorded' | 'malformed';
 /** A datagram as it came. */
 export interface Letter {
   readonly bytes: Buffer;
-  readonly remote: RemoteInfo;
+  readonly remote: Sender;
   readonly arrival: Arrival;
   readonly looks: number; // addresses that were looked at for it
 }
@@ -73,6 +75,12 @@ interface Question {
   readonly mac: string;
   readonly node: KnownNode | undefined;
   readonly subnets: DhcpFacts['subnets']; // of ours, that it may be from
+}
+
+/** A request, and what was decided about it. */
+interface Answer {
+  readonly question: Question;
+  readonly decisions: readonly Decision[];
 }
 
 /** Takes messages in, has them decided, and sends what was decided. */
@@ -101,34 +109,45 @@ export class Desk {
 
   /**
    * Answers `letters` in their order. Those whose addresses have to be looked at first go to `later` when they have been.
-   * Never throws or rejects, whatever they hold: what cannot be answered is logged.
+   * Resolves when all are decided; what is acknowledged leaves when it is durable, and all have `left` then. Never throws
+   * or rejects, nor does that, whatever they hold: what cannot be answered is logged.
    */
   async answer(
     letters: readonly Letter[],
     send: DhcpSockets['send'],
     later: (letter: Letter) => void,
-  ): Promise<void> {
+  ): Promise<{ readonly left: Promise<void> }> {
     const now = this.#options.now();
     try {
       const questions = await this.#questionsIn(letters, now);
-      const fromPools = await this.#askPools(questions, now, later);
-      const events: DhcpEvent[] = [];
+      const { seated, durable } = await this.#askPools(questions, now, later);
+      const ready: Answer[] = [];
+      const promised: Answer[] = [];
       for (const question of questions) {
-        const { packet, mac, node } = question;
-        const here = fromPools.get(question);
+        const here = seated.get(question);
         if (here === 'later') continue;
+        const isSeated = here !== undefined && here.length > 0;
         const decisions = [
-          ...(here === undefined || here.length === 0 ? this.#decideHere(question, now) : here),
+          ...(isSeated ? here : this.#decideHere(question, now)),
           ...this.#decideAsProxy(question),
         ];
-        for (const decision of decisions) this.#carryOut(decision, question, send);
-        events.push(...this.#report(decisions, packet, mac, node?.name ?? null, now));
+        (isSeated && decisions.some(isAcknowledgement) ? promised : ready).push({ question, decisions });
       }
-      if (events.length > 0) this.#options.onEvents(events);
+      this.#carryOut(ready, now, send);
+      if (promised.length === 0) return { left: Promise.resolve() };
+      const left = durable
+        .then(() => this.#carryOut(promised, now, send))
+        .catch((error: unknown) => this.#giveUp(promised.length, error));
+      return { left };
     } catch (error) {
-      const text = messageOf(error);
-      this.warn(text, `${letters.length} messages could not be answered, their clients ask again: ${text}`);
+      this.#giveUp(letters.length, error);
+      return { left: Promise.resolve() };
     }
+  }
+
+  #giveUp(count: number, error: unknown): void {
+    const text = messageOf(error);
+    this.warn(text, `${count} messages could not be answered, their clients ask again: ${text}`);
   }
 
   /** Logs `line`, once a minute for each `kind`. */
@@ -173,33 +192,36 @@ export class Desk {
     }
   }
 
-  /** What is decided about nodes with addresses out of pools; what is acknowledged is durable by then. */
+  /** What is decided about nodes with addresses out of pools, and when what is acknowledged is durable. */
   async #askPools(
     questions: readonly Question[],
     now: number,
     later: (letter: Letter) => void,
-  ): Promise<ReadonlyMap<Question, readonly Decision[] | 'later'>> {
-    const answers = new Map<Question, readonly Decision[] | 'later'>();
+  ): Promise<{
+    readonly seated: ReadonlyMap<Question, readonly Decision[] | 'later'>;
+    readonly durable: Promise<void>;
+  }> {
+    const seated = new Map<Question, readonly Decision[] | 'later'>();
     const pools = this.#pools;
-    if (pools === undefined) return answers;
+    if (pools === undefined) return { seated, durable: Promise.resolve() };
     const mine = questions.flatMap((question) => {
       const { node } = question;
       return node !== undefined && isForPools({ ...question, node }) ? [{ question, node }] : [];
     });
-    if (mine.length === 0) return answers;
-    const decided = await pools.answer(
+    if (mine.length === 0) return { seated, durable: Promise.resolve() };
+    const { answers, durable } = await pools.answer(
       mine.map(({ question: { packet, mac, subnets }, node }) => ({ packet, mac, subnets, node })),
       now,
       (packet, { node, subnet }) => decide(packet, this.#factsFor(node, [subnet]), now),
       ({ address, mac }) => this.#probes === undefined || this.#probes.isFree(address, mac, now),
     );
-    decided.forEach((answer, index) => {
+    answers.forEach((answer, index) => {
       const question = mine[index]?.question;
       if (question === undefined) return;
-      answers.set(question, answer.kind === 'untried' ? 'later' : answer.decisions);
+      seated.set(question, answer.kind === 'untried' ? 'later' : answer.decisions);
       if (answer.kind === 'untried') void this.#lookAt(answer.seats, question, pools, later);
     });
-    return answers;
+    return { seated, durable };
   }
 
   /** Looks for other machines at the addresses of `seats`; then the question can be answered. */
@@ -260,16 +282,33 @@ export class Desk {
       .map(({ server }) => decideProxy(packet, { ...boot, node, server, menus }, via));
   }
 
-  #carryOut(decision: Decision, { packet, node }: Question, send: DhcpSockets['send']): void {
-    if (decision.kind === 'decline' && node?.ip === decision.address)
-      this.#held.hold(decision.address, decision.until);
-    if (decision.kind !== 'reply') return;
+  /** Sends `answers`, and tells of them. */
+  #carryOut(answers: readonly Answer[], now: number, send: DhcpSockets['send']): void {
+    if (answers.length === 0) return;
+    const mails: Mail[] = [];
+    const events: DhcpEvent[] = [];
+    for (const { question, decisions } of answers) {
+      const { packet, mac, node } = question;
+      for (const decision of decisions) {
+        if (decision.kind === 'decline' && node?.ip === decision.address)
+          this.#held.hold(decision.address, decision.until);
+        const mail = decision.kind === 'reply' ? this.#mailOf(decision, packet) : undefined;
+        if (mail !== undefined) mails.push(mail);
+      }
+      events.push(...this.#report(decisions, packet, mac, node?.name ?? null, now));
+    }
+    if (mails.length > 0) send(mails);
+    if (events.length > 0) this.#options.onEvents(events);
+  }
+
+  #mailOf(reply: Extract<Decision, { kind: 'reply' }>, request: DhcpPacket): Mail | undefined {
     try {
-      const bytes = encodeDhcp(decision.packet, maxReplySize(packet));
-      send(bytes, { address: decision.from, port: decision.port }, reachable(decision.to));
+      const bytes = encodeDhcp(reply.packet, maxReplySize(request));
+      return { bytes, from: { address: reply.from, port: reply.port }, to: reachable(reply.to) };
     } catch (error) {
       const text = messageOf(error);
-      this.warn(`${decision.node} ${text}`, `${decision.node} could not be answered: ${text}`);
+      this.warn(`${reply.node} ${text}`, `${reply.node} could not be answered: ${text}`);
+      return undefined;
     }
   }
 
@@ -330,6 +369,10 @@ function trustedPort(
   return subnet !== undefined && isRelayOf(subnet, relay.address) ? relay.port : undefined;
 }
 
+function isAcknowledgement(decision: Decision): boolean {
+  return decision.kind === 'reply' && decision.type === 'ack';
+}
+
 /** What was done, each once; when nothing was, the first reason why. */
 function worthTelling(decisions: readonly Decision[]): readonly Decision[] {
   const done = decisions.filter(({ kind }) => kind !== 'ignore');
@@ -340,7 +383,9 @@ function worthTelling(decisions: readonly Decision[]): readonly Decision[] {
 /** The sender's MAC, lower case and colon-separated; undefined when the hardware is not Ethernet. */
 function macOf(packet: DhcpPacket): string | undefined {
   if (packet.htype !== ETHERNET || packet.chaddr.length !== MAC_BYTES) return undefined;
-  return packet.chaddr.toString('hex').replace(/..\B/g, '$&:');
+  let mac = '';
+  for (const byte of packet.chaddr) mac += `${mac === '' ? '' : ':'}${HEX[byte] ?? ''}`;
+  return mac;
 }
 
 /** Where a datagram socket can reach `to`: a client without an address only by broadcast (RFC 2131 §4.1). */

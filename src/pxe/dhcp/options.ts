@@ -143,9 +143,16 @@ export function readEncapsulated(data: Buffer): readonly DhcpOption[] | undefine
   return options;
 }
 
+const messageTypeOptions = new Map(
+  MESSAGE_TYPES.map((type, index): [MessageType, DhcpOption] => [
+    type,
+    { code: OPTION.messageType, data: Buffer.of(index + 1) },
+  ]),
+);
+
 /** Option 53 saying `type`. */
 export function messageTypeOption(type: Exclude<MessageType, 'other'>): DhcpOption {
-  return { code: OPTION.messageType, data: Buffer.of(MESSAGE_TYPES.indexOf(type) + 1) };
+  return messageTypeOptions.get(type) ?? { code: OPTION.messageType, data: Buffer.alloc(1) };
 }
 
 /** An option of one or more addresses. */

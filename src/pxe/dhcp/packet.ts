@@ -133,7 +133,7 @@ export function encodeDhcp(packet: DhcpPacket, maxSize: number = MAX_MESSAGE): B
   }
   const overload = (layout.file.length > 0 ? 1 : 0) + (layout.sname.length > 0 ? 2 : 0);
   const main = overload === 0 ? layout.main : withOverload(layout.main, overload);
-  const bytes = Buffer.alloc(Math.max(AT.options + sizeOf(main) + 1, MIN_MESSAGE));
+  const bytes = Buffer.allocUnsafe(Math.max(AT.options + sizeOf(main) + 1, MIN_MESSAGE)).fill(0);
   bytes.writeUInt8(packet.op, AT.op);
   bytes.writeUInt8(packet.htype, AT.htype);
   bytes.writeUInt8(packet.chaddr.length, AT.hlen);
@@ -147,9 +147,9 @@ export function encodeDhcp(packet: DhcpPacket, maxSize: number = MAX_MESSAGE): B
   bytes.writeUInt32BE(ipv4ToNumber(packet.giaddr), AT.giaddr);
   packet.chaddr.copy(bytes, AT.chaddr);
   if (overload & 2) writeOptions(bytes, AT.sname, layout.sname);
-  else writeText(bytes.subarray(AT.sname, AT.file), packet.sname, 'sname');
+  else if (packet.sname !== '') writeText(bytes.subarray(AT.sname, AT.file), packet.sname, 'sname');
   if (overload & 1) writeOptions(bytes, AT.file, layout.file);
-  else writeText(bytes.subarray(AT.file, AT.cookie), packet.file, 'file');
+  else if (packet.file !== '') writeText(bytes.subarray(AT.file, AT.cookie), packet.file, 'file');
   bytes.writeUInt32BE(MAGIC_COOKIE, AT.cookie);
   writeOptions(bytes, AT.options, main);
   return bytes;
@@ -215,7 +215,7 @@ function readOverload(options: readonly DhcpOption[]): number {
 
 /** Options of the same code put together, at the place of the first (RFC 3396 §7). */
 function joinOptions(options: readonly DhcpOption[]): readonly DhcpOption[] {
-  if (new Set(options.map(({ code }) => code)).size === options.length) return options;
+  if (!hasRepeats(options)) return options;
   const joined = new Map<number, Buffer[]>();
   for (const { code, data } of options) {
     const pieces = joined.get(code);
@@ -225,16 +225,26 @@ function joinOptions(options: readonly DhcpOption[]): readonly DhcpOption[] {
   return [...joined].map(([code, pieces]) => ({ code, data: Buffer.concat(pieces) }));
 }
 
+function hasRepeats(options: readonly DhcpOption[]): boolean {
+  const seen = new Uint8Array(END + 1);
+  for (const { code } of options) {
+    if (seen[code] !== 0) return true;
+    seen[code] = 1;
+  }
+  return false;
+}
+
 /** Writes `options` and the end option. */
 function writeOptions(bytes: Buffer, start: number, options: readonly DhcpOption[]): void {
   let at = start;
   for (const { code, data } of options) {
     for (let piece = 0; piece < piecesOf(data); piece += 1) {
-      const part = data.subarray(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES);
-      bytes.writeUInt8(code, at);
-      bytes.writeUInt8(part.length, at + 1);
-      part.copy(bytes, at + 2);
-      at += 2 + part.length;
+      const from = piece * PIECE_BYTES;
+      const length = Math.min(data.length - from, PIECE_BYTES);
+      bytes[at] = code;
+      bytes[at + 1] = length;
+      for (let index = 0; index < length; index += 1) bytes[at + 2 + index] = data[from + index] ?? 0;
+      at += 2 + length;
     }
   }
   bytes.writeUInt8(END, at);
@@ -247,7 +257,6 @@ function readText(field: Buffer): string {
 }
 
 function writeText(field: Buffer, text: string, name: string): void {
-  if (text === '') return;
   if (text.length > field.length || /[^\x01-\xff]/.test(text)) {
     throw new DhcpError(
       'BAD_OPTION',

@@ -67,39 +67,39 @@ export class Pools {
   }
 
   /**
-   * What is answered to each of `questions`, in their order, all in one transaction: what is acknowledged is durable when
-   * this resolves. `decide` decides about a node in its seat; no address is given out that is not `isTried`.
+   * What is answered to each of `questions`, in their order, all in one transaction. What is acknowledged may be said when
+   * `durable` resolves. `decide` decides about a node in its seat; no address is given out that is not `isTried`.
    */
   async answer(
     questions: readonly PoolQuestion[],
     now: number,
     decide: (packet: DhcpPacket, seat: Seat) => Decision,
     isTried: (seat: Seat) => boolean,
-  ): Promise<readonly PoolAnswer[]> {
+  ): Promise<{ readonly answers: readonly PoolAnswer[]; readonly durable: Promise<void> }> {
     const macs = questions.map(({ mac }) => mac);
-    const durable = questions.some(({ packet }) => readMessageType(packet) !== 'discover');
-    return this.#addresses.settle(
-      macs,
-      now,
-      async (book) => {
-        const answers: PoolAnswer[] = [];
-        for (const question of questions) {
-          const seats = await seatsIn(book, question, this.#limits, now);
-          const decided = seats.map((seat) => ({ seat, decision: decide(question.packet, seat) }));
-          const untried = decided.filter(
-            ({ seat, decision }) => isGiving(decision) && !seat.isTaken && !isTried(seat),
-          );
-          if (untried.length > 0) {
-            answers.push({ kind: 'untried', seats: untried.map(({ seat }) => seat) });
-            continue;
-          }
-          for (const { seat, decision } of decided) writeDown(book, seat, decision, now);
-          answers.push({ kind: 'decided', decisions: decided.map(({ decision }) => decision) });
+    const settle = async (book: AddressBook): Promise<readonly PoolAnswer[]> => {
+      const answers: PoolAnswer[] = [];
+      for (const question of questions) {
+        const seats = await seatsIn(book, question, this.#limits, now);
+        const decided = seats.map((seat) => ({ seat, decision: decide(question.packet, seat) }));
+        const untried = decided.filter(
+          ({ seat, decision }) => isGiving(decision) && !seat.isTaken && !isTried(seat),
+        );
+        if (untried.length > 0) {
+          answers.push({ kind: 'untried', seats: untried.map(({ seat }) => seat) });
+          continue;
         }
-        return answers;
-      },
-      { durable },
-    );
+        for (const { seat, decision } of decided) writeDown(book, seat, decision, now);
+        answers.push({ kind: 'decided', decisions: decided.map(({ decision }) => decision) });
+      }
+      return answers;
+    };
+    if (questions.every(({ packet }) => readMessageType(packet) === 'discover')) {
+      const answers = await this.#addresses.settle(macs, now, settle, { durable: false });
+      return { answers, durable: Promise.resolve() };
+    }
+    const { value: answers, durable } = await this.#addresses.settleAhead(macs, now, settle);
+    return { answers, durable };
   }
 
   /** Gives the address of `seat` to nobody for the length of a lease: another machine was found there. Gives until when. */

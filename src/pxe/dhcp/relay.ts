@@ -22,7 +22,8 @@ export interface RelayWord {
 export function readRelay(packet: DhcpPacket): RelayWord | undefined {
   if (packet.giaddr === UNSPECIFIED) return undefined;
   const data = findOption(packet, OPTION.relayAgentInformation);
-  const options = (data === undefined ? undefined : readEncapsulated(data)) ?? [];
+  if (data === undefined) return { address: packet.giaddr, link: packet.giaddr, port: undefined };
+  const options = readEncapsulated(data) ?? [];
   const find = (code: number): Buffer | undefined => options.find((option) => option.code === code)?.data;
   const link = find(LINK_SELECTION);
   const ids = [find(REMOTE_ID), find(CIRCUIT_ID)].flatMap((id) =>

@@ -53,16 +53,16 @@ export function leaseReply(
   boot: BootAnswer,
 ): DhcpPacket {
   const wanted = readParameterRequestList(request);
-  const isAsked = ({ code }: DhcpOption): boolean => wanted === undefined || wanted.includes(code);
+  const isAsked = (code: number): boolean => wanted === undefined || wanted.includes(code);
   const told = subnetOptionsOf(subnet);
   // Most important first: a reply that does not fit, in overloaded fields either, loses options from the end.
   const options: DhcpOption[] = [messageTypeOption(type), told.server];
   if (address !== null) options.push(told.lease);
   options.push(told.mask, ...boot.options, ...told.always);
-  const name = textOption(OPTION.hostName, node.name.split('.', 1)[0] ?? node.name);
-  if (isAsked(name)) options.push(name);
-  for (const option of told.asked) if (isAsked(option)) options.push(option);
-  if (address !== null) for (const option of told.times) if (isAsked(option)) options.push(option);
+  if (isAsked(OPTION.hostName))
+    options.push(textOption(OPTION.hostName, node.name.split('.', 1)[0] ?? node.name));
+  for (const option of told.asked) if (isAsked(option.code)) options.push(option);
+  if (address !== null) for (const option of told.times) if (isAsked(option.code)) options.push(option);
   options.push(
     ...echoOption(request, OPTION.clientIdentifier), // RFC 6842 §3
     ...echoOption(request, OPTION.relayAgentInformation), // RFC 3046 §2.2: last

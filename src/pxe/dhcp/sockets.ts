@@ -1,11 +1,25 @@
-import { type RemoteInfo, type Socket, type SocketOptions, createSocket } from 'node:dgram';
+import { type Socket, type SocketOptions, createSocket } from 'node:dgram';
 import { codeOf, messageOf } from '../../errors.js';
+import {
+  type DatagramBatch,
+  type Outgoing,
+  type Received,
+  datagramBatch,
+} from '../../system/datagram-batch.js';
+import { descriptorOf } from '../../system/descriptor-of.js';
 import { PxeError } from '../errors.js';
-import { BROADCAST } from './ipv4.js';
+import { BROADCAST, ipv4ToNumber } from './ipv4.js';
+import { MAX_MESSAGE } from './packet.js';
 import { SERVER_PORT } from './reply.js';
 
 /** Bytes of messages that may wait while the server is busy: a rack that powers on together asks together. */
 const MESSAGE_BUFFER = 1024 * 1024;
+
+/** Messages that are received or sent by one call of the kernel at most. */
+const BATCH = 64;
+
+/** Calls in a row for what waits at one socket: then it is the others' turn. */
+const MOST_CALLS = 4;
 
 /** How a message came: by limited broadcast, from any interface, or to one of our addresses. */
 export type Arrival =
@@ -22,16 +36,25 @@ export interface Endpoint {
   readonly shared: boolean;
 }
 
+/** Who sent a message. */
+export interface Sender {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A message to be sent from one of the endpoints. */
+export interface Mail {
+  readonly bytes: Buffer;
+  readonly from: Omit<Endpoint, 'shared'>;
+  readonly to: Sender;
+}
+
 export interface DhcpSockets {
   /**
-   * Sends `bytes` from one of the endpoints. A broadcast leaves by the interface that has its address, and by no other.
-   * Throws PxeError NO_ADDRESS when `from` is no endpoint; what fails later goes to `onError`.
+   * Sends `mails` in their order. A broadcast leaves by the interface that has its address, and by no other. What cannot
+   * be sent goes to `onError`: PxeError NO_ADDRESS when it is from no endpoint.
    */
-  readonly send: (
-    bytes: Buffer,
-    from: Omit<Endpoint, 'shared'>,
-    to: { address: string; port: number },
-  ) => void;
+  readonly send: (mails: readonly Mail[]) => void;
   close(): Promise<void>;
 }
 
@@ -47,10 +70,11 @@ export interface DhcpSockets {
  */
 export async function openDhcpSockets(options: {
   readonly endpoints: readonly Endpoint[];
-  readonly onMessage: (bytes: Buffer, remote: RemoteInfo, arrival: Arrival) => void;
+  readonly onMessage: (bytes: Buffer, remote: Sender, arrival: Arrival) => void;
   readonly onError: (error: Error) => void;
 }): Promise<DhcpSockets> {
   const unicast = new Map<string, Socket>();
+  const batch = datagramBatch(BATCH, MAX_MESSAGE + 1); // what is too long is seen to be
   const opened: Socket[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(opened.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))));
@@ -60,7 +84,10 @@ export async function openDhcpSockets(options: {
     await bind(socket, { address, port, shared });
     opened.push(socket);
     socket.on('error', options.onError);
-    socket.on('message', (bytes, remote) => options.onMessage(bytes, remote, arrival));
+    socket.on('message', (bytes, remote) => {
+      options.onMessage(bytes, remote, arrival);
+      for (const more of waitingAt(socket, batch)) options.onMessage(more.bytes, more, arrival);
+    });
     return socket;
   };
   try {
@@ -78,14 +105,65 @@ export async function openDhcpSockets(options: {
   }
   return {
     close,
-    send(bytes, from, { address, port }) {
-      const socket = unicast.get(keyOf(from));
-      if (socket === undefined) throw new PxeError('NO_ADDRESS', `${keyOf(from)}: no socket is bound to it.`);
-      socket.send(bytes, port, address, (error) => {
-        if (error !== null) options.onError(error);
-      });
+    send(mails) {
+      for (const group of bySource(mails)) {
+        const key = keyOf(group.from);
+        const socket = unicast.get(key);
+        if (socket !== undefined) sendAll(socket, group.mails, batch, options.onError);
+        else options.onError(new PxeError('NO_ADDRESS', `${key}: no socket is bound to it.`));
+      }
     },
   };
+}
+
+/** What waits at `socket` behind a message that Node has read: Node reads one by one, with 64 KiB for each. */
+function* waitingAt(socket: Socket, batch: DatagramBatch | undefined): Generator<Received> {
+  for (let calls = 0; batch !== undefined && calls < MOST_CALLS; calls += 1) {
+    const descriptor = descriptorOf(socket);
+    if (descriptor === undefined) return;
+    const received = batch.receive(descriptor);
+    yield* received;
+    if (received.length < BATCH) return;
+  }
+}
+
+/** `mails` in runs of the same endpoint. */
+function* bySource(
+  mails: readonly Mail[],
+): Generator<{ readonly from: Mail['from']; readonly mails: readonly Mail[] }> {
+  for (let start = 0, end = 0; start < mails.length; start = end) {
+    const from = mails[start]?.from;
+    if (from === undefined) return;
+    while (mails[end]?.from.address === from.address && mails[end]?.from.port === from.port) end += 1;
+    yield { from, mails: mails.slice(start, end) };
+  }
+}
+
+/** Sends `mails` by few calls of the kernel; one that it does not take this way goes Node's way, which waits for room. */
+function sendAll(
+  socket: Socket,
+  mails: readonly Mail[],
+  batch: DatagramBatch | undefined,
+  onError: (error: Error) => void,
+): void {
+  const report = (error: Error | null): void => {
+    if (error !== null) onError(error);
+  };
+  const descriptor = descriptorOf(socket);
+  for (let done = 0; done < mails.length;) {
+    const part = mails.slice(done, done + BATCH);
+    const sent =
+      batch === undefined || descriptor === undefined ? 0 : batch.send(descriptor, part.map(outgoingOf));
+    done += sent;
+    const next = part[sent];
+    if (next === undefined) continue;
+    socket.send(next.bytes, next.to.port, next.to.address, report);
+    done += 1;
+  }
+}
+
+function outgoingOf({ bytes, to: { address, port } }: Mail): Outgoing {
+  return { bytes, address: ipv4ToNumber(address), port };
 }
 
 /** Addresses are numbers here: nothing is looked up. */

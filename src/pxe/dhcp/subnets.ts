@@ -1,6 +1,6 @@
 import { parsePool, type SubnetConfig } from '../../site/config.js';
 import type { AddressRange } from '../../store/records.js';
-import { type Network, isInNetwork, parseNetwork } from './ipv4.js';
+import { type Network, ipv4ToNumber, isInNetwork, parseNetwork } from './ipv4.js';
 
 /** A network whose nodes are answered, and what they are told. */
 export interface Subnet {
@@ -32,12 +32,14 @@ export function parseSubnet(config: SubnetConfig, interfaceName: string): Subnet
 
 /** The subnet that holds `address`, the narrowest when networks nest; undefined when none does. */
 export function subnetOf(subnets: readonly Subnet[], address: string): Subnet | undefined {
-  return subnets
-    .filter((subnet) => isInNetwork(subnet.network, address))
-    .reduce<Subnet | undefined>(
-      (best, subnet) => (best === undefined || subnet.network.mask > best.network.mask ? subnet : best),
-      undefined,
-    );
+  const value = ipv4ToNumber(address);
+  let best: Subnet | undefined;
+  for (const subnet of subnets) {
+    const { base, mask } = subnet.network;
+    if ((value & mask) >>> 0 !== base) continue;
+    if (best === undefined || mask > best.network.mask) best = subnet;
+  }
+  return best;
 }
 
 /** Whether nodes of `subnet` are on the same wire as our interface, rather than behind a relay. */

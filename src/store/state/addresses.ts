@@ -1,7 +1,9 @@
+import type { Transaction } from 'kysely';
 import type { AddressBook, AddressLease, AddressState, Timestamp } from '../records.js';
 import { BookInHand } from './address-book.js';
 import { leaseOf, numberOf } from './address-rows.js';
-import type { StateDatabase } from './database.js';
+import type { Ahead, StateDatabase } from './database.js';
+import type { Tables } from './tables.js';
 
 /**
  * Addresses out of DHCP pools, in the database. A row stands for an address that was ever given out; it is never
@@ -20,12 +22,15 @@ export class AddressRows implements AddressState {
     body: (book: AddressBook) => Promise<T>,
     options: { readonly durable: boolean } = { durable: true },
   ): Promise<T> {
-    return this.#database.write(async (trx) => {
-      const book = await BookInHand.open(trx, this.#database.kind, macs, now);
-      const result = await body(book);
-      await book.write();
-      return result;
-    }, options);
+    return this.#database.write((trx) => this.#settleIn(trx, macs, now, body), options);
+  }
+
+  async settleAhead<T>(
+    macs: readonly string[],
+    now: Timestamp,
+    body: (book: AddressBook) => Promise<T>,
+  ): Promise<Ahead<T>> {
+    return this.#database.writeAhead((trx) => this.#settleIn(trx, macs, now, body));
   }
 
   async ofNodes(now: Timestamp): Promise<readonly AddressLease[]> {
@@ -47,6 +52,18 @@ export class AddressRows implements AddressState {
 
   async at(address: string, now: Timestamp): Promise<AddressLease | undefined> {
     return this.#bound('address', numberOf(address), now);
+  }
+
+  async #settleIn<T>(
+    trx: Transaction<Tables>,
+    macs: readonly string[],
+    now: Timestamp,
+    body: (book: AddressBook) => Promise<T>,
+  ): Promise<T> {
+    const book = await BookInHand.open(trx, this.#database.kind, macs, now);
+    const result = await body(book);
+    await book.write();
+    return result;
   }
 
   async #bound(

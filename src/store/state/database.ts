@@ -2,11 +2,18 @@ import { Kysely, Migrator, PostgresDialect, sql, type Transaction } from 'kysely
 import { codeOf } from '../../errors.js';
 import { StoreError } from '../errors.js';
 import { databaseError } from './errors.js';
+import { LogSync } from './log-sync.js';
 import { migrationsFor, type DatabaseKind } from './migrations.js';
 import { SqliteFileDialect } from './sqlite.js';
 import type { Queries, Tables } from './tables.js';
 
 const migrationAttempts = 20;
+
+/** What a transaction that has committed did, and when a power cut cannot undo it any more. */
+export interface Ahead<T> {
+  readonly value: T;
+  readonly durable: Promise<void>; // rejects with StoreError when the disk refuses it
+}
 
 /** Where the state is kept: a SQLite file, or a PostgreSQL server by its URL. */
 export type DatabaseAddress =
@@ -22,19 +29,22 @@ export class StateDatabase {
   readonly isFrozen: boolean; // opened as it lies, to be read alone
   readonly #db: Kysely<Tables>;
   readonly #reader: Kysely<Tables>;
+  readonly #log: LogSync | undefined; // of SQLite's write-ahead log
+  #commitsWait = true; // SQLite's: for the disk
 
   private constructor(
     kind: DatabaseKind,
     name: string,
     db: Kysely<Tables>,
     reader: Kysely<Tables>,
-    isFrozen = false,
+    { isFrozen = false, log }: { readonly isFrozen?: boolean; readonly log?: LogSync } = {},
   ) {
     this.kind = kind;
     this.name = name;
     this.#db = db;
     this.#reader = reader;
     this.isFrozen = isFrozen;
+    this.#log = log;
   }
 
   /**
@@ -59,7 +69,7 @@ export class StateDatabase {
    */
   static async openFrozen(path: string): Promise<StateDatabase> {
     const db = new Kysely<Tables>({ dialect: new SqliteFileDialect(path, 'frozen') });
-    const opened = new StateDatabase('sqlite', path, db, db, true);
+    const opened = new StateDatabase('sqlite', path, db, db, { isFrozen: true });
     try {
       if (!(await opened.#isCurrent())) throw readOnly(path, 'is of an older rackboot and read-only');
     } catch (error) {
@@ -73,7 +83,7 @@ export class StateDatabase {
   static #sqlite(path: string): StateDatabase {
     const db = new Kysely<Tables>({ dialect: new SqliteFileDialect(path, 'write') });
     const reader = new Kysely<Tables>({ dialect: new SqliteFileDialect(path, 'read') });
-    return new StateDatabase('sqlite', path, db, reader);
+    return new StateDatabase('sqlite', path, db, reader, { log: new LogSync(`${path}-wal`) });
   }
 
   static #postgres(url: string): StateDatabase {
@@ -111,21 +121,44 @@ export class StateDatabase {
     }
   }
 
+  /**
+   * Runs `body` as `write` does, and comes back when it has committed: all others see it, and a crash of this process
+   * leaves it. Only what is said to others has to wait until it is durable; docs/decisions/0028-durable-acks.md.
+   */
+  async writeAhead<T>(body: (trx: Transaction<Tables>) => Promise<T>): Promise<Ahead<T>> {
+    const log = this.#log;
+    const value = await this.write(body, { durable: log === undefined });
+    const durable = log === undefined ? Promise.resolve() : this.#reached(log);
+    durable.catch(() => undefined); // whoever does not wait for it has no use for the error
+    return { value, durable };
+  }
+
+  async #reached(log: LogSync): Promise<void> {
+    try {
+      await log.reached();
+    } catch (error) {
+      throw databaseError(error, this.name);
+    }
+  }
+
   async close(): Promise<void> {
+    await this.#log?.close();
     await this.#reader.destroy();
     if (this.#db !== this.#reader) await this.#db.destroy();
   }
 
   #writeSqlite<T>(body: (trx: Transaction<Tables>) => Promise<T>, options: { durable: boolean }): Promise<T> {
-    if (options.durable) return this.#db.transaction().execute(body);
     return this.#db.connection().execute(async (connection) => {
-      await sql`pragma synchronous = normal`.execute(connection);
-      try {
-        return await connection.transaction().execute(body);
-      } finally {
-        await sql`pragma synchronous = full`.execute(connection);
-      }
+      await this.#syncCommits(connection, options.durable);
+      return connection.transaction().execute(body);
     });
+  }
+
+  /** Has commits of `connection`, the one that writes, wait for the disk, or not. */
+  async #syncCommits(connection: Kysely<Tables>, waits: boolean): Promise<void> {
+    if (this.#commitsWait === waits) return;
+    await (waits ? sql`pragma synchronous = full` : sql`pragma synchronous = normal`).execute(connection);
+    this.#commitsWait = waits;
   }
 
   #writePostgres<T>(

@@ -39,7 +39,7 @@ test('who claims a node’s UUID or switch port by many MAC addresses takes a fe
     return { packet: clientMessage([is('discover')], { chaddr }), mac, node, subnets: [subnet] };
   };
   const ask = async (questions: readonly PoolQuestion[]): Promise<readonly string[]> => {
-    const answers = await pools.answer(
+    const { answers } = await pools.answer(
       questions,
       1000,
       (packet, seat) => decide(packet, { ...facts, node: seat.node }, 1000),
