@@ -11,8 +11,8 @@ import {
   checkSpace,
 } from '../api/doctor.js';
 import { checkCertificate } from '../api/doctor-certificate.js';
-import { messageOf, RackbootError } from '../errors.js';
-import { readCapture } from '../pxe/dhcp/capture.js';
+import { codeOf, messageOf, RackbootError } from '../errors.js';
+import { type Capture, readCapture } from '../pxe/dhcp/capture.js';
 import { type Diagnosis, diagnose } from '../pxe/dhcp/diagnose.js';
 import { PcapError } from '../pxe/dhcp/pcap.js';
 import { captureDhcp } from '../pxe/dhcp/live-capture.js';
@@ -101,7 +101,7 @@ function lineOf({ what, state, detail, mend }: Check): string {
 }
 
 async function examineDhcp(context: Context, options: DoctorOptions): Promise<void> {
-  const { sightings, malformed } = readCapture(await captureOf(context, options));
+  const { sightings, malformed } = await captureOf(context, options);
   const diagnoses = diagnose(sightings);
   context.print({ messages: sightings.length, malformed, clients: diagnoses }, () =>
     diagnoses.length === 0 ? nothingSeen(malformed) : diagnoses.map(describe).join('\n\n'),
@@ -111,7 +111,7 @@ async function examineDhcp(context: Context, options: DoctorOptions): Promise<vo
     throw unhealthy(`${ill} of ${diagnoses.length} DHCP clients were not served as they should be`);
 }
 
-async function captureOf(context: Context, options: DoctorOptions): Promise<Buffer> {
+async function captureOf(context: Context, options: DoctorOptions): Promise<Capture> {
   const { interface: name, pcap, seconds = '30' } = options;
   if ((name === undefined) === (pcap === undefined)) {
     throw new UsageError('doctor dhcp: give --interface NAME to listen there, or --pcap FILE');
@@ -120,16 +120,17 @@ async function captureOf(context: Context, options: DoctorOptions): Promise<Buff
   if (!/^[1-9]\d{0,3}$/.test(seconds))
     throw new UsageError(`--seconds ${seconds}: write a number from 1 to 9999`);
   context.note(`listening on ${name ?? ''} for ${seconds} s; let the machine boot now`);
-  return captureDhcp(name ?? '', Number(seconds));
+  return readCapture(await captureDhcp(name ?? '', Number(seconds)));
 }
 
-async function readPcapFile(path: string): Promise<Buffer> {
+async function readPcapFile(path: string): Promise<Capture> {
   try {
-    return await readFile(path);
+    return readCapture(await readFile(path));
   } catch (cause) {
-    throw new PcapError('NOT_CAPTURED', `${path}: ${messageOf(cause)}; give a file that tcpdump -w wrote.`, {
-      cause,
-    });
+    if (cause instanceof PcapError) throw new PcapError(cause.code, `${path}: ${cause.message}`, { cause });
+    const why =
+      codeOf(cause) === 'ENOENT' ? 'no such file' : `cannot be read (${codeOf(cause) ?? 'unknown error'})`;
+    throw new PcapError('NOT_CAPTURED', `${path}: ${why}; give a file that tcpdump -w wrote.`, { cause });
   }
 }
 

@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import type { DhcpEvent } from '../../src/pxe/dhcp/event.js';
@@ -151,4 +152,21 @@ for (const { name, play, mac = MAC, seen, finds, says } of scenes) {
       for (const line of says) t.regex(out, line);
     }),
   );
+}
+
+for (const [what, bytes, message] of [
+  ['no file', undefined, /x\.pcap: no such file; give a file that tcpdump -w wrote\.$/m],
+  ['an empty file', '', /x\.pcap: it is no pcap file; capture one with tcpdump -w\.$/m],
+  ['a text', 'this is a text that is long enough for a header', /x\.pcap: it is no pcap file; /],
+] as const) {
+  test(`doctor dhcp refuses ${what} in one line that names it`, async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'rackboot-pcap-'));
+    t.teardown(() => rm(dir, { recursive: true }));
+    if (bytes !== undefined) await writeFile(join(dir, 'x.pcap'), bytes);
+    const { status, out, err } = await runCommand(['doctor', 'dhcp', '--pcap', join(dir, 'x.pcap')]);
+    t.is(status, 1);
+    t.is(out, '');
+    t.regex(err, message);
+    t.is(err.trimEnd().split('\n').length, 1);
+  });
 }
