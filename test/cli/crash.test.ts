@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { runCommand } from './in-process.js';
+import { runSucceeding } from './in-process.js';
 import { makeMedia, program } from './media.js';
 
 /** What a site says of itself, without times. */
@@ -43,11 +43,8 @@ test.before(async () => {
 });
 test.after.always(() => rm(work, { recursive: true, force: true }));
 
-async function succeed(site: string, words: readonly string[]): Promise<string> {
-  const { status, out, err } = await runCommand(['--site', site, '--json', ...words]);
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
-  return out;
-}
+const succeed = (site: string, words: readonly string[]): Promise<string> =>
+  runSucceeding(['--site', site, '--json', ...words]);
 
 async function stateOf(site: string): Promise<State> {
   const ask = async (...words: string[]): Promise<Record<string, unknown>[]> =>

@@ -47,6 +47,13 @@ export async function runCommand(words: readonly string[]): Promise<Outcome> {
   return { status, out: out.text(), err: err.text() };
 }
 
+/** What a command line printed; throws what it said when it failed. */
+export async function runSucceeding(words: readonly string[]): Promise<string> {
+  const { status, out, err } = await runCommand(words);
+  if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
+  return out;
+}
+
 function collector(): { readonly stream: Writable; readonly text: () => string } {
   let text = '';
   const stream = new Writable({

@@ -7,7 +7,7 @@ import { newSite } from '../cli/in-process.js';
 import { freePort } from '../free-port.js';
 import { writeEl } from '../osimage/family/el-media.js';
 import { makeXcpNgIso, writeXcpNg } from '../osimage/family/xcp-ng-media.js';
-import { writeRepodata } from '../osimage/repodata.js';
+import { writeDriverDisk, writeRepodata } from '../osimage/repodata.js';
 import { serveFiles } from '../osimage/web-server.js';
 import { shellLines, shellProgram } from './guide-blocks.js';
 
@@ -39,13 +39,7 @@ test('every command of docs/iso.md and docs/boot.md runs, one after the other', 
   await rename(join(work, 'media'), join(web, 'netinstall', '8.3'));
   await writeEl(join(work, 'rhel9'));
   const pack = join(work, 'packs', 'e1000e');
-  await mkdir(join(pack, 'Packages'), { recursive: true });
-  await writeFile(
-    join(pack, 'update.xml'),
-    '<update control="control-e1000e" name-label="e1000e" version="1"/>',
-  );
-  await writeFile(join(pack, 'Packages/e1000e.rpm'), 'a driver');
-  await writeRepodata(pack, ['Packages/e1000e.rpm']);
+  await writeDriverDisk(pack);
   await mkdir(join(dir, 'layers/answers'), { recursive: true });
   await writeFile(join(dir, 'layers/answers/answerfile.liquid'), ANSWER);
   const { url } = await serveFiles(t, web);

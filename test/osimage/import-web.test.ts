@@ -4,7 +4,7 @@ import test from 'ava';
 import { newSite } from '../cli/in-process.js';
 import { makeElIso, writeEl } from './family/el-media.js';
 import { makeXcpNgIso, writeXcpNg } from './family/xcp-ng-media.js';
-import { writeRepodata } from './repodata.js';
+import { writeDriverDisk, writeRepodata } from './repodata.js';
 import { serveFiles } from './web-server.js';
 
 const PACKAGES = ['Packages/a package+1.0-1.x86_64.rpm', 'Packages/xcp-ng-deps-8.3-1.noarch.rpm'];
@@ -124,13 +124,7 @@ test('what a server has wrong is refused in one line', async (t) => {
 test('a supplemental pack comes in as a tree that boots nothing', async (t) => {
   const { rackboot, json, dir } = await newSite(t);
   const pack = join(dirname(dir), 'pack');
-  await mkdir(join(pack, 'Packages'), { recursive: true });
-  await writeFile(
-    join(pack, 'update.xml'),
-    '<update control="control-e1000e" name-label="e1000e" version="1"/>',
-  );
-  await writeFile(join(pack, 'Packages/e1000e.rpm'), 'a driver');
-  await writeRepodata(pack, ['Packages/e1000e.rpm']);
+  await writeDriverDisk(pack);
   const { url } = await serveFiles(t, pack);
   for (const [name, source] of [
     ['dir', pack],

@@ -21,3 +21,14 @@ export async function writeRepodata(dir: string, hrefs: readonly string[]): Prom
     `<?xml version="1.0"?><repomd><data type="primary"><checksum type="sha256">${sha256(primary)}</checksum><location href="repodata/primary.xml.gz"/><size>${primary.length}</size></data></repomd>`,
   );
 }
+
+/** Writes a supplemental pack of XCP-ng, a driver disk, into `dir`. */
+export async function writeDriverDisk(dir: string): Promise<void> {
+  await mkdir(join(dir, 'Packages'), { recursive: true });
+  await writeFile(
+    join(dir, 'update.xml'),
+    '<update control="control-e1000e" name-label="e1000e" version="1"/>',
+  );
+  await writeFile(join(dir, 'Packages/e1000e.rpm'), 'a driver');
+  await writeRepodata(dir, ['Packages/e1000e.rpm']);
+}

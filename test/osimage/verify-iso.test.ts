@@ -10,7 +10,7 @@ import { findNode, openIso, type IsoImage } from '../../src/image/iso/reader.js'
 import { fileSource } from '../../src/image/iso/source.js';
 import { openSite } from '../../src/site/site.js';
 import { openStore } from '../../src/store/store.js';
-import { runCommand, type Outcome } from '../cli/in-process.js';
+import { runCommand, runSucceeding, type Outcome } from '../cli/in-process.js';
 import { makeMedia } from '../cli/media.js';
 
 interface Part {
@@ -23,11 +23,8 @@ let parent = '';
 const rackboot = (...words: string[]): Promise<Outcome> =>
   runCommand(['--site', join(parent, 'site'), ...words]);
 
-async function succeed(...words: string[]): Promise<string> {
-  const { status, out, err } = await rackboot(...words);
-  if (status !== 0) throw new Error(err);
-  return out;
-}
+const succeed = (...words: string[]): Promise<string> =>
+  runSucceeding(['--site', join(parent, 'site'), ...words]);
 
 test.before(async () => {
   parent = await mkdtemp(join(tmpdir(), 'rackboot-verify-'));

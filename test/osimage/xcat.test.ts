@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { runCommand, type Outcome } from '../cli/in-process.js';
+import { runCommand, runSucceeding, type Outcome } from '../cli/in-process.js';
 
 const PACK: Readonly<Record<string, string>> = {
   'rootimg.sfs': 'tar -cf - . | tar2sqfs -q "$1"',
@@ -18,11 +18,8 @@ let parent = '';
 const rackboot = (...words: string[]): Promise<Outcome> =>
   runCommand(['--site', join(parent, 'site'), ...words]);
 
-async function succeed(...words: string[]): Promise<string> {
-  const { status, out, err } = await rackboot(...words);
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
-  return out;
-}
+const succeed = (...words: string[]): Promise<string> =>
+  runSucceeding(['--site', join(parent, 'site'), ...words]);
 
 /** A rootimgdir as genimage and packimage leave it, with the tree beside what was packed of it. */
 async function rootimgdir(image: string): Promise<string> {

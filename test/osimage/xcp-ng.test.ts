@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { parseGrub } from '../../src/image/boot-config/grub.js';
 import { parseSyslinux } from '../../src/image/boot-config/syslinux.js';
-import { runCommand, type Outcome } from '../cli/in-process.js';
+import { runCommand, runSucceeding, type Outcome } from '../cli/in-process.js';
 import { counterpart, openImageFile, readAll } from '../image/iso/counterparts.js';
 import { findNode } from '../../src/image/iso/reader.js';
 import { makeXcpNgIso, writeXcpNg, ISOLINUX_CFG } from './family/xcp-ng-media.js';
@@ -14,11 +14,7 @@ let parent = '';
 const at = (...names: string[]): string => join(parent, ...names);
 const rackboot = (...words: string[]): Promise<Outcome> => runCommand(['--site', at('site'), ...words]);
 
-async function succeed(...words: string[]): Promise<string> {
-  const { status, out, err } = await rackboot(...words);
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
-  return out;
-}
+const succeed = (...words: string[]): Promise<string> => runSucceeding(['--site', at('site'), ...words]);
 
 interface Entry {
   readonly kind: string;

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { runCommand, type Outcome } from '../../cli/in-process.js';
+import { runCommand, runSucceeding, type Outcome } from '../../cli/in-process.js';
 import { bundleFiles, manifestXml, STATELESS, writeBundle, type Fields } from './xcat-bundle.js';
 
 let work = '';
@@ -11,11 +11,7 @@ let number = 0;
 const at = (name: string): string => path.join(work, name);
 const rackboot = (...words: string[]): Promise<Outcome> => runCommand(['--site', at('site'), ...words]);
 
-async function succeed(...words: string[]): Promise<string> {
-  const { status, out, err } = await rackboot(...words);
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
-  return out;
-}
+const succeed = (...words: string[]): Promise<string> => runSucceeding(['--site', at('site'), ...words]);
 
 /** The attributes of an osimage as lsdef writes them. */
 async function attributes(name: string): Promise<Record<string, string>> {

@@ -20,6 +20,7 @@ import test, { type ExecutionContext } from 'ava';
 import { program, runProgram, type Ended } from '../../cli/media.js';
 import { runProgram as runTool } from '../../product/commands.js';
 import { makeInstallerRepository, writeCheckout, type InstallerRepository } from './installer-repository.js';
+import { processesWith } from '../processes-with.js';
 import { BUILT, buildTreePackages } from './tree-packages.js';
 
 const isRoot = process.getuid?.() === 0;
@@ -431,17 +432,6 @@ test.serial('interrupted while a server does not answer, it ends at once', async
   t.deepEqual(await readdir(join(site.dir, 'store/scratch')), []);
   t.deepEqual(await processesWith(site.dir), []);
 });
-
-/** PIDs of the processes that have `text` on their command line. */
-async function processesWith(text: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const line = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
-    if (line.includes(text)) found.push(Number(name));
-  }
-  return found;
-}
 
 async function endOf(child: ReturnType<typeof spawn>): Promise<{ out: string; err: string }> {
   let [out, err] = ['', ''];

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { newSite } from '../../cli/in-process.js';
+import { newSite, runSucceeding } from '../../cli/in-process.js';
 import { served } from '../../cli/served.js';
 
 /** Sets an attribute of a file: lsetxattr(2) by its number, which perl needs no library for. */
@@ -34,11 +34,7 @@ async function site(t: ExecutionContext, pack: (root: string, file: string) => v
   makeRoot(root);
   const file = join(work, 'x.img');
   pack(root, file);
-  const succeed = async (...words: string[]): Promise<string> => {
-    const { status, out, err } = await rackboot(...words);
-    if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
-    return out;
-  };
+  const succeed = (...words: string[]): Promise<string> => runSucceeding(['--site', dir, ...words]);
   await succeed('image', 'import', file, '--name', 'x');
   const set = (path: string, name: string, value: string) =>
     rackboot('image', 'edit', 'x', '--', ...PERL, SET, path, name, value);

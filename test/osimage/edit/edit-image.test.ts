@@ -7,6 +7,7 @@ import test, { type ExecutionContext } from 'ava';
 import { runCommand } from '../../cli/in-process.js';
 import { program, runProgram, type Ended } from '../../cli/media.js';
 import { imageSite } from '../../cli/image-site.js';
+import { processesWith } from '../processes-with.js';
 import { rootItems } from './root-items.js';
 
 interface Change {
@@ -63,17 +64,6 @@ async function giveAway(directory: string): Promise<void> {
 /** The mounts of this machine, not of any namespace, that have to do with `directory`. */
 const mountsOf = async (directory: string): Promise<string[]> =>
   (await readFile('/proc/self/mounts', 'utf8')).split('\n').filter((line) => line.includes(directory));
-
-/** PIDs of the processes that have `text` on their command line. */
-async function processesWith(text: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const line = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
-    if (line.includes(text)) found.push(Number(name));
-  }
-  return found;
-}
 
 const numberOfGenerations = async ({ json }: Site): Promise<number> =>
   (await json<unknown[]>('image', 'history', 'x')).length;

@@ -2,18 +2,15 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
-import { runCommand } from '../../cli/in-process.js';
+import { runSucceeding } from '../../cli/in-process.js';
 import { counterpart } from '../../image/iso/counterparts.js';
 import { makeXcpNgIso, writeXcpNg } from '../family/xcp-ng-media.js';
 
 let work = '';
 const at = (name: string): string => path.join(work, name);
 
-async function succeed(site: string, ...words: string[]): Promise<string> {
-  const { status, out, err } = await runCommand(['--site', at(site), ...words]);
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
-  return out;
-}
+const succeed = (site: string, ...words: string[]): Promise<string> =>
+  runSucceeding(['--site', at(site), ...words]);
 
 async function shown(site: string): Promise<Record<string, unknown>> {
   const all = JSON.parse(await succeed(site, '--json', 'image', 'show', 'xcp')) as Record<string, unknown>;

@@ -7,7 +7,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { OsimageError } from '../../../src/osimage/errors.js';
 import { gzippedTar } from '../../../src/osimage/export/tar-members.js';
-import { runCommand, type Outcome } from '../../cli/in-process.js';
+import { runCommand, runSucceeding, type Outcome } from '../../cli/in-process.js';
 import { archive, changes, editsOf } from '../../image/archive-models.js';
 import { FileTree } from '../../image/file-tree.js';
 import { archiveBytes } from '../../image/newc.js';
@@ -23,11 +23,8 @@ const on =
   (...words: string[]): Promise<Outcome> =>
     runCommand(['--site', at(site), ...words]);
 
-async function succeed(site: string, ...words: string[]): Promise<string> {
-  const { status, out, err } = await on(site)(...words);
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${err}`);
-  return out;
-}
+const succeed = (site: string, ...words: string[]): Promise<string> =>
+  runSucceeding(['--site', at(site), ...words]);
 
 /** What a generation is, but for when it was made and how it is called. */
 async function shown(site: string, name: string): Promise<Record<string, unknown>> {
