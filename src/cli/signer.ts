@@ -2,6 +2,7 @@ import { access, constants, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
+import { codeOf } from '../errors.js';
 import { noAccess } from '../repo/files.js';
 import { RepoError } from '../repo/errors.js';
 import { gnupgSigner } from '../repo/signing/gnupg.js';
@@ -33,9 +34,11 @@ export async function siteSigner({ dir, config }: Site): Promise<Signer | undefi
 /** A program as signer. Throws RepoError SIGNING_FAILED when it cannot be run. */
 export async function scriptSigner(program: string): Promise<ScriptSigner> {
   await access(program, constants.X_OK).catch((cause: unknown) => {
-    throw new RepoError('SIGNING_FAILED', `${program}: not a program that can be run; chmod +x it`, {
-      cause,
-    });
+    const why =
+      codeOf(cause) === 'ENOENT'
+        ? 'there is no such file; give the path of the program that signs'
+        : 'not a program that can be run; chmod +x it';
+    throw new RepoError('SIGNING_FAILED', `${program}: ${why}`, { cause });
   });
   return { kind: 'script', identity: `script ${path.basename(program)}`, program };
 }

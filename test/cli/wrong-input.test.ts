@@ -184,8 +184,40 @@ check('create', [
     words: 'image create n --layers 8.3 -D a!http://host --efi-installer none',
     ...{ status: 2, says: /Allowed choices are rpm, mkimage/ },
   },
+  {
+    words: 'image create n --layers 8.3 --netinstall --sign-script DIR/file',
+    ...{ status: 2, says: '--netinstall makes no tree; leave --sign-script out' },
+  },
+  {
+    words: 'image create n --layers 8.3 --netinstall --extra-packages a',
+    ...{ status: 2, says: '--netinstall makes no tree; leave --extra-packages out' },
+  },
   { words: 'image create n', status: 2, says: /--layers/ },
   { words: 'image create n --layers nosuch', says: /nosuch/ },
+]);
+
+check('sign', [
+  {
+    words: 'repo sign DIR/empty --remove --key x',
+    ...{ status: 2, says: '--remove takes the signature away, and nobody signs; give it alone' },
+  },
+  {
+    words: 'repo sign DIR/empty --sign-script DIR/none',
+    says: 'DIR/none: there is no such file; give the path of the program that signs',
+  },
+  {
+    words: 'repo sign DIR/empty --sign-script DIR/file',
+    says: 'DIR/file: not a program that can be run; chmod +x it',
+  },
+  {
+    words: 'repo sign DIR/empty --sign-script DIR/file --key x',
+    status: 2,
+    says: /--sign-script goes alone/,
+  },
+  {
+    words: 'repo sign DIR/empty --key x --gnupg-home DIR/none',
+    says: 'DIR/none: there is no such directory; give the GnuPG home that has the key',
+  },
 ]);
 
 check('change', [

@@ -1,7 +1,8 @@
+import path from 'node:path';
 import { Option, type Command } from 'commander';
 import { createOsimage, type EfiInstaller } from '../../osimage/create/create-osimage.js';
 import { shortId } from '../../osimage/manifest.js';
-import type { Context } from '../context.js';
+import { type Context, UsageError } from '../context.js';
 import { collect } from '../repeated.js';
 import { scriptSigner, siteSigner } from '../signer.js';
 import { formatBytes, formatDuration } from '../table.js';
@@ -71,11 +72,15 @@ Examples:
   rackboot image create mine --layers 8.3:./mine:base --srcurl:mine http://repo.example/mine -D 'site!http://repo.example/site'`,
     )
     .action(async (osimage: string, options: Options) => {
+      const { netinstall, extraPackages, signScript } = options;
+      if (netinstall === true && (signScript !== undefined || extraPackages !== undefined))
+        throw new UsageError(
+          `--netinstall makes no tree; leave ${signScript === undefined ? '--extra-packages' : '--sign-script'} out`,
+        );
       const sourceUrls = parseSourceUrls(options.srcurl ?? []);
       const definedRepositories = (options.defineRepo ?? []).map(parseDefinedRepository);
       const { site, store } = await context.openStore();
       const elapsed = stopwatch();
-      const { signScript } = options;
       const result = await untilStopped(false, (signal) =>
         createOsimage(store, {
           osimage,
@@ -87,13 +92,14 @@ Examples:
             releaseUrls: site.config.mirror.versions,
             arch: ARCH,
           },
-          netinstall: options.netinstall === true,
-          extraPackages: (options.extraPackages ?? [])
+          netinstall: netinstall === true,
+          extraPackages: (extraPackages ?? [])
             .flatMap((names) => names.split(/[\s,]+/))
             .filter((name) => name !== ''),
           efi: options.efiInstaller,
           acceptsFailedScripts: options.acceptFailedScripts === true,
-          signer: () => (signScript === undefined ? siteSigner(site) : scriptSigner(signScript)),
+          signer: () =>
+            signScript === undefined ? siteSigner(site) : scriptSigner(path.resolve(signScript)),
           ...sourceDateEpoch(),
           user: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
           signal,

@@ -38,6 +38,8 @@ export function registerRepoSign(repo: Command, context: Context): void {
     )
     .action(async (dir: string, options: SignOptions) => {
       if (options.remove === true) {
+        if (Object.keys(options).length > 1)
+          throw new UsageError('--remove takes the signature away, and nobody signs; give it alone');
         const wasSigned = await unsignTree(dir);
         context.print(
           { dir, signed: false, wasSigned },

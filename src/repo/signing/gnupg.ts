@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { RepoError } from '../errors.js';
 import { lastLine, output, run, type Call } from '../program.js';
 import { readKeys } from './openpgp.js';
@@ -40,6 +41,12 @@ export async function gnupgSigner({ key, home, name }: GnupgKey): Promise<KeySig
   };
 }
 
+const missing = (directory: string): Promise<boolean> =>
+  stat(directory).then(
+    (info) => !info.isDirectory(),
+    () => true,
+  );
+
 /** The fingerprint of the one secret key that `key` means. */
 async function findKey(key: string | undefined, home: string | undefined): Promise<string> {
   const { stdout } = await run(
@@ -56,6 +63,11 @@ async function findKey(key: string | undefined, home: string | undefined): Promi
   }
   const [fingerprint] = found;
   const where = home ?? 'the GnuPG home of this user';
+  if (fingerprint === undefined && home !== undefined && (await missing(home)))
+    throw new RepoError(
+      'NO_KEY',
+      `${home}: there is no such directory; give the GnuPG home that has the key`,
+    );
   if (fingerprint === undefined) {
     throw new RepoError(
       'NO_KEY',
