@@ -1,6 +1,6 @@
 import { RepoError } from './errors.js';
 import { isInside, type Checksum } from './repomd.js';
-import { attributesOf, decodeXml } from './xml-text.js';
+import { attributeOf, attributesOf, decodeXml } from './xml-text.js';
 
 /** A package as primary metadata lists it. */
 export interface PackageEntry {
@@ -26,12 +26,12 @@ export function nevra(entry: Pick<PackageEntry, 'name' | 'epoch' | 'version' | '
 export function parseEntry(fragment: Buffer, where: string): PackageEntry {
   const xml = fragment.toString('utf8');
   const name = textOf(xml, 'name');
-  const version = attributesIn(xml, 'version');
-  const time = attributesIn(xml, 'time');
-  const type = attributesIn(xml, 'checksum')?.get('type');
+  const version = tagOf(xml, 'version');
+  const time = tagOf(xml, 'time');
+  const type = attributeOf(tagOf(xml, 'checksum'), 'type');
   const value = textOf(xml, 'checksum');
-  const href = attributesIn(xml, 'location')?.get('href');
-  const size = Number(attributesIn(xml, 'size')?.get('package'));
+  const href = attributeOf(tagOf(xml, 'location'), 'href');
+  const size = Number(attributeOf(tagOf(xml, 'size'), 'package'));
   if (
     name === undefined ||
     type === undefined ||
@@ -47,22 +47,22 @@ export function parseEntry(fragment: Buffer, where: string): PackageEntry {
   return {
     name,
     arch: textOf(xml, 'arch') ?? 'noarch',
-    epoch: version?.get('epoch') ?? '0',
-    version: version?.get('ver') ?? '',
-    release: version?.get('rel') ?? '',
+    epoch: attributeOf(version, 'epoch') ?? '0',
+    version: attributeOf(version, 'ver') ?? '',
+    release: attributeOf(version, 'rel') ?? '',
     checksum: { type, value: value.toLowerCase() },
     href,
     size,
-    fileTime: Number(time?.get('file') ?? 0),
-    buildTime: Number(time?.get('build') ?? 0),
+    fileTime: Number(attributeOf(time, 'file') ?? 0),
+    buildTime: Number(attributeOf(time, 'build') ?? 0),
   };
 }
 
-/** The attributes of the first element `name`. Thousands of packages are read: a search for the tag is what costs least. */
-function attributesIn(xml: string, name: string): ReadonlyMap<string, string> | undefined {
+/** The tag of the first element `name`, without its name. Thousands of packages are read: a search is what costs least. */
+function tagOf(xml: string, name: string): string | undefined {
   const start = xml.indexOf(`<${name} `);
   const end = start < 0 ? -1 : xml.indexOf('>', start);
-  return end < 0 ? undefined : attributesOf(xml.slice(start + name.length + 1, end));
+  return end < 0 ? undefined : xml.slice(start + name.length + 1, end);
 }
 
 /** The text of the first element `name`. */

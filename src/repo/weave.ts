@@ -1,7 +1,7 @@
 import { RepoError } from './errors.js';
 import type { PackageList } from './metadata.js';
 import { packagesOf } from './package-stream.js';
-import { attributesOf } from './xml-text.js';
+import { attributeOf } from './xml-text.js';
 
 /** Where the next package of new metadata comes from: the next of the old metadata (kept or passed over), or of the fresh. */
 export interface Step {
@@ -107,6 +107,6 @@ function outOfStep(where: string): RepoError {
 }
 
 function pkgidOf(fragment: Buffer): string | undefined {
-  const tag = fragment.subarray(0, fragment.indexOf(0x3e)).toString('utf8');
-  return attributesOf(tag).get('pkgid')?.toLowerCase();
+  const tag = fragment.toString('utf8', 0, fragment.indexOf(0x3e));
+  return attributeOf(tag, 'pkgid')?.toLowerCase();
 }

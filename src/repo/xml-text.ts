@@ -29,6 +29,16 @@ export function attributesOf(tag: string): ReadonlyMap<string, string> {
   return found;
 }
 
+/** One attribute of a tag, given its text, or undefined: what all programs write is found without looking at the others. */
+export function attributeOf(tag: string | undefined, name: string): string | undefined {
+  if (tag === undefined) return undefined;
+  const start = tag.includes("'") ? -1 : tag.indexOf(` ${name}="`);
+  if (start < 0) return attributesOf(tag).get(name);
+  const from = start + name.length + 3;
+  const end = tag.indexOf('"', from);
+  return end < 0 ? undefined : decodeXml(tag.slice(from, end));
+}
+
 /** The attributes of the first element `name` in `xml`, or undefined. */
 export function elementAttributes(xml: string, name: string): ReadonlyMap<string, string> | undefined {
   const tag = new RegExp(`<${name}(\\s[^>]*)?/?>`).exec(xml);

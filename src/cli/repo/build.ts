@@ -1,15 +1,12 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import { buildRepository } from '../../repo/build.js';
-import { checkBuilt } from '../../repo/check-build.js';
 import { filesBelow } from '../../repo/files.js';
-import { signTree } from '../../repo/signing/sign-tree.js';
 import type { Context } from '../context.js';
 import { sourceDateEpoch } from '../image/epoch.js';
 import { stopwatch } from '../image/result.js';
 import { collect } from '../repeated.js';
 import { formatDuration } from '../table.js';
-import { signerFor } from './sign.js';
 
 export function registerRepoBuild(repo: Command, context: Context): void {
   repo
@@ -57,7 +54,8 @@ export function registerRepoBuild(repo: Command, context: Context): void {
         const elapsed = stopwatch();
         const { epoch } = sourceDateEpoch();
         // Who signs is asked first: without anybody nothing is published.
-        const signer = options.sign === true ? await signerFor(context, {}) : undefined;
+        const signer =
+          options.sign === true ? await (await import('./sign.js')).signerFor(context, {}) : undefined;
         const revision = options.revision ?? (epoch === undefined ? undefined : String(epoch));
         const odd: string[] = [];
         const note = (line: string): void => {
@@ -76,6 +74,7 @@ export function registerRepoBuild(repo: Command, context: Context): void {
                   const targets = options.target ?? [];
                   for (const name of targets.filter((each) => !names.has(each)))
                     note(`--target ${name}: no package here has that name`);
+                  const { checkBuilt } = await import('../../repo/check-build.js');
                   await checkBuilt(built, filesBelow(dir), {
                     others: options.with ?? [],
                     targets,
@@ -90,7 +89,9 @@ export function registerRepoBuild(repo: Command, context: Context): void {
         const signed =
           signer === undefined
             ? undefined
-            : await signTree(path.resolve(dir), signer, epoch === undefined ? {} : { time: epoch });
+            : await (
+                await import('../../repo/signing/sign-tree.js')
+              ).signTree(path.resolve(dir), signer, epoch === undefined ? {} : { time: epoch });
         if (report.wasSigned && signed === undefined)
           note(`the old signature is gone with the old metadata; sign again: rackboot repo sign ${dir}`);
         const ms = elapsed();
