@@ -91,6 +91,19 @@ async function mirroring(directory: string, say: (line: string) => void): Promis
     say('the mirror of it over HTTP, lftp’s and ours');
     const theirFirst = await median(3, () => fresh(theirs, () => lftp('')));
     const theirParallel = await median(3, () => fresh(theirs, () => lftp('--parallel=8')));
+    const sums = path.join(directory, 'sums');
+    await shell(
+      `cd ${path.join(directory, 'web')} && find . -type f -print0 | xargs -0 sha256sum > ${sums}`,
+      directory,
+    );
+    const checked = await median(3, () =>
+      fresh(theirs, () =>
+        shell(
+          `lftp -c 'mirror --delete ${url}/ ${theirs}' && cd ${theirs} && sha256sum --quiet -c ${sums}`,
+          directory,
+        ),
+      ),
+    );
     const ourFirst = await median(3, () => fresh(ours, mirror));
     say('the mirror again, nothing new');
     const theirSecond = await median(3, () => lftp(''));
@@ -104,6 +117,12 @@ async function mirroring(directory: string, say: (line: string) => void): Promis
     return [
       { ...first, peer: 'lftp mirror', theirs: theirFirst.seconds, note: 'as mirror-repos.sh calls it' },
       { ...first, peer: 'lftp mirror --parallel=8', theirs: theirParallel.seconds },
+      {
+        ...first,
+        peer: 'lftp mirror && sha256sum -c',
+        theirs: checked.seconds,
+        note: 'as much as ours checks',
+      },
       {
         work: 'mirror again, nothing new',
         peer: 'lftp mirror',
