@@ -30,7 +30,7 @@ export function registerImageIso(image: Command, context: Context): void {
     .requiredOption('-o, --output <file>', 'the file to write')
     .option('--node <name>', 'make it for this node, which must be set to the osimage')
     .option('--netinstall', 'leave the install tree out')
-    .option('--volume-id <id>', 'volume id; by default the media’s, else the osimage’s name')
+    .option('-V, --volume-id <id>', 'volume id; by default the media’s, else the osimage’s name')
     .option(
       '--answerfile',
       'put the node’s answer file on it, passwords and all, so that no server has to give it',
