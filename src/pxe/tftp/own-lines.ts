@@ -1,6 +1,7 @@
 import type { Socket } from 'node:dgram';
 import { performance } from 'node:perf_hooks';
 import { codeOf } from '../../errors.js';
+import { datagramCalls } from '../../system/datagrams.js';
 import type { TftpClient } from './files.js';
 import type { Line, Lines } from './lines.js';
 import { OwnLine } from './own-line.js';
@@ -29,6 +30,7 @@ export class OwnLines implements Lines {
   constructor(host: string, range: PortRange | undefined) {
     this.#host = host;
     this.#range = range;
+    datagramCalls(); // takes a while to load, which the first client would wait for
   }
 
   async open(client: TftpClient): Promise<Line | undefined> {

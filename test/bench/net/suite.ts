@@ -36,10 +36,11 @@ export async function benchNet(
   try {
     say('publishing boot files');
     const site = await NetSite.make(directory);
+    const tiny = await site.publish('tiny', MB, MB);
     const small = await site.publish('small', 4 * MB, 4 * MB);
     const rack = await site.publish('rack', 8 * MB, 100 * MB);
     const large = await site.publish('large', 1 * MB, GIB);
-    const root = await copyForPeers(lab, site, directory, [small, rack, large]);
+    const root = await copyForPeers(lab, site, directory, [tiny, small, rack, large]);
     const fixture = async (image: BenchImage) => ({
       bytes: await readFile(path.join(root, image.name)),
       ofPeers: image.name,
@@ -50,7 +51,8 @@ export async function benchNet(
     const serve = () => site.serve(lab);
     await measure('tftp', async () => {
       const peers = tftpPeers(await unpackPeers(directory, TFTP_PACKAGES));
-      return benchTftp(lab, peers, await fixture(rack), await fixture(small), serve, say);
+      const files = { large: await fixture(rack), small: await fixture(small), tiny: await fixture(tiny) };
+      return benchTftp(lab, peers, files, serve, say);
     });
     const ofLarge = { ofOurs: large.initrd, ofPeers: large.name, size: GIB, root };
     await measure('http', () => benchHttp(lab, site, ofLarge, serve, directory, say));
