@@ -9,6 +9,7 @@ import {
   type Destination,
   type PROXY_PORT,
   SERVER_PORT,
+  bootpReply,
   destinationOf,
   leaseReply,
   nakReply,
@@ -20,7 +21,7 @@ export const DECLINE_HOLD = 60_000;
 
 /** Why a message is not answered. */
 export type IgnoreReason =
-  | 'not-a-request' // a reply, BOOTP, or a message type no server answers
+  | 'not-a-request' // a reply, or a message type no server answers
   | 'unknown-node'
   | 'no-reservation' // it has no address of its own, and no pool has one for it
   | 'wrong-subnet' // the reservation is not in a subnet that may be answered here
@@ -63,14 +64,14 @@ export type Decision =
 export function decide(packet: DhcpPacket, facts: DhcpFacts, now: number): Decision {
   const type = readMessageType(packet);
   if (packet.op !== BOOTREQUEST) return ignore('not-a-request', 'it is a reply');
-  if (type === undefined) return ignore('not-a-request', 'it is plain BOOTP, which is not served');
-  if (!['discover', 'request', 'decline', 'release', 'inform'].includes(type)) {
+  if (type !== undefined && !['discover', 'request', 'decline', 'release', 'inform'].includes(type)) {
     return ignore('not-a-request', 'its message type is not one that a server answers');
   }
 
   const { node } = facts;
   if (node === undefined)
     return ignore('unknown-node', 'no node has this MAC; add it with `rackboot node add`.');
+  if (type === undefined) return answerBootp(packet, node, facts, now);
   if (type === 'inform') return answerInform(packet, node, facts);
   const serverId = readAddress(packet, OPTION.serverIdentifier);
   if (node.ip === null) {
@@ -223,6 +224,42 @@ function answerInform(packet: DhcpPacket, node: KnownNode, facts: DhcpFacts): De
   const place = placeOf(packet, node.name, packet.ciaddr, facts);
   if (place.kind === 'ignore') return place;
   return accept({ packet, node, address: packet.ciaddr, subnet: place.subnet, facts }, 'ack', null);
+}
+
+/** The firmware that asks by BOOTP: it says nothing about itself, and there is none of it for UEFI. */
+const BOOTP_ROM = { kind: 'pxe', arch: 0 } as const;
+
+/**
+ * BOOTP (RFC 951, RFC 1542): a node that has a reservation is told of it, for good. There is no lease, so nothing out of a
+ * pool is ever given (RFC 1534 §2 leaves that to the server).
+ */
+function answerBootp(packet: DhcpPacket, node: KnownNode, facts: DhcpFacts, now: number): Decision {
+  if (node.ip === null) {
+    const mend = `give it an address: rackboot node set ${node.name} --ip ADDRESS.`;
+    return ignore('no-reservation', `${node.name} asks by BOOTP, which pools do not answer; ${mend}`);
+  }
+  const place = placeOf(packet, node.name, node.ip, facts);
+  if (place.kind === 'ignore') return place;
+  const { subnet } = place;
+  if (packet.sname !== '' && packet.sname !== subnet.server)
+    return ignore('other-server', `${node.name} asks another BOOTP server by its name.`);
+  if (facts.heldUntil !== undefined && now < facts.heldUntil)
+    return ignore('address-held', `${node.name} declined ${node.ip}; it is offered again in a while.`);
+  const boot = bootAnswer(packet, BOOTP_ROM, node, subnet.server, facts);
+  const reply = bootpReply(packet, node.ip, node, subnet, boot);
+  return {
+    kind: 'reply',
+    type: 'ack',
+    node: node.name,
+    address: node.ip,
+    bootFile: boot.file,
+    detail: boot.file === null ? `by BOOTP, no boot file: ${boot.why}` : `by BOOTP, boot file ${boot.file}`,
+    packet: reply,
+    from: subnet.server,
+    port: SERVER_PORT,
+    isProxy: false,
+    to: destinationOf(packet, reply, 'ack'),
+  };
 }
 
 function accept(asked: Asked, type: 'offer' | 'ack', address: string | null = asked.address): Decision {

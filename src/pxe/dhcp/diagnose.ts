@@ -147,8 +147,8 @@ function findingsOf(story: Story): readonly Finding[] {
 function bootp(): Finding {
   return {
     kind: 'bootp',
-    what: 'it asks by plain BOOTP, which rackboot does not answer',
-    mend: 'turn PXE or DHCP on in its setup, or boot it from an ISO (rackboot image iso).',
+    what: 'it asks by plain BOOTP, which rackboot answers for nodes with an address of their own alone',
+    mend: 'give the node one (rackboot node set NODE --ip ADDRESS), or turn PXE or DHCP on in its setup.',
   };
 }
 

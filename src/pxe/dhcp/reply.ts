@@ -1,6 +1,7 @@
 import { type BootAnswer, echoOption } from './boot-options.js';
 import type { KnownNode } from './facts.js';
 import { BROADCAST, UNSPECIFIED, broadcastOf, numberToIpv4 } from './ipv4.js';
+import { sizeOf } from './layout.js';
 import {
   OPTION,
   addressOption,
@@ -137,6 +138,37 @@ export function bootReply(
     options,
   };
   return fitted(reply, maxReplySize(request));
+}
+
+/** Bytes of options in the 300 bytes of a BOOTP message, between the magic cookie and the end option. */
+const BOOTP_OPTIONS = 59;
+
+/**
+ * A BOOTP reply that tells a node its address (RFC 951 §7). It holds what RFC 1497 knows and nothing about leases, in the 64
+ * bytes that every BOOTP client has for it; what a relay wrote is echoed whatever its length.
+ */
+export function bootpReply(
+  request: DhcpPacket,
+  address: string,
+  node: KnownNode,
+  subnet: Subnet,
+  boot: BootAnswer,
+): DhcpPacket {
+  const told = subnetOptionsOf(subnet);
+  const relay = echoOption(request, OPTION.relayAgentInformation);
+  const options: DhcpOption[] = [];
+  const name = textOption(OPTION.hostName, node.name.split('.', 1)[0] ?? node.name);
+  for (const option of [told.mask, ...told.always, name, ...told.asked])
+    if (sizeOf([...options, option]) <= BOOTP_OPTIONS) options.push(option);
+  return {
+    ...replyHeader(request),
+    ciaddr: request.ciaddr,
+    yiaddr: address,
+    siaddr: boot.siaddr,
+    sname: boot.siaddr === UNSPECIFIED ? '' : boot.siaddr,
+    file: boot.fileField,
+    options: [...options, ...relay],
+  };
 }
 
 /** A refusal: the client is to start over (RFC 2131 §4.3.2, table 3). `message` is for its log. */

@@ -324,7 +324,21 @@ const rows: readonly [name: string, packet: DhcpPacket, facts: DhcpFacts, expect
     'ignore not-a-request',
   ],
   ['an offer that says it is a request', clientMessage([is('offer')]), factsWith(), 'ignore not-a-request'],
-  ['plain BOOTP', clientMessage([]), factsWith(), 'ignore not-a-request'],
+  ['BOOTP without a reservation', clientMessage([]), factsWith({}, null), 'ignore no-reservation'],
+  ['BOOTP of nobody we know', clientMessage([]), factsWith({ node: undefined }), 'ignore unknown-node'],
+  ['BOOTP for another server', clientMessage([], { sname: 'other' }), factsWith(), 'ignore other-server'],
+  [
+    'BOOTP behind the wrong relay',
+    clientMessage([], { giaddr: '10.88.0.254' }),
+    factsWith(),
+    'ignore wrong-subnet',
+  ],
+  [
+    'BOOTP for a declined address',
+    clientMessage([]),
+    factsWith({ heldUntil: NOW + 1 }),
+    'ignore address-held',
+  ],
   ['a lease query', clientMessage([hex(53, '0a')]), factsWith(), 'ignore not-a-request'],
 ];
 for (const [name, packet, facts, expected] of rows) {
@@ -340,6 +354,47 @@ for (const [name, packet, facts, expected] of rows) {
     t.notThrows(() => encodeDhcp(reply, maxReplySize(packet)));
   });
 }
+
+const bootpRows: readonly (readonly [string, Partial<DhcpPacket>, string, string])[] = [
+  ['plain', {}, `ack 10.77.0.11 to ${ANY}`, '10.77.0.11'],
+  ['that wants a broadcast', { flags: BROADCAST_FLAG }, `ack 10.77.0.11 to ${ALL}`, '10.77.0.11'],
+  ['that means us', { sname: SERVER }, `ack 10.77.0.11 to ${ANY}`, '10.77.0.11'],
+  ['that has its address', { ciaddr: '10.77.0.11' }, 'ack 10.77.0.11 to unicast 10.77.0.11:68', '10.77.0.11'],
+  ['through a relay', { giaddr: '10.88.0.254' }, 'ack 10.88.0.11 to relay 10.88.0.254:67', '10.88.0.11'],
+];
+for (const [name, fields, expected, ip] of bootpRows) {
+  test(`BOOTP ${name}: ${expected}, and no word of a lease`, (t) => {
+    const relayWord = hex(82, '0104706f7274');
+    const packet = clientMessage(fields.giaddr === undefined ? [] : [relayWord], fields);
+    const decision = decide(packet, factsWith({}, ip), NOW);
+    t.is(summaryOf(decision), expected);
+    if (decision.kind !== 'reply') return;
+    const bytes = encodeDhcp(decision.packet, maxReplySize(packet));
+    const reply = decodeDhcp(bytes);
+    t.is(bytes.length, 300);
+    t.deepEqual([reply.op, reply.xid, reply.yiaddr], [BOOTREPLY, packet.xid, ip]);
+    t.deepEqual(
+      reply.options.map(({ code }) => code),
+      fields.giaddr === undefined ? [1, 3, 6, 12, 15, 28] : [1, 3, 12, 28, 82],
+    );
+    t.deepEqual([reply.siaddr, reply.sname], [SERVER, SERVER]);
+    t.is(reply.file, decision.bootFile ?? '');
+    t.not(reply.file, '');
+  });
+}
+
+test('a BOOTP reply keeps to 300 bytes, whatever there is to say', (t) => {
+  const wide = { ...local, nameServers: Array.from({ length: 12 }, (_, index) => `10.77.0.${index + 1}`) };
+  const facts = factsWith({
+    subnets: [wide],
+    node: { name: 'n'.repeat(40), ip: '10.77.0.11', intent: { kind: 'unknown' } },
+  });
+  const decision = decide(clientMessage([]), facts, NOW);
+  if (decision.kind !== 'reply') return t.fail();
+  t.is(encodeDhcp(decision.packet, maxReplySize(clientMessage([]))).length, 300);
+  t.is(findOption(decision.packet, OPTION.subnetMask)?.toString('hex'), 'ffffff00');
+  t.deepEqual([decision.packet.file, decision.packet.siaddr, decision.packet.sname], ['', '0.0.0.0', '']);
+});
 
 test('a decline holds the address for a minute', (t) => {
   const decision = decide(clientMessage([is('decline'), wants('10.77.0.11')]), factsWith(), NOW);

@@ -44,7 +44,7 @@ const stories: readonly [name: string, sent: readonly Sent[], findings: readonly
   [
     'a client asks by plain BOOTP',
     [{ ...from68, packet: clientMessage([]) }],
-    ['bootp', /plain BOOTP, which rackboot does not answer/],
+    ['bootp', /plain BOOTP, which rackboot answers for nodes with an address/],
   ],
   [
     'a relay passes it on, and nobody answers',
