@@ -2,7 +2,7 @@ import { RepoError } from './errors.js';
 
 const OPEN = Buffer.from('<package ');
 const CLOSE = Buffer.from('</package>');
-const EMPTY_END = Buffer.from('/>');
+const SLASH = 0x2f; // before the end of a tag without content
 const MAX_PACKAGE = 256 * 1024 * 1024; // bytes of one <package>; kernels’ filelists have a few
 
 /**
@@ -38,7 +38,7 @@ export async function* packagesOf(source: AsyncIterable<Buffer>, where: string):
 function endOf(held: Buffer, start: number): number | undefined {
   const tagEnd = held.indexOf(0x3e, start);
   if (tagEnd < 0) return undefined;
-  if (held.subarray(tagEnd - 1, tagEnd + 1).equals(EMPTY_END)) return tagEnd + 1;
+  if (held[tagEnd - 1] === SLASH) return tagEnd + 1;
   const close = held.indexOf(CLOSE, tagEnd);
   return close < 0 ? undefined : close + CLOSE.length;
 }
