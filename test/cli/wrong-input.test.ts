@@ -215,6 +215,15 @@ check('sign', [
     says: /--sign-script goes alone/,
   },
   {
+    words: 'repo sign DIR/empty --only-this-key',
+    before: ({ site }) =>
+      writeFile(
+        join(site, 'rackboot.yaml'),
+        `name: x\nsigning: { by: script, script: ${JSON.stringify(process.execPath)} }\n`,
+      ),
+    ...{ status: 2, says: /the site’s signer is a script, which names its key itself; leave --name and/ },
+  },
+  {
     words: 'repo sign DIR/empty --key x --gnupg-home DIR/none',
     says: 'DIR/none: there is no such directory; give the GnuPG home that has the key',
   },

@@ -101,5 +101,11 @@ export async function signerFor(context: Context, options: SignOptions): Promise
       'nobody to sign: name a key with --key, a program with --sign-script, or set signing in rackboot.yaml',
     );
   }
-  return name === undefined || signer.kind === 'script' ? signer : { ...signer, name };
+  if (signer.kind === 'script') {
+    if (name === undefined && options.onlyThisKey !== true) return signer;
+    throw new UsageError(
+      'the site’s signer is a script, which names its key itself; leave --name and --only-this-key out',
+    );
+  }
+  return name === undefined ? signer : { ...signer, name };
 }
