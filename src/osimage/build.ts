@@ -117,7 +117,6 @@ async function buildOnce(
   const byPath = Object.fromEntries(
     [...archives.values()].map(({ artifact, descriptor }) => [artifact.path, descriptor]),
   );
-  await writer.seal();
   const treeinfo = await trueTreeinfo({ ...carried, ...tree, files, archives: byPath }, store.blobs, writer);
   const manifest: GenerationManifest = {
     ...carried,
