@@ -88,6 +88,11 @@ export async function isoOfGeneration(
     text(ISO_FACTS, `${JSON.stringify(statement)}\n`),
     ...(hasMark(manifest) ? [text(isoMark(record), `${record.id}\n`)] : []),
   ];
+  const loaders =
+    manifest.disc === undefined
+      ? undefined
+      : mediaLoaders(store.blobs, manifest.disc, options.menus.grub, options.date);
+  loaders?.catch(() => undefined); // met below; programs make them while the files are looked up
   const { answer } = options;
   if (answer !== undefined && answerPlace(manifest.family) === 'disc')
     entries.push(text(ANSWER_FILE, answer));
@@ -109,10 +114,11 @@ export async function isoOfGeneration(
     {
       volumeId: checkVolumeId(options.volumeId ?? defaultVolumeId(record)),
       entries,
-      boot:
-        manifest.disc === undefined
-          ? { bios: true, uefi: true, ...(hasMark(manifest) ? { xenMark: isoMark(record) } : {}) }
-          : await mediaLoaders(store.blobs, manifest.disc, options.menus.grub, options.date),
+      boot: (await loaders) ?? {
+        bios: true,
+        uefi: true,
+        ...(hasMark(manifest) ? { xenMark: isoMark(record) } : {}),
+      },
       date: options.date,
     },
     { writer },
