@@ -62,6 +62,11 @@ export async function createOsimage(store: Store, request: CreateRequest): Promi
       configuration: configs.yumDownloadConf,
       arch,
     });
+    const dnf = await layPackageManager(path.join(work, 'dnf'), {
+      ...configs,
+      configuration: configs.yumConf,
+      arch,
+    });
     const from = downloads(source, work, signal);
     const found = await findBootPackages(from, request.efi === 'rpm');
     const packages = netinstall ? undefined : await treePackages(from, extraPackages);
@@ -69,11 +74,6 @@ export async function createOsimage(store: Store, request: CreateRequest): Promi
     const boot = await addBoot(medium, found, from, work);
     const started = Math.floor(Date.now() / 1000);
     onStep(`packages of the installer: ${configs.packages.join(' ')}`);
-    const dnf = await layPackageManager(path.join(work, 'dnf'), {
-      ...configs,
-      configuration: configs.yumConf,
-      arch,
-    });
     const root = await installRoot({
       work,
       dnf,

@@ -14,7 +14,7 @@ import { addBootFiles, type BootFiles, type BootPackages } from './boot-packages
 import { fillTemplate, holdsPlaceholder } from './configs/placeholders.js';
 import type { PlaceholderValues } from './configs/types.js';
 import type { Downloads } from './downloads.js';
-import { grubWord, isGrubMenu, isMenu, withKernelWords } from './menu-words.js';
+import { grubWord, isGrubMenu, isMenu, loadsKernel, withKernelWords } from './menu-words.js';
 import { layTemplates, type TemplateTrees } from './template-trees.js';
 
 /** What becomes of a medium: what is on an installer's ISO, but for its archive. */
@@ -60,10 +60,16 @@ export async function beginMedium(medium: string, templates: TemplateTrees, work
   await layTemplates(templates, medium, work);
   const own = await filledFiles(medium, { ...ANY_BRANDING, TIMESTAMP: '' });
   for (const { name, text } of own) if (name === TREEINFO) parseTreeinfo(text, `${TEMPLATES}: ${name}`);
-  if (own.some(({ name }) => isMenu(name))) return;
+  const menus = own.filter(({ name }) => isMenu(name));
+  if (menus.length === 0)
+    throw new OsimageError(
+      'BAD_SOURCE',
+      `${TEMPLATES} holds no menu: the medium needs boot/isolinux/isolinux.cfg or EFI/xenserver/grub.cfg`,
+    );
+  if (menus.some(({ text }) => loadsKernel(text))) return;
   throw new OsimageError(
     'BAD_SOURCE',
-    `${TEMPLATES} holds no menu: the medium needs boot/isolinux/isolinux.cfg or EFI/xenserver/grub.cfg`,
+    `${TEMPLATES}: no entry of ${menus.map(({ name }) => name).join(', ')} loads /boot/vmlinuz; the medium would boot nothing`,
   );
 }
 

@@ -283,6 +283,19 @@ test.serial('what is wrong with templates is told before anything is looked for'
       /^rackboot: templates\/iso holds no menu/,
     ],
     [
+      'menus that load nothing',
+      async (top) => {
+        await rm(join(top, 'templates/iso/8.3/EFI'), { recursive: true });
+        await writeFile(join(top, 'templates/iso/8.3/boot/isolinux/isolinux.cfg'), '# /boot/vmlinuz\n');
+      },
+      /^rackboot: templates\/iso: no entry of boot\/isolinux\/isolinux\.cfg loads \/boot\/vmlinuz/,
+    ],
+    [
+      'a yum.conf.tmpl that is none',
+      (top) => writeFile(join(top, 'configs/8.3/yum.conf.tmpl'), '[main\n'),
+      /^rackboot: .*yum\.conf\.tmpl/,
+    ],
+    [
       'a placeholder that is none',
       (top) => appendFile(join(top, 'templates/iso/8.3/EFI/xenserver/grub.cfg'), '# @@NONSENSE@@\n'),
       /^rackboot: templates\/iso: EFI\/xenserver\/grub\.cfg:\d+: @@NONSENSE@@ is no placeholder/,
