@@ -196,3 +196,25 @@ test.serial('five hundred nodes in the dark', async (t) => {
   const shot = process.env['RACKBOOT_SCREENSHOT'];
   if (shot !== undefined) await page.screenshot({ path: shot });
 });
+
+test.serial('nothing of a node is cut off on the right, on a telephone, a tablet or a screen', async (t) => {
+  const site = await runSite(t);
+  await site.addNode({ name: 'rack12-node34', macs: ['52:54:00:00:00:01'], ip: '127.0.0.11' });
+  await site.publish({ name: 'd12', answer: 'x' });
+  await site.assign('rack12-node34', { since: Date.now() - 60_000 });
+  await append(site, 'rack12-node34', 'failed', {
+    bytes: 500 * 1024 * 1024,
+    ms: 3_599_000,
+    detail: 'disk /dev/sda: no space left on device, and what else there is to say about it',
+  });
+  const { page } = await browse(t, site);
+  await page.locator('tbody tr[data-kind="failed"]').waitFor();
+  for (const width of [360, 768, 1000, 1100, 1920]) {
+    await page.setViewportSize({ width, height: 720 });
+    const beyond = await page.evaluate<number>(
+      `(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.scroll'))`,
+    );
+    t.is(beyond, 0, `${width} px wide`);
+    t.true(await page.locator('tbody .last').isVisible());
+  }
+});
