@@ -14,7 +14,7 @@ const TOGETHER = 5;
 const macOf = (number: number): string => `52:54:00:00:00:${number.toString(16).padStart(2, '0')}`;
 
 interface Synced {
-  datasync(this: FileHandle): Promise<void>;
+  datasync: (this: FileHandle) => Promise<void>;
 }
 
 // What a disk has after a power cut is at least what the files held when the last sync that ended began.
