@@ -24,6 +24,7 @@ import { leftOutOf } from '../../src/repo/mirror/state.js';
 import { verifyTree } from '../../src/repo/verify.js';
 import { webClient } from '../../src/repo/web.js';
 import { defaultConfig } from '../../src/site/config.js';
+import { makePackages as makeCorpus } from '../bench/repo/corpus.js';
 import { runCommand } from '../cli/in-process.js';
 import { run } from '../image/programs.js';
 import { makePackages, workDirectory } from './rpm-packages.js';
@@ -295,6 +296,41 @@ test('a fetch that breaks off goes on where it ended, in this run and in the nex
     await readFile(path.join(dir, 'big-1-1.noarch.rpm')),
     await readFile(path.join(web, 'big-1-1.noarch.rpm')),
   );
+});
+
+test('many bytes are received on threads; what breaks off there goes on as well', async (t) => {
+  const work = await workDirectory(t);
+  const [web, dir] = [path.join(work, 'web'), path.join(work, 'mirror')];
+  await makeCorpus(web, 20, 1024);
+  await buildRepository({ dir: web });
+  const spoilt = new Map([
+    ['/corpus-p3-1-1.noarch.rpm', 'breaks'],
+    ['/corpus-p7-1-1.noarch.rpm', 'is another'],
+  ]);
+  const { url, asked } = await badServer(t, web, (name, bytes, response) => {
+    const how = spoilt.get(name);
+    spoilt.delete(name);
+    if (how === 'breaks') response.write(bytes.subarray(0, 400_000), () => response.destroy());
+    else response.end(how === undefined ? bytes : Buffer.alloc(bytes.length));
+  });
+  const client = webClient(1, NO_WAIT);
+  t.teardown(() => client.close());
+  const mirror = (): Promise<MirrorReport> =>
+    mirrorTree({ source: webSource(client, url), dir, exclude, extraPackages: [], jobs: 8 });
+  t.like(await mirror(), { fetched: 24, files: 24 });
+  for (const name of await readdir(web))
+    if (name.endsWith('.rpm'))
+      t.true((await readFile(path.join(dir, name))).equals(await readFile(path.join(web, name))), name);
+  const times = (number: number): string[] =>
+    asked.filter((line) => line.startsWith(`corpus-p${number}-1-1.noarch.rpm `));
+  t.regex(times(3)[1] ?? '', / [1-9]\d*$/, 'the rest is asked for');
+  t.deepEqual(
+    times(7),
+    Array(2).fill('corpus-p7-1-1.noarch.rpm 0'),
+    'another file is asked for from its beginning',
+  );
+  t.is(times(5).length, 1);
+  t.like(await mirror(), { fetched: 0, files: 24 });
 });
 
 test('what is not what the metadata says is never put in place', async (t) => {

@@ -6,6 +6,7 @@ import { noAccess } from '../files.js';
 import { exclusion } from './exclusion.js';
 import { fetchFile, PARTIAL } from './fetch-file.js';
 import { planMirror, type WantedFile } from './plan.js';
+import { receiversFor } from './receivers.js';
 import type { MirrorSource } from './source.js';
 import { readState, writeState, type MirrorState } from './state.js';
 
@@ -28,6 +29,9 @@ export interface MirrorReport {
   readonly leftOut: number; // packages that are listed and excluded
   readonly unlisted: number; // packages of the source that no metadata lists
 }
+
+/** Below it, one thread fetches it before others are there. */
+const WORTHWHILE = 16 << 20; // bytes
 
 const PHASES = ['package', 'other', 'metadata', 'index'] as const;
 
@@ -66,8 +70,12 @@ export async function mirrorTree(request: MirrorRequest): Promise<MirrorReport> 
 
   let [fetched, bytes, done] = [0, 0, 0];
   const total = plan.files.reduce((sum, { size }) => sum + (size ?? 0), 0);
+  const missing = plan.files
+    .filter(({ href, sha256 }) => sha256 !== undefined && before[href]?.sha256 !== sha256)
+    .reduce((sum, { size }) => sum + (size ?? 0), 0);
+  const receivers = missing < WORTHWHILE ? undefined : receiversFor(source.urlOf(''), jobs);
   const bring = async (wanted: WantedFile): Promise<void> => {
-    const result = await fetchFile(source, dir, wanted, before[wanted.href]);
+    const result = await fetchFile(source, dir, wanted, before[wanted.href], receivers);
     if (result.kind === 'missing') return;
     after[wanted.href] = result.state;
     done += wanted.size ?? 0;
@@ -75,12 +83,16 @@ export async function mirrorTree(request: MirrorRequest): Promise<MirrorReport> 
     if (result.kind === 'fetched') fetched++;
     request.onProgress?.(wanted.href, done, total);
   };
-  for (const phase of PHASES)
-    await inParallel(
-      plan.files.filter((file) => file.phase === phase),
-      jobs,
-      bring,
-    );
+  try {
+    for (const phase of PHASES)
+      await inParallel(
+        plan.files.filter((file) => file.phase === phase),
+        jobs,
+        bring,
+      );
+  } finally {
+    await receivers?.stop();
+  }
 
   const removed = Object.keys(before)
     .filter((href) => after[href] === undefined)
