@@ -45,6 +45,7 @@ export type Receipt =
 
 const BUFFER = 256 << 10; // bytes of a connection: what is hashed and written is still in the processor's cache
 const HEAD = 64 << 10; // bytes at most
+const HEAD_END = '\r\n\r\n';
 const IDLE = 60_000; // milliseconds without a byte
 
 /** A file that is being received: its bytes are hashed and written as they lie in the connection's buffer. */
@@ -149,8 +150,10 @@ class Connection {
   #readHead(bytes: Buffer): void {
     if (this.#work.kind !== 'asked') return;
     const { order, done } = this.#work;
-    const text = this.#work.head + bytes.toString('latin1');
-    const end = text.indexOf('\r\n\r\n');
+    const near = bytes.indexOf(HEAD_END); // of the body, where the head's end lies in two pieces
+    const text =
+      this.#work.head + bytes.toString('latin1', 0, near < 0 ? bytes.length : near + HEAD_END.length);
+    const end = text.indexOf(HEAD_END);
     if (end < 0 && text.length < HEAD) {
       this.#work = { ...this.#work, head: text };
       return;
@@ -160,7 +163,7 @@ class Connection {
       this.#end({ kind: 'declined' });
       return;
     }
-    const behind = bytes.subarray(end + 4 - this.#work.head.length);
+    const behind = bytes.subarray(end + HEAD_END.length - this.#work.head.length);
     this.#guard(order.partial, () => {
       const incoming = new Incoming(order, head.modified);
       this.#work = { kind: 'receiving', order, done, incoming, isKept: head.isKept };
