@@ -1,7 +1,7 @@
 import { type Socket, createSocket } from 'node:dgram';
 import { endianness } from 'node:os';
 import test from 'ava';
-import { descriptorOf } from '../../src/pxe/tftp/descriptor.js';
+import { descriptorOf } from '../../src/system/descriptor-of.js';
 import { ADDRESS_SIZE, type DatagramCalls, EAGAIN, datagramCalls } from '../../src/system/datagrams.js';
 
 const ECONNREFUSED = -111;

@@ -1,18 +1,16 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../../errors.js';
-import type { AddressState, StrangerState } from '../../store/records.js';
+import type { AddressState } from '../../store/records.js';
 import type { DHCP_LIMITS } from '../../site/limits-config.js';
-import { RateLimit } from '../rate-limit.js';
-import { Repeats } from '../repeats.js';
 import type { BootFacts } from './boot-options.js';
-import { classifyClient, describeClient } from './client.js';
 import { type Decision, decide } from './decide.js';
 import { type ProxyArrival, decideProxy } from './decide-proxy.js';
 import { DhcpError } from './errors.js';
-import { type DhcpEvent, eventOf } from './event.js';
+import type { DhcpEvent } from './event.js';
 import type { DhcpDirectory, DhcpFacts, KnownNode } from './facts.js';
 import { HeldAddresses } from './held-addresses.js';
 import { BROADCAST, UNSPECIFIED } from './ipv4.js';
+import type { Journal } from './journal.js';
 import { OPTION, readAddress, readMachineUuid, readMessageType } from './options.js';
 import { BOOTREQUEST, type DhcpPacket, decodeDhcp, encodeDhcp } from './packet.js';
 import type { Places } from './places.js';
@@ -25,9 +23,6 @@ import { isOnLink, isRelayOf, subnetOf } from './subnets.js';
 
 const ETHERNET = 1;
 const MAC_BYTES = 6;
-
-/** A row of machines that are no node may come at once: so many seconds' worth of dhcp.limits.strangersPerSecond. */
-const STRANGERS_AT_ONCE = 20;
 
 /** Each byte in hexadecimal. */
 const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
@@ -46,19 +41,15 @@ export interface DeskOptions {
   /** Looks for other machines at addresses of pools before they are given out; without it nobody does. */
   readonly probe: Probe | undefined;
   readonly log: Logger;
+  readonly journal: Journal; // what happened goes there
   readonly now: () => number;
   /** Told what happened, in order. */
   readonly onEvents: (events: readonly DhcpEvent[]) => void;
-  /** Told of each client that is no node, once a minute. */
-  readonly onStranger: ((seen: Parameters<StrangerState['record']>[0]) => void) | undefined;
   readonly limits: DhcpLimits;
 }
 
 /** What answering costs at most: `dhcp.limits`, in seconds where it is a time. */
 export type DhcpLimits = { readonly [Name in keyof typeof DHCP_LIMITS]: number };
-
-/** What each kind of line that a made-up sender can bring about counts against. */
-type Made = 'logged' | 'recorded' | 'malformed';
 
 /** A datagram as it came. */
 export interface Letter {
@@ -89,22 +80,17 @@ export class Desk {
   readonly #held = new HeldAddresses();
   readonly #pools: Pools | undefined;
   readonly #probes: Probes | undefined;
-  readonly #repeats = new Repeats();
-  readonly #made: RateLimit;
+  readonly #journal: Journal;
 
   constructor(options: DeskOptions) {
     this.#options = options;
-    const { offer, addressesPerNode, probes, probesWaiting, strangersPerSecond } = options.limits;
+    this.#journal = options.journal;
+    const { offer, addressesPerNode, probes, probesWaiting } = options.limits;
     const offerMs = offer * 1000;
     this.#pools = options.addresses && new Pools(options.addresses, { offerMs, addressesPerNode });
     this.#probes =
       options.probe &&
       new Probes(options.probe, { atOnce: probes, waiting: probesWaiting, freshMs: offerMs });
-    this.#made = new RateLimit({
-      burst: STRANGERS_AT_ONCE * strangersPerSecond,
-      perSecond: strangersPerSecond,
-      keys: 3,
-    });
   }
 
   /**
@@ -147,22 +133,7 @@ export class Desk {
 
   #giveUp(count: number, error: unknown): void {
     const text = messageOf(error);
-    this.warn(text, `${count} messages could not be answered, their clients ask again: ${text}`);
-  }
-
-  /** Logs `line`, once a minute for each `kind`. */
-  warn(kind: string, line: string): void {
-    if (this.#repeats.isNew(kind, this.#options.now())) this.#options.log.warn({ service: 'dhcp' }, line);
-  }
-
-  /** Whether one more line of what anybody can make up may be written; tells once a minute when not. */
-  #allows(what: Made): boolean {
-    if (this.#made.take(what, this.#options.now())) return true;
-    this.warn(
-      'made up',
-      'more machines that are no node ask than dhcp.limits.strangersPerSecond; not all are told of',
-    );
-    return false;
+    this.#journal.warn(text, `${count} messages could not be answered, their clients ask again: ${text}`);
   }
 
   /** The questions in `letters`, with the nodes they are from; what is no question is passed over. */
@@ -171,7 +142,7 @@ export class Desk {
     const queries = read.map(({ packet, mac, port }) => ({ mac, uuid: readMachineUuid(packet), port }));
     const nodes = queries.length === 0 ? [] : await this.#options.directory.find(queries);
     read.forEach(({ packet, mac, port }, index) => {
-      if (nodes[index] === undefined) this.#recordStranger(packet, mac, port, now);
+      if (nodes[index] === undefined) this.#journal.stranger(packet, mac, port, now);
     });
     return read.map(({ port: _, ...question }, index) => ({ ...question, node: nodes[index] }));
   }
@@ -186,8 +157,7 @@ export class Desk {
       return { letter, packet, mac, subnets, port: trustedPort(packet, letter.arrival, subnets) };
     } catch (error) {
       if (!(error instanceof DhcpError)) throw error;
-      const { address } = letter.remote;
-      if (this.#allows('malformed')) this.warn(`${address} ${error.code}`, `${address}: ${error.message}`);
+      this.#journal.malformed(letter.remote.address, error);
       return undefined;
     }
   }
@@ -234,7 +204,7 @@ export class Desk {
     const { log, now, onEvents } = this.#options;
     const probes = this.#probes;
     if (probes === undefined || letter.looks >= MOST_LOOKS || probes.isFull) {
-      this.warn(
+      this.#journal.warn(
         'probes',
         'too many addresses to look at; some messages are dropped, their clients ask again',
       );
@@ -249,7 +219,7 @@ export class Desk {
         const until = await pools.quarantine(seat, now());
         const detail = `${found} is at ${address} already; find it (arping ${address}), or take the address out of the pool.`;
         const taken: Decision = { kind: 'decline', node: seat.node.name, address, until, detail };
-        onEvents(this.#report([taken], packet, mac, node?.name ?? null, now()));
+        onEvents(this.#journal.report([taken], { packet, mac, node: node?.name ?? null }, now()));
       }
       later({ ...letter, looks: letter.looks + 1 });
     } catch (error) {
@@ -295,7 +265,7 @@ export class Desk {
         const mail = decision.kind === 'reply' ? this.#mailOf(decision, packet) : undefined;
         if (mail !== undefined) mails.push(mail);
       }
-      events.push(...this.#report(decisions, packet, mac, node?.name ?? null, now));
+      events.push(...this.#journal.report(decisions, { packet, mac, node: node?.name ?? null }, now));
     }
     if (mails.length > 0) send(mails);
     if (events.length > 0) this.#options.onEvents(events);
@@ -307,7 +277,7 @@ export class Desk {
       return { bytes, from: { address: reply.from, port: reply.port }, to: reachable(reply.to) };
     } catch (error) {
       const text = messageOf(error);
-      this.warn(`${reply.node} ${text}`, `${reply.node} could not be answered: ${text}`);
+      this.#journal.warn(`${reply.node} ${text}`, `${reply.node} could not be answered: ${text}`);
       return undefined;
     }
   }
@@ -319,34 +289,6 @@ export class Desk {
       .filter(({ server }) => server === arrival.server)
       .map((subnet) => subnet.interface);
     return subnets.filter((subnet) => interfaces.includes(subnet.interface));
-  }
-
-  #recordStranger(packet: DhcpPacket, mac: string, port: string | undefined, now: number): void {
-    const { onStranger } = this.#options;
-    if (onStranger === undefined || !this.#repeats.isNew(`stranger ${mac}`, now)) return;
-    if (!this.#allows('recorded')) return;
-    const client = describeClient(classifyClient(packet));
-    onStranger({ mac, client, uuid: readMachineUuid(packet) ?? null, port: port ?? null, at: now });
-  }
-
-  /** Logs what was decided, and gives it as events. */
-  #report(
-    decisions: readonly Decision[],
-    packet: DhcpPacket,
-    mac: string,
-    node: string | null,
-    now: number,
-  ): readonly DhcpEvent[] {
-    return worthTelling(decisions).flatMap((decision) => {
-      const event = eventOf(decision, packet, mac, node, now);
-      if (event.kind === 'ignored' && !this.#repeats.isNew(`${mac} ${event.reason}`, now)) return [];
-      if (event.reason === 'unknown-node' && !this.#allows('logged')) return [];
-      const line = `${event.kind} ${node ?? mac}: ${event.detail}`;
-      const fields = { service: 'dhcp', mac, node, address: event.address, client: event.client };
-      if (event.kind === 'nak' || event.kind === 'declined') this.#options.log.warn(fields, line);
-      else this.#options.log.info(fields, line);
-      return [event];
-    });
   }
 }
 
@@ -371,13 +313,6 @@ function trustedPort(
 
 function isAcknowledgement(decision: Decision): boolean {
   return decision.kind === 'reply' && decision.type === 'ack';
-}
-
-/** What was done, each once; when nothing was, the first reason why. */
-function worthTelling(decisions: readonly Decision[]): readonly Decision[] {
-  const done = decisions.filter(({ kind }) => kind !== 'ignore');
-  if (done.length < 2) return done.length === 1 ? done : decisions.slice(0, 1);
-  return [...new Map(done.map((decision) => [`${decision.kind} ${decision.detail}`, decision])).values()];
 }
 
 /** The sender's MAC, lower case and colon-separated; undefined when the hardware is not Ethernet. */

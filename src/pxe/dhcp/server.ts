@@ -4,10 +4,11 @@ import { messageOf } from '../../errors.js';
 import type { SiteConfig, SubnetConfig } from '../../site/config.js';
 import { DHCP_LIMITS, limitsOf } from '../../site/limits-config.js';
 import type { AddressState } from '../../store/records.js';
-import { Desk, type DeskOptions, type Letter } from './desk.js';
+import { Desk, type Letter } from './desk.js';
 import type { DhcpEvent } from './event.js';
 import type { DhcpDirectory, DhcpFacts } from './facts.js';
 import { Inbox } from './inbox.js';
+import { Journal, type JournalOptions } from './journal.js';
 import { DEFAULT_LOADERS, type LoaderTable } from './loaders.js';
 import { type DhcpMode, type InterfaceAddresses, type Places, placesOf } from './places.js';
 import type { Probe } from './probes.js';
@@ -34,7 +35,7 @@ export interface DhcpServerOptions {
   /** Looks for other machines at addresses of pools before they are given out. */
   readonly probe?: Probe | undefined;
   /** Told of each client that is no node, once a minute. */
-  readonly onStranger?: DeskOptions['onStranger'];
+  readonly onStranger?: JournalOptions['onStranger'];
   /** What answering costs at most; the usual ones without it. */
   readonly limits?: SiteConfig['dhcp']['limits'];
   readonly now?: () => number;
@@ -58,6 +59,10 @@ export async function startDhcpServer(options: DhcpServerOptions): Promise<DhcpS
   if (answering.length === 0) return { answering, close: async () => undefined };
   const { log } = options;
   const limits = limitsOf(DHCP_LIMITS, options.limits);
+  const now = options.now ?? Date.now;
+  const { onStranger } = options;
+  const { strangersPerSecond } = limits;
+  const journal = new Journal({ log, now, onStranger, strangersPerSecond });
   const desk = new Desk({
     places,
     directory: options.directory,
@@ -70,20 +75,20 @@ export async function startDhcpServer(options: DhcpServerOptions): Promise<DhcpS
     addresses: options.addresses,
     probe: options.probe,
     log,
-    now: options.now ?? Date.now,
+    journal,
+    now,
     onEvents: options.onEvents ?? (() => undefined),
-    onStranger: options.onStranger,
     limits,
   });
   const inbox = new Inbox<Letter>((letters) => desk.answer(letters, sockets.send, take), limits.waiting);
   const take = (letter: Letter): void => {
     if (!inbox.put(letter))
-      desk.warn('overload', 'too many messages at once; some are dropped, their clients ask again');
+      journal.warn('overload', 'too many messages at once; some are dropped, their clients ask again');
   };
   const sockets: DhcpSockets = await openDhcpSockets({
     endpoints: endpointsOf(places),
     onMessage: (bytes, remote, arrival) => take({ bytes, remote, arrival, looks: 0 }),
-    onError: (error) => desk.warn(`socket ${messageOf(error)}`, `socket: ${messageOf(error)}`),
+    onError: (error) => journal.warn(`socket ${messageOf(error)}`, `socket: ${messageOf(error)}`),
   });
   for (const place of answering) log.info({ service: 'dhcp', ...place }, describePlace(place));
   return { answering, close: () => sockets.close() };

@@ -2,7 +2,7 @@ import type { Socket } from 'node:dgram';
 import { endianness } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { ADDRESS_SIZE, type DatagramCalls, EAGAIN, datagramCalls } from '../../system/datagrams.js';
-import { descriptorOf } from './descriptor.js';
+import { descriptorOf } from '../../system/descriptor-of.js';
 
 /** No packet but DATA is larger, in bytes: smaller ones than this are not cut, as the kernel would cut all alike. */
 const LEAST_CUT = 512;
