@@ -78,36 +78,47 @@ async function mirroring(directory: string, say: (line: string) => void): Promis
     { teardown: (stop) => void stops.push(stop) },
     path.join(directory, 'web'),
   );
-  const [ours, theirs] = [path.join(directory, 'ours'), path.join(directory, 'theirs')];
-  const fresh = async (dir: string, run: () => Promise<Run>): Promise<Run> => {
-    await rm(dir, { recursive: true, force: true });
-    await shell('sync', directory);
-    return run();
+  const mirrors: string[] = [];
+  /**
+   * Runs `mirror` into a new directory. The files of the one before are emptied, not removed: ext4 takes a minute to
+   * use an inode again, and looking for others would be what is measured.
+   */
+  const fresh = async (mirror: (into: string) => Promise<Run>): Promise<Run> => {
+    const before = mirrors.at(-1);
+    if (before !== undefined)
+      await shell(`find ${before} -type f -print0 | xargs -0 truncate -s 0 && sync`, directory);
+    const into = path.join(directory, `mirror-${mirrors.length}`);
+    mirrors.push(into);
+    return mirror(into);
   };
   try {
-    const mirror = (): Promise<Run> => node(CLI, ['repo', 'mirror', `${url}/`, ours], directory);
-    const lftp = (options: string): Promise<Run> =>
-      shell(`lftp -c 'mirror --delete ${options} ${url}/ ${theirs}'`, directory);
+    const mirror = (into: string): Promise<Run> => node(CLI, ['repo', 'mirror', `${url}/`, into], directory);
+    const lftp =
+      (options: string) =>
+      (into: string): Promise<Run> =>
+        shell(`lftp -c 'mirror --delete ${options} ${url}/ ${into}'`, directory);
+    const again = (run: (into: string) => Promise<Run>): Promise<Run> =>
+      median(3, () => run(mirrors.at(-1)!));
     say('the mirror of it over HTTP, lftp’s and ours');
-    const theirFirst = await median(3, () => fresh(theirs, () => lftp('')));
-    const theirParallel = await median(3, () => fresh(theirs, () => lftp('--parallel=8')));
+    const theirParallel = await median(3, () => fresh(lftp('--parallel=8')));
     const sums = path.join(directory, 'sums');
     await shell(
       `cd ${path.join(directory, 'web')} && find . -type f -print0 | xargs -0 sha256sum > ${sums}`,
       directory,
     );
     const checked = await median(3, () =>
-      fresh(theirs, () =>
+      fresh((into) =>
         shell(
-          `lftp -c 'mirror --delete ${url}/ ${theirs}' && cd ${theirs} && sha256sum --quiet -c ${sums}`,
+          `lftp -c 'mirror --delete ${url}/ ${into}' && cd ${into} && sha256sum --quiet -c ${sums}`,
           directory,
         ),
       ),
     );
-    const ourFirst = await median(3, () => fresh(ours, mirror));
+    const theirFirst = await median(3, () => fresh(lftp('')));
+    const theirSecond = await again(lftp(''));
+    const ourFirst = await median(3, () => fresh(mirror));
     say('the mirror again, nothing new');
-    const theirSecond = await median(3, () => lftp(''));
-    const ourSecond = await median(3, mirror);
+    const ourSecond = await again(mirror);
     const first = {
       work: `mirror of ${COUNT} packages, 2 GB`,
       ours: ourFirst.seconds,
