@@ -17,15 +17,20 @@ export class DhcpHistory {
 
   async record(events: readonly DhcpEvent[]): Promise<void> {
     const told = events.filter(({ kind, node }) => (kind === 'ack' || kind === 'proxy') && node !== null);
-    await this.#events.appendAll(
-      told
-        .map((event) => ({ event, detail: describe(event) }))
-        .filter(({ event, detail }) => this.#isNews(event, detail))
-        .map(({ event: { at, node, mac }, detail }) => ({
+    const news = told
+      .map((event) => ({ event, detail: describe(event) }))
+      .filter(({ event, detail }) => this.#isNews(event, detail));
+    try {
+      await this.#events.appendAll(
+        news.map(({ event: { at, node, mac }, detail }) => ({
           ...{ at, node, stage: 'dhcp', detail },
           ...{ bytes: null, ms: null, generation: null, client: mac },
         })),
-    );
+      );
+    } catch (error) {
+      for (const { event } of news) this.#last.delete(event.mac); // not written: news again when it is told again
+      throw error;
+    }
   }
 
   /** Whatever says what to boot is news; an address alone is, when it is not the last thing that was written. */

@@ -1,5 +1,5 @@
 import { endianness } from 'node:os';
-import { libc } from './libc.js';
+import { fromLibc } from './libc.js';
 
 const AF_INET = 2;
 const MSG_DONTWAIT = 0x40;
@@ -34,18 +34,23 @@ export interface DatagramBatch {
   send(socket: number, datagrams: readonly Outgoing[]): number;
 }
 
+const batchCalls = fromLibc((c) => ({
+  sendAll: c.declare<Parameters<Call>, number>(
+    'int sendmmsg(int socket, uint8_t *messages, unsigned int count, int flags)',
+  ),
+  receiveAll: c.declare<[...Parameters<Call>, null], number>(
+    'int recvmmsg(int socket, uint8_t *messages, unsigned int count, int flags, void *timeout)',
+  ),
+  addressOf: (bytes: Buffer) => c.koffi.address(bytes),
+}));
+
 /** Room for `count` datagrams of `size` bytes each; undefined where the kernel cannot be called. */
 export function datagramBatch(count: number, size: number): DatagramBatch | undefined {
-  const library = libc();
-  if (library === undefined || endianness() !== 'LE' || !['x64', 'arm64'].includes(process.arch))
+  const calls = batchCalls();
+  if (calls === undefined || endianness() !== 'LE' || !['x64', 'arm64'].includes(process.arch))
     return undefined;
-  const sendAll = library.declare<Parameters<Call>, number>(
-    'int sendmmsg(int socket, uint8_t *messages, unsigned int count, int flags)',
-  );
-  const receiveAll = library.declare<[...Parameters<Call>, null], number>(
-    'int recvmmsg(int socket, uint8_t *messages, unsigned int count, int flags, void *timeout)',
-  );
-  const room = new Room(count, size, (bytes) => library.koffi.address(bytes));
+  const { sendAll, receiveAll, addressOf } = calls;
+  const room = new Room(count, size, addressOf);
   return {
     receive(socket) {
       room.empty();

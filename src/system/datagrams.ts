@@ -1,4 +1,4 @@
-import { libc } from './libc.js';
+import { fromLibc } from './libc.js';
 
 const MSG_DONTWAIT = 0x40;
 const SOL_UDP = 17;
@@ -22,17 +22,8 @@ export interface DatagramCalls {
 /** What calls return when there is nothing to receive, or no room to send. */
 export const EAGAIN = -11;
 
-let calls: DatagramCalls | undefined;
-
 /** The calls, or undefined where the C library cannot be called. */
-export function datagramCalls(): DatagramCalls | undefined {
-  calls ??= bindCalls();
-  return calls;
-}
-
-function bindCalls(): DatagramCalls | undefined {
-  const library = libc();
-  if (library === undefined) return undefined;
+export const datagramCalls = fromLibc((library): DatagramCalls => {
   const send = library.declare<[number, Uint8Array, number, number], number>(
     'int64_t send(int descriptor, const uint8_t *bytes, size_t length, int flags)',
   );
@@ -66,4 +57,4 @@ function bindCalls(): DatagramCalls | undefined {
       return outcome(getPeer(descriptor, peer, addressSize));
     },
   };
-}
+});

@@ -1,4 +1,4 @@
-import { libc } from './libc.js';
+import { fromLibc } from './libc.js';
 
 /**
  * Asks the file system for room for the first `length` bytes of an open file, which becomes as long; on another thread. Says
@@ -6,23 +6,13 @@ import { libc } from './libc.js';
  */
 export type Allocate = (file: number, length: number) => Promise<boolean>;
 
-let bound: Allocate | undefined;
-let isLookedFor = false;
-
 /** fallocate(2) of this machine; undefined where it cannot be called. */
-export function fallocate(): Allocate | undefined {
-  if (!isLookedFor) bound = bind();
-  isLookedFor = true;
-  return bound;
-}
-
-function bind(): Allocate | undefined {
-  const call = libc()?.declare<[number, number, number, number], number>(
+export const fallocate = fromLibc((c): Allocate => {
+  const call = c.declare<[number, number, number, number], number>(
     'int fallocate64(int file, int mode, int64_t offset, int64_t length)',
   );
-  if (call === undefined) return undefined;
   return (file, length) =>
     new Promise((resolve) => {
       call.async(file, 0, 0, length, (_error: unknown, result: number) => resolve(result === 0));
     });
-}
+});

@@ -17,7 +17,7 @@ let hasFailed = false;
  * The C library, for the system calls that Node does not have; loaded at the first use. Undefined where it cannot be
  * called (not Linux, or a processor that koffi has no build for): callers do without then.
  */
-export function libc(): Libc | undefined {
+function libc(): Libc | undefined {
   if (loaded !== undefined || hasFailed) return loaded;
   try {
     if (process.platform !== 'linux') throw new Error('not Linux');
@@ -32,4 +32,21 @@ export function libc(): Libc | undefined {
     hasFailed = true;
   }
   return loaded;
+}
+
+/**
+ * What `make` makes of the C library, at the first use. Undefined where it cannot be called, or lacks a function that is
+ * declared: callers do without then.
+ */
+export function fromLibc<T>(make: (c: Libc) => T): () => T | undefined {
+  let made: { readonly value: T | undefined } | undefined;
+  const attempt = (): T | undefined => {
+    const library = libc();
+    try {
+      return library && make(library);
+    } catch {
+      return undefined;
+    }
+  };
+  return () => (made ??= { value: attempt() }).value;
 }

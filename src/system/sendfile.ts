@@ -1,4 +1,4 @@
-import { libc } from './libc.js';
+import { fromLibc } from './libc.js';
 
 /**
  * Hands up to `count` bytes of the file `from`, at `offset`, to the socket `to`: sendfile(2), where no byte passes
@@ -8,19 +8,8 @@ import { libc } from './libc.js';
  */
 export type Sendfile = (to: number, from: number, offset: number, count: number) => number;
 
-let bound: Sendfile | undefined;
-let isLookedFor = false;
-
 /** sendfile(2) of this machine; undefined where it cannot be called. */
-export function sendfile(): Sendfile | undefined {
-  if (!isLookedFor) bound = bind();
-  isLookedFor = true;
-  return bound;
-}
-
-function bind(): Sendfile | undefined {
-  const c = libc();
-  if (c === undefined) return undefined;
+export const sendfile = fromLibc((c): Sendfile => {
   const call = c.declare<[number, number, [number], number], number>(
     'int64_t sendfile64(int to, int from, _Inout_ int64_t *offset, size_t count)',
   );
@@ -28,4 +17,4 @@ function bind(): Sendfile | undefined {
     const sent = call(to, from, [offset], count);
     return sent < 0 ? -c.errno() : sent;
   };
-}
+});

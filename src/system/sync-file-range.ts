@@ -1,4 +1,4 @@
-import { libc } from './libc.js';
+import { fromLibc } from './libc.js';
 
 /**
  * Has the kernel begin to write bytes [offset, offset+length) of an open file to its disk, without waiting until they are
@@ -9,23 +9,13 @@ export type BeginWriting = (file: number, offset: number, length: number) => Pro
 
 const SYNC_FILE_RANGE_WRITE = 2;
 
-let bound: BeginWriting | undefined;
-let isLookedFor = false;
-
 /** sync_file_range(2) of this machine, for writing; undefined where it cannot be called. */
-export function beginWriting(): BeginWriting | undefined {
-  if (!isLookedFor) bound = bind();
-  isLookedFor = true;
-  return bound;
-}
-
-function bind(): BeginWriting | undefined {
-  const call = libc()?.declare<[number, number, number, number], number>(
+export const beginWriting = fromLibc((c): BeginWriting => {
+  const call = c.declare<[number, number, number, number], number>(
     'int sync_file_range(int file, int64_t offset, int64_t length, unsigned int flags)',
   );
-  if (call === undefined) return undefined;
   return (file, offset, length) =>
     new Promise((resolve) => {
       call.async(file, offset, length, SYNC_FILE_RANGE_WRITE, () => resolve());
     });
-}
+});

@@ -79,3 +79,19 @@ for (const [what, events, expected] of [
     t.deepEqual(atOnce.written, written);
   });
 }
+
+test('what could not be written is written when it is told again', async (t) => {
+  const written: NewEvent[] = [];
+  let isFull = true;
+  const history = new DhcpHistory({
+    appendAll: (events) => {
+      if (isFull) return Promise.reject(new Error('database or disk is full'));
+      written.push(...events);
+      return Promise.resolve();
+    },
+  });
+  await t.throwsAsync(history.record([ack]), { message: /full/ });
+  isFull = false;
+  await history.record([ack]);
+  t.is(written.length, 1);
+});

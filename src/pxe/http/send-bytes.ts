@@ -71,12 +71,15 @@ export async function sendBytes(
     res.end();
     return { status: answer.status, bytes: 0, isComplete: true, isWhole: false };
   }
-  const { bytes, isFinished } = await sink.pour(
-    parts === undefined ? first : parts.body(first, open),
-    onBytes,
-  );
-  const isComplete = bytes === wanted && isFinished;
-  return { status: answer.status, bytes, isComplete, isWhole: isComplete && bytes === content.size };
+  try {
+    const body = parts === undefined ? first : parts.body(first, open);
+    const { bytes, isFinished } = await sink.pour(body, onBytes);
+    const isComplete = bytes === wanted && isFinished;
+    return { status: answer.status, bytes, isComplete, isWhole: isComplete && bytes === content.size };
+  } finally {
+    // What was opened is read by nobody when the client goes before its first byte.
+    await first[Symbol.asyncIterator]().return?.();
+  }
 }
 
 function rangeOf({ start, end }: ByteRange, { size }: ImmutableBytes): string {

@@ -34,14 +34,25 @@ export class LogSync {
     await file?.close();
   }
 
+  /** The file; opened anew when it could not be, which says nothing about what was written. */
+  async #open(): Promise<FileHandle> {
+    try {
+      this.#file ??= open(this.#path, 'r');
+      return await this.#file;
+    } catch (error) {
+      this.#file = undefined;
+      throw error;
+    }
+  }
+
   async #after(before: Promise<void>): Promise<void> {
     await before.catch(() => undefined);
     this.#running = this.#next ?? Promise.resolve();
     this.#next = undefined;
     if (this.#failure !== undefined) throw this.#failure.error;
+    const file = await this.#open();
     try {
-      this.#file ??= open(this.#path, 'r');
-      await this.#sync(await this.#file);
+      await this.#sync(file);
     } catch (error) {
       this.#failure = { error };
       throw error;

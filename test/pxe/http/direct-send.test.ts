@@ -24,12 +24,43 @@ interface Server {
   readonly sockets: Set<Socket>; // of connections, as the server has them
   /** Bytes that were sent past Node. */
   past(): number;
+  /** How many readings were begun that were neither read to their end nor let go. */
+  reading(): number;
+}
+
+/** `source` with its first piece read, as artifacts are opened; `onEnd` is told once when it is read or let go. */
+async function begun<P>(source: AsyncIterable<P>, onEnd: () => void): Promise<AsyncIterable<P>> {
+  const iterator = source[Symbol.asyncIterator]();
+  let first: IteratorResult<P> | undefined = await iterator.next();
+  let hasEnded = false;
+  const end = (): void => {
+    if (!hasEnded) onEnd();
+    hasEnded = true;
+  };
+  const reading: AsyncIterator<P> = {
+    next: async () => {
+      const result = first ?? (await iterator.next());
+      first = undefined;
+      if (result.done === true) end();
+      return result;
+    },
+    return: async () => {
+      end();
+      return (await iterator.return?.()) ?? { done: true, value: undefined };
+    },
+  };
+  return { [Symbol.asyncIterator]: () => reading };
 }
 
 /** Serves the artifact of `map`, whatever the URL. */
 async function serve(t: ExecutionContext, store: Store, map: ExtentMap): Promise<Server> {
   const sent: Promise<SentBytes | Error>[] = [];
   const sockets = new Set<Socket>();
+  let reading = 0;
+  const open = <P>(source: AsyncIterable<P>): Promise<AsyncIterable<P>> => {
+    reading += 1;
+    return begun(source, () => (reading -= 1));
+  };
   const listener = await listenHttp(
     (req, res: ServerResponse) => {
       sockets.add(req.socket);
@@ -48,8 +79,8 @@ async function serve(t: ExecutionContext, store: Store, map: ExtentMap): Promise
           sha256: sha256('x'),
           contentType: 'a/b',
           cacheControl: 'no-cache',
-          read: async (start, end) => readRange(map, store.blobs, start, end, 'lent'),
-          pieces: async (start, end) => readPieces(map, store.blobs, start, end),
+          read: (start, end) => open(readRange(map, store.blobs, start, end, 'lent')),
+          pieces: (start, end) => open(readPieces(map, store.blobs, start, end)),
         },
       );
       sent.push(
@@ -66,7 +97,7 @@ async function serve(t: ExecutionContext, store: Store, map: ExtentMap): Promise
   t.teardown(() => listener.close());
   const past = (): number =>
     [...sockets].reduce((sum, socket) => sum + handedBytes(socket) - socket.bytesWritten, 0);
-  return { port: listener.port, sent, sockets, past };
+  return { port: listener.port, sent, sockets, past, reading: () => reading };
 }
 
 function bytesOf(map: ExtentMap, blobs: ReadonlyMap<string, Buffer>): Buffer {
@@ -301,6 +332,23 @@ test('a client that goes away while the connection has no room ends its response
   t.like(second, { isComplete: true, bytes: whole.length });
   await until(() => [...server.sockets].every((socket) => socket.destroyed));
 });
+
+for (const [what, header] of [
+  ['the whole', ''],
+  ['several ranges', 'Range: bytes=0-399999,5000000-5999999\r\n'],
+] as const) {
+  test(`${what}: what was opened for a client that goes before its first byte is let go`, async (t) => {
+    const { store } = await temporaryStore(t);
+    const { map } = await largeMap(store, 32);
+    const server = await serve(t, store, map);
+    const gone = connect({ host: '127.0.0.1', port: server.port });
+    gone.write(requestOf(header).repeat(3));
+    await until(() => server.sent.length === 3 && server.reading() === 3);
+    gone.resetAndDestroy();
+    await Promise.all(server.sent);
+    t.is(server.reading(), 0);
+  });
+}
 
 test('a pack that ends early breaks the connection off, after bytes that are right', async (t) => {
   const { store, site } = await temporaryStore(t);

@@ -63,6 +63,18 @@ test('after a sync that failed nothing counts as durable any more', async (t) =>
   await log.close();
 });
 
+test('a log that could not be opened is opened at the next call: nothing was lost', async (t) => {
+  const dir = await mkdtemp(path.join(tmpdir(), 'rackboot-log-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  const file = path.join(dir, 'log');
+  const log = new LogSync(file);
+  await t.throwsAsync(log.reached(), { code: 'ENOENT' });
+  await writeFile(file, 'log');
+  await log.reached();
+  await log.close();
+  t.pass();
+});
+
 test('closing waits for the sync that runs', async (t) => {
   const { log, syncs } = await controlled(t);
   const reached = log.reached();
