@@ -43,7 +43,7 @@ export interface ImportResult {
   readonly notes: readonly string[]; // what did not stay as the vendor made it, a line each
 }
 
-const RECOUNTED = '.treeinfo: its checksums of archives are now those of the archives as they are served';
+const RECOUNTED = '.treeinfo: its checksums are now those of the files as they are served';
 
 /** What a layer is called that holds what a bundle's osimage had from layers besides files and boot arguments. */
 export const BUNDLE_LAYER = 'bundle';
@@ -79,7 +79,9 @@ export async function publishImport(
     const media = imported.tree.map((stored) => stored.artifact);
     await writer.seal();
     const { family } = layout;
-    const treeinfo = await trueTreeinfo({ family, files, archives, tree: media }, store.blobs, writer);
+    const { disc } = imported;
+    const served = { family, files, archives, tree: media, ...(disc === undefined ? {} : { disc }) };
+    const treeinfo = await trueTreeinfo(served, store.blobs, writer);
     if (treeinfo !== undefined) await writer.seal();
     const { tree } =
       treeinfo === undefined ? { tree: media } : withTreeinfo({ tree: media }, treeinfo.artifact);
@@ -95,7 +97,7 @@ export async function publishImport(
       boot: layout.boot,
       bootBase: layout.boot,
       ...(answer === undefined ? {} : { answer }),
-      ...(imported.disc === undefined ? {} : { disc: imported.disc }),
+      ...(disc === undefined ? {} : { disc }),
       ...attachedOf(imported, brought),
       archives,
       bases: archives,

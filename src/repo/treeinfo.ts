@@ -155,3 +155,17 @@ export function withChecksum(text: string, path: string, sha256: string): string
     })
     .join('\n');
 }
+
+/** `.treeinfo` text in which [checksums] says nothing of `path`. */
+export function withoutChecksum(text: string, path: string): string {
+  let within = false;
+  let isDropped = false; // the entry of this line, which may go on on the next
+  return text
+    .split('\n')
+    .filter((line) => {
+      if (line.startsWith('[')) within = /^\[checksums\]/.test(line);
+      if (!/^\s/.test(line)) isDropped = within && /^([^=:]+?)\s*[=:]/.exec(line)?.[1] === path;
+      return !isDropped || line.trim() === '';
+    })
+    .join('\n');
+}

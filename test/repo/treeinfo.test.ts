@@ -5,6 +5,7 @@ import {
   productOf,
   withChecksum,
   withKey,
+  withoutChecksum,
   withoutKeys,
 } from '../../src/repo/treeinfo.js';
 
@@ -87,4 +88,14 @@ test('the checksum of repomd.xml is brought up to date where a tree lists it', (
     '[checksums]\nimages/boot.iso = sha256:aa\nrepodata/repomd.xml = sha256:bb\n[other]\nrepodata/repomd.xml = 1\n';
   t.is(withChecksum(text, 'repodata/repomd.xml', 'cc'), text.replace('bb', 'cc'));
   t.is(withChecksum(MINIMAL, 'repodata/repomd.xml', 'cc'), MINIMAL);
+});
+
+test('a file is taken off the checksums, and off nothing else', (t) => {
+  const text =
+    '[images]\nefiboot.img = images/efiboot.img\n[checksums]\nimages/a = sha256:aa\nimages/efiboot.img = sha256:bb\n  continued\nimages/z: sha256:cc\n[other]\nimages/efiboot.img = 1\n';
+  t.is(
+    withoutChecksum(text, 'images/efiboot.img'),
+    text.replace('images/efiboot.img = sha256:bb\n  continued\n', ''),
+  );
+  t.is(withoutChecksum(text, 'images/none'), text);
 });

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { item, itemBytes } from '../../image/newc.js';
@@ -20,7 +20,8 @@ const INITRD = gzipSync(
 const SECOND_STAGE = Buffer.alloc(70_000, 'a squashfs ');
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-const TREEINFO = `[checksums]
+const treeinfo = (efiImage: Buffer): string => `[checksums]
+images/efiboot.img = sha256:${sha256(efiImage)}
 images/install.img = sha256:${sha256(SECOND_STAGE)}
 images/pxeboot/initrd.img = sha256:${sha256(INITRD)}
 images/pxeboot/vmlinuz = sha256:${sha256(KERNEL)}
@@ -91,7 +92,6 @@ submenu 'Troubleshooting -->' {
 /** Lays out what is on an Anaconda ISO, of small files, below `dir`. */
 export async function writeEl(dir: string): Promise<void> {
   const files: Record<string, string | Buffer> = {
-    '.treeinfo': TREEINFO,
     '.discinfo': '1700000000.0\n9\nx86_64\n',
     'media.repo': '[InstallMedia]\n',
     'images/pxeboot/vmlinuz': KERNEL,
@@ -123,6 +123,7 @@ export async function writeEl(dir: string): Promise<void> {
   ])
     execFileSync(words[0] ?? '', words.slice(1), { stdio: 'ignore' });
   await rm(join(dir, 'cfg'));
+  await writeFile(join(dir, '.treeinfo'), treeinfo(await readFile(image)));
 }
 
 /** Makes the ISO of a laid-out directory, as lorax does. */
