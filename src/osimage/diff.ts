@@ -27,7 +27,7 @@ export interface GenerationDiff {
   /** What boot entries load: hypervisor, kernel, archives, by their paths below files/. */
   readonly loads: readonly ({ readonly label: string } & Sides)[];
   readonly answer: Sides | null; // templates' names and digests
-  /** Files that are not archives, by SHA-256. */
+  /** Files by SHA-256; of the archives those that differ though none of their paths does, as one compressed otherwise. */
   readonly files: readonly ({ readonly path: string } & Sides)[];
   readonly settings: readonly ({ readonly name: string } & Sides)[];
   /** Layers by the SHA-256 of what was read of them; `order` when they are the same ones in another order. */
@@ -64,6 +64,7 @@ export async function diffGenerations(
     ([name]) => name,
     ([, value]) => value,
   );
+  const toldByPaths = new Set(paths.map(({ archive }) => archive));
   const answer = { before: answerText(before), after: answerText(after) };
   return {
     paths,
@@ -73,10 +74,12 @@ export async function diffGenerations(
     loads: labelled(loadedBy),
     answer: answer.before === answer.after ? null : answer,
     files: between(
-      plainFiles,
+      filesOf,
       (file) => file.path,
       (file) => file.sha256,
-    ).map(({ key, ...sides }) => ({ path: key, ...sides })),
+    )
+      .filter(({ key }) => !toldByPaths.has(key))
+      .map(({ key, ...sides }) => ({ path: key, ...sides })),
     settings: settings.map(({ key, ...sides }) => ({ name: key, ...sides })),
     layers: layerChanges(before, after),
   };
@@ -88,10 +91,8 @@ export const NO_DIFFERENCE: GenerationDiff = {
   ...{ files: [], settings: [], layers: [] },
 };
 
-function plainFiles(manifest: GenerationManifest): Artifact[] {
-  return [...manifest.files, ...manifest.tree, ...(manifest.attached?.files ?? [])].filter(
-    (file) => manifest.archives[file.path] === undefined,
-  );
+function filesOf({ files, tree, attached }: GenerationManifest): Artifact[] {
+  return [...files, ...tree, ...(attached?.files ?? [])];
 }
 
 function loadedBy(entry: BootEntry): string {

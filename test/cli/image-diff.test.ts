@@ -226,3 +226,27 @@ test('what changes no file is told too: settings, layers, kernel lines, what is 
     /\nlayer order: serial:other → other:serial\n$/,
   );
 });
+
+test('an archive that is compressed otherwise is told by its digest, one with other paths by these alone', async (t) => {
+  const { dir, rackboot, json } = await imageSite(t, items);
+  const unpacked = join(dir, 'unpacked');
+  for (const words of [
+    ['unpack', 'x', unpacked],
+    ['pack', 'x', unpacked, '-c', 'xz'],
+  ])
+    t.is((await rackboot('image', ...words)).status, 0);
+  interface Files {
+    readonly paths: readonly unknown[];
+    readonly files: readonly { readonly path: string; readonly before: string; readonly after: string }[];
+  }
+  const { paths, files } = await json<Files>('image', 'diff', 'x');
+  t.deepEqual(paths, []);
+  t.is(files.length, 1);
+  t.not(files[0]?.before, files[0]?.after);
+  t.regex((await rackboot('image', 'diff', 'x')).out, /\nfile \S+: [0-9a-f]{12} → [0-9a-f]{12}\n$/);
+
+  t.is((await rackboot('image', 'delete', 'x', '/etc/gone')).status, 0);
+  const edited = await json<Files>('image', 'diff', 'x');
+  t.is(edited.paths.length, 1);
+  t.deepEqual(edited.files, []);
+});

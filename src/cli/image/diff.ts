@@ -25,7 +25,7 @@ export function registerDiff(image: Command, context: Context): void {
   addArchiveOptions(image.command('diff'))
     .summary('compare two generations')
     .description(
-      'Says what differs between two generations: paths in the archives, boot arguments, what is loaded, answer file, other files and those of the install tree, settings, layers. With one generation, the current one is compared with it; with none, with the one it was made from. Of a file with the same content, its time and its hard links are compared too.',
+      'Says what differs between two generations: paths in the archives, boot arguments, what is loaded, answer file, other files and those of the install tree, settings, layers. Of an archive that differs in none of its paths, as one compressed otherwise, the digests are shown. With one generation, the current one is compared with it; with none, with the one it was made from. Of a file with the same content, its time and its hard links are compared too.',
     )
     .argument('<osimage>', 'the osimage')
     .argument('[before]', 'a generation, by number or id')
