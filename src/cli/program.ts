@@ -113,7 +113,7 @@ const USAGE_CODES: Readonly<Record<string, readonly string[]>> = {
     'BAD_GROUP',
     'BAD_ATTRIBUTE',
   ],
-  ImageError: ['BAD_VOLUME_ID'],
+  ImageError: ['BAD_VOLUME_ID', 'BAD_SOURCE_URL'],
   PowerError: ['BAD_VERB'],
 };
 

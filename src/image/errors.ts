@@ -22,6 +22,7 @@ export type ImageErrorCode =
   | 'TOOL_FAILED'
   | 'NO_SUCH_LAYER'
   | 'BAD_LAYER'
+  | 'BAD_SOURCE_URL'
   | 'WRONG_KERNEL'
   | 'BAD_ISO_REQUEST'
   | 'EXTRACT_FAILED'

@@ -177,6 +177,10 @@ check('create', [
     ...{ status: 2, says: /--srcurl:updates nope: no URL/ },
   },
   {
+    words: 'image create n --layers 8.3 --srcurl:linstor http://host/repo',
+    ...{ status: 2, says: '--srcurl:linstor: no layer of that name is used; there are 8.3' },
+  },
+  {
     words: 'image create n --layers 8.3 -D http://host/repo',
     ...{ status: 2, says: /--define-repo http:\/\/host\/repo: must have 2 parts separated by a "!"/ },
   },

@@ -9,9 +9,9 @@ import { repositoryConfigs } from './repository-configs.js';
 import type { CreateConfigs, CreateConfigsRequest } from './types.js';
 
 /**
- * What the layers of `request` say of an installer that is made from packages. Throws ImageError NO_SUCH_LAYER, and
- * BAD_LAYER for a file that is nowhere, that is empty or wrong (by file and line), for a source URL of no layer, and
- * where there is no repository.
+ * What the layers of `request` say of an installer that is made from packages. Throws ImageError NO_SUCH_LAYER,
+ * BAD_LAYER for a file that is nowhere, that is empty or wrong (by file and line), and where there is no repository, and
+ * BAD_SOURCE_URL for a source URL of a layer that is not used.
  */
 export async function readCreateConfigs(request: CreateConfigsRequest): Promise<CreateConfigs> {
   const layers = await resolveLayers(request.spec, request.searchDirs);

@@ -8,7 +8,7 @@ import type { CreateConfigsRequest, RepositoryConfig } from './types.js';
 
 /**
  * The files of yum.repos.d: each layer's yum-repos.conf.tmpl, then the first CUSTOMREPO.tmpl once for each repository
- * that was defined by hand. Throws ImageError BAD_LAYER.
+ * that was defined by hand. Throws ImageError BAD_LAYER, BAD_SOURCE_URL for one of a layer that is not used.
  */
 export async function repositoryConfigs(
   layers: readonly LayerDirectory[],
@@ -54,7 +54,7 @@ function requireRepositories(text: string, where: string): boolean {
 function requireLayer(name: string, layers: readonly LayerDirectory[]): void {
   if (layers.some((layer) => layer.name === name)) return;
   throw new ImageError(
-    'BAD_LAYER',
+    'BAD_SOURCE_URL',
     `--srcurl:${name}: no layer of that name is used; there are ${layers.map((layer) => layer.name).join(', ')}`,
   );
 }

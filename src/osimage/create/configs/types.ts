@@ -2,7 +2,8 @@ import type { LayerDirectory } from '../../../image/layer-path.js';
 
 /**
  * Everything that layers say of an installer that is made from packages, in the form of create-install-image's configs/.
- * Read by readCreateConfigs (read-configs.ts), which throws ImageError NO_SUCH_LAYER and BAD_LAYER, naming file and line.
+ * Read by readCreateConfigs (read-configs.ts), which throws ImageError NO_SUCH_LAYER, BAD_LAYER (naming file and line) and
+ * BAD_SOURCE_URL.
  */
 export interface CreateConfigs {
   /** Highest first: the search path with what INCLUDE files name. */
