@@ -1,4 +1,5 @@
 import { RepoError } from './errors.js';
+import { isInside } from './repomd.js';
 
 /** The file at the top of an install tree that tells installers what it is. */
 export const TREEINFO = '.treeinfo';
@@ -132,14 +133,19 @@ export function withoutKeys(text: string): string {
 
 /** The key files that `withoutKeys` took off the list of a `.treeinfo`, the last one to be listed first. */
 export function formerKeys(text: string): string[] {
+  return formerEntries(text.split('\n')).map(({ file }) => file);
+}
+
+/** The entries of [keys] that are comments and name a file in the tree: `#key1 = RPM-GPG-KEY-site`. */
+function formerEntries(
+  lines: readonly string[],
+): { readonly at: number; readonly name: string; readonly file: string }[] {
   let within = false;
-  const former: string[] = [];
-  for (const line of text.split(/\r?\n/)) {
+  return lines.flatMap((line, at) => {
     if (line.startsWith('[')) within = /^\[keys\]/.test(line);
-    const [, file] = (within ? /^#\s*[^\s#;=:]+\s*[=:]\s*(\S+)\s*$/.exec(line) : null) ?? [];
-    if (file !== undefined) former.push(file);
-  }
-  return former;
+    const [, name = '', file = ''] = (within ? /^#\s*(key\d+)\s*[=:]\s*(\S+)\s*$/i.exec(line) : null) ?? [];
+    return isInside(file) ? [{ at, name: name.toLowerCase(), file }] : [];
+  });
 }
 
 /** `.treeinfo` text in which [checksums], where there is one, gives `sha256` for `path` (Anaconda trees list repomd.xml). */

@@ -224,6 +224,31 @@ test('whatever the order of signing and unsigning, no key is lost but by request
   }
 });
 
+test('a comment in [keys] keeps no key from coming back, and no file outside the tree is read', async (t) => {
+  const dir = path.join(await workDirectory(t), 'tree');
+  const keys = await keyring(t);
+  const [vendor, site] = [await keys.make('Vendor'), await keys.make('Site')];
+  await makePackages(dir, PACKAGES);
+  await buildRepository({ dir });
+  await writeFile(path.join(dir, 'RPM-GPG-KEY-vendor'), await keys.publicKey(vendor));
+  await writeFile(path.join(dir, '../outside'), await keys.publicKey(vendor));
+  const signer = await gnupgSigner({ key: site, home: keys.home, name: 'site' });
+  for (const [lines, expected] of [
+    ['# https://xcp-ng.org/keys\n# note: unsigned\n#key1 = RPM-GPG-KEY-vendor', [site, vendor]],
+    ['#key1 = ../outside', [site]],
+    ['key1 = ../outside', [site]],
+  ] as const) {
+    await rm(path.join(dir, 'RPM-GPG-KEY-site'), { force: true });
+    await writeFile(path.join(dir, '.treeinfo'), TREEINFO.replace('key1 = RPM-GPG-KEY-vendor', lines));
+    const signed = await signTree(dir, signer, { time: 1 });
+    t.deepEqual(
+      signed.keys.map(({ fingerprint }) => fingerprint),
+      [...expected],
+      lines,
+    );
+  }
+});
+
 test('without a .treeinfo, keys of a key file of the same name stay', async (t) => {
   const dir = await workDirectory(t);
   const keys = await keyring(t);

@@ -83,6 +83,20 @@ test('a key takes the place of those that were listed, and comes off again', (t)
   t.is(windows.replaceAll('\r\n', ''), windows.replaceAll(/[\r\n]/g, ''));
 });
 
+test('a comment in [keys] that names no key file of the tree was no key', (t) => {
+  for (const line of [
+    '# https://xcp-ng.org/keys',
+    '# note: unsigned',
+    '#vendor = RPM-GPG-KEY-vendor',
+    '#key = RPM-GPG-KEY-vendor',
+    '#key1 = https://xcp-ng.org/key',
+    '#key1 = ../RPM-GPG-KEY-vendor',
+    '#key1 = /etc/passwd',
+    '#key1 = two words',
+  ])
+    t.deepEqual(formerKeys(`[keys]\n${line}\n#key2 = K\n`), ['K'], line);
+});
+
 test('the checksum of repomd.xml is brought up to date where a tree lists it', (t) => {
   const text =
     '[checksums]\nimages/boot.iso = sha256:aa\nrepodata/repomd.xml = sha256:bb\n[other]\nrepodata/repomd.xml = 1\n';

@@ -5,7 +5,7 @@ import { codeOf, messageOf } from '../../errors.js';
 import { sha256 } from '../../store/digest.js';
 import { RepoError } from '../errors.js';
 import { noAccess } from '../files.js';
-import { REPOMD, REPOMD_SIGNATURE } from '../repomd.js';
+import { isInside, REPOMD, REPOMD_SIGNATURE } from '../repomd.js';
 import { formerKeys, parseTreeinfo, TREEINFO, withChecksum, withKey, withoutKeys } from '../treeinfo.js';
 import { readKeys, verifyDetached, type GoodSignature, type PublicKey } from './openpgp.js';
 import type { KeySigner, ScriptSigner, Signer } from './signer.js';
@@ -83,7 +83,7 @@ async function otherKeys(
 function keyFileBefore(dir: string, treeinfo: string | undefined): string[] {
   if (treeinfo === undefined) return [];
   const { keys } = parseTreeinfo(treeinfo, path.join(dir, TREEINFO));
-  return (keys.length > 0 ? keys : formerKeys(treeinfo)).slice(0, 1);
+  return (keys.length > 0 ? keys : formerKeys(treeinfo)).slice(0, 1).filter(isInside);
 }
 
 async function signByScript(dir: string, { program }: ScriptSigner): Promise<SignedTree> {
