@@ -106,16 +106,24 @@ export function productOf({
   return name === undefined || version === undefined ? undefined : { name, version };
 }
 
-/** `.treeinfo` text in which `file` is the one key that is listed: key1; other keys become comments. The rest stays as it is. */
+/**
+ * `.treeinfo` text in which `file` is the one key that is listed: key1; other keys become comments, and a comment that lists
+ * `file` goes or becomes the entry again. The rest stays as it is.
+ */
 export function withKey(text: string, file: string): string {
-  const { keys } = parseTreeinfo(text, TREEINFO);
-  if (keys.length === 1 && keys[0] === file) return text;
+  parseTreeinfo(text, TREEINFO);
   const lines = withoutKeys(text).split('\n');
   const end = lines.some((line) => line.endsWith('\r')) ? '\r' : '';
-  const at = lines.findIndex((line) => /^\[keys\]/.test(line));
   const entry = `key1 = ${file}${end}`;
-  if (at >= 0) return lines.toSpliced(at + 1, 0, entry).join('\n');
-  const body = lines.join('\n').replace(/\s*$/, '');
+  const former = formerEntries(lines);
+  const again = former[0]?.file === file ? former[0] : undefined; // where it stood, so that it gives the same bytes
+  const gone = new Set(former.filter((one) => one.file === file && one !== again).map(({ at }) => at));
+  if (again !== undefined) lines[again.at] = again.name === 'key1' ? (lines[again.at] ?? '').slice(1) : entry;
+  const kept = lines.filter((_line, at) => !gone.has(at));
+  if (again !== undefined) return kept.join('\n');
+  const at = kept.findIndex((line) => /^\[keys\]/.test(line));
+  if (at >= 0) return kept.toSpliced(at + 1, 0, entry).join('\n');
+  const body = kept.join('\n').replace(/\s*$/, '');
   return `${body}${body === '' ? '' : `${end}\n${end}\n`}[keys]${end}\n${entry}\n`;
 }
 

@@ -140,6 +140,10 @@ test('keys that a tree listed stay beside the signer’s, so that the vendor’s
   await signTree(dir, signer, { time: 1 });
   t.deepEqual(await all(), before, 'the same time gives the same bytes');
 
+  await unsignTree(dir);
+  await signTree(dir, signer, { time: 1 });
+  t.deepEqual(await all(), before, 'and so it does after the signature was taken away');
+
   t.true(await unsignTree(dir));
   const report = await verify(dir);
   t.deepEqual([report.findings, report.signature], [[], undefined]);

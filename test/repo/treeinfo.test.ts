@@ -1,4 +1,5 @@
 import test from 'ava';
+import fc from 'fast-check';
 import {
   formerKeys,
   parseTreeinfo,
@@ -95,6 +96,45 @@ test('a comment in [keys] that names no key file of the tree was no key', (t) =>
     '#key1 = two words',
   ])
     t.deepEqual(formerKeys(`[keys]\n${line}\n#key2 = K\n`), ['K'], line);
+});
+
+const KEY_FILES = ['A', 'B', 'RPM-GPG-KEY-site'];
+const OTHER_LINES = ['', '# keys of the vendor', '# note: unsigned', '; key3 = A'];
+
+test('signing after unsigning gives the bytes of before, whatever [keys] holds', (t) => {
+  const commented = fc
+    .tuple(fc.constantFrom('#key1 = ', '#key2=', '# key7: '), fc.constantFrom(...KEY_FILES))
+    .map(([name, file]) => name + file);
+  const listed = fc.uniqueArray(
+    fc.tuple(fc.constantFrom('key1 = ', 'key2=', 'vendor: '), fc.constantFrom(...KEY_FILES)),
+    { selector: ([name]) => name },
+  );
+  const section = fc
+    .tuple(fc.array(fc.oneof(commented, fc.constantFrom(...OTHER_LINES))), listed, fc.nat())
+    .map(([lines, keys, at]) =>
+      lines.toSpliced(at % (lines.length + 1), 0, ...keys.map((key) => key.join(''))),
+    );
+  fc.assert(
+    fc.property(
+      fc.option(section),
+      fc.constantFrom('\n', '\r\n'),
+      fc.constantFrom(...KEY_FILES),
+      fc.constantFrom(...KEY_FILES),
+      (lines, end, file, other) => {
+        const text = ['[build]', 'number = 1', ...(lines === null ? [] : ['[keys]', ...lines]), ''].join(end);
+        const signed = withKey(text, file);
+        t.deepEqual(parseTreeinfo(signed, 'x').keys, [file]);
+        t.is(withKey(signed, file), signed);
+        const unsigned = withoutKeys(signed);
+        t.is(formerKeys(unsigned)[0], file);
+        t.is(withKey(unsigned, file), signed);
+        const again = withKey(withoutKeys(withKey(signed, other)), file);
+        t.is(withKey(withoutKeys(withKey(again, other)), file), again);
+        for (const line of OTHER_LINES)
+          t.is(signed.split(/\r?\n/).includes(line), text.split(/\r?\n/).includes(line), line);
+      },
+    ),
+  );
 });
 
 test('the checksum of repomd.xml is brought up to date where a tree lists it', (t) => {
