@@ -7,7 +7,13 @@ import { TREEINFO, type Treeinfo } from './treeinfo.js';
 export interface CheckedChecksums {
   readonly findings: readonly string[]; // a line for each that is not its file’s
   readonly missing: readonly string[]; // files that are listed and not there
+  readonly notes: readonly string[]; // a line for each that is not its file’s, and need not be
 }
+
+/** What BIOS starts of Anaconda’s media: mkisofs -boot-info-table changes it on the ISO, after lorax took its checksum. */
+const BOOT_IMAGES = ['isolinux/isolinux.bin', 'images/eltorito.img'];
+/** Where a boot-info table holds the size of the image that it lies in (genisoimage(1), EL TORITO BOOT INFORMATION TABLE). */
+const SIZE_AT = 16;
 
 /** Reads every file that [checksums] lists, and compares its checksum. */
 export async function checkChecksums(
@@ -17,6 +23,7 @@ export async function checkChecksums(
   const stated = sections.get('checksums');
   const findings: string[] = [];
   const missing: string[] = [];
+  const notes: string[] = [];
   for (const name of checksummed) {
     const [, type = '', value = ''] =
       /^([a-z0-9]+):([0-9a-f]+)$/i.exec(stated?.get(name.toLowerCase()) ?? '') ?? [];
@@ -32,12 +39,27 @@ export async function checkChecksums(
         `${files.where}/${TREEINFO}: [checksums] ${name} is no TYPE:HEX that is known; write sha256:…`,
       );
     else {
-      for await (const chunk of source) hash.update(chunk);
-      if (hash.digest('hex') !== value.toLowerCase())
+      let [head, size] = [Buffer.alloc(0), 0];
+      for await (const chunk of source) {
+        hash.update(chunk);
+        if (head.length < SIZE_AT + 4) head = Buffer.concat([head, chunk.subarray(0, SIZE_AT + 4)]);
+        size += chunk.length;
+      }
+      if (hash.digest('hex') === value.toLowerCase()) continue;
+      if (BOOT_IMAGES.includes(name) && holdsBootInfo(head, size))
+        notes.push(
+          `${name}: not the file that ${TREEINFO} means (its ${type} differs), but it holds the boot-info table that was written into it on the ISO`,
+        );
+      else
         findings.push(
           `${files.where}/${name}: not the file that ${TREEINFO} means (its ${type} differs); fetch it again, or list it anew in [checksums]`,
         );
     }
   }
-  return { findings, missing };
+  return { findings, missing, notes };
+}
+
+/** Whether a boot-info table is in a file of `size` bytes that begins with `head`. */
+function holdsBootInfo(head: Buffer, size: number): boolean {
+  return head.length >= SIZE_AT + 4 && head.readUInt32LE(SIZE_AT) === size;
 }

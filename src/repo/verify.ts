@@ -95,6 +95,7 @@ async function checkListed(
 ): Promise<void> {
   const checked = await checkChecksums(files, treeinfo);
   findings.push(...checked.findings);
+  notes.push(...checked.notes);
   const missing = checked.missing.filter((name) => isLeftOut?.(name) !== true);
   if (missing.length > 0)
     notes.push(`${TREEINFO} lists checksums of files that are not there: ${missing.join(', ')}`);

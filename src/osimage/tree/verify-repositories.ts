@@ -40,10 +40,13 @@ export async function verifyRepositories(
     verified.push({ path, ...report });
   }
   if (verified.some(({ path }) => path === '')) return verified;
-  const findings = await wrongAtTop(artifactFiles(tree, '', blobs, 'tree'));
+  const { findings, notes } = await checkedAtTop(artifactFiles(tree, '', blobs, 'tree'));
   const [first = NO_REPOSITORY, ...others] = verified;
-  if (findings.length === 0) return verified;
-  return [{ ...first, findings: [...findings, ...first.findings] }, ...others];
+  if (findings.length + notes.length === 0) return verified;
+  return [
+    { ...first, findings: [...findings, ...first.findings], notes: [...notes, ...first.notes] },
+    ...others,
+  ];
 }
 
 const NO_REPOSITORY: VerifiedRepository = {
@@ -51,14 +54,14 @@ const NO_REPOSITORY: VerifiedRepository = {
   ...{ keys: [], findings: [], notes: [] },
 };
 
-/** What is wrong with the .treeinfo of a tree whose repositories lie below its top, as Anaconda’s do. */
-async function wrongAtTop(files: RepoFiles): Promise<readonly string[]> {
+/** What is wrong with, and to be known of, the .treeinfo of a tree whose repositories lie below its top, as Anaconda’s do. */
+async function checkedAtTop(files: RepoFiles): Promise<Pick<VerifyReport, 'findings' | 'notes'>> {
   const text = await readText(files, TREEINFO);
-  if (text === undefined) return [];
+  if (text === undefined) return { findings: [], notes: [] };
   try {
-    return (await checkChecksums(files, parseTreeinfo(text, `${files.where}/${TREEINFO}`))).findings;
+    return await checkChecksums(files, parseTreeinfo(text, `${files.where}/${TREEINFO}`));
   } catch (error) {
-    if (error instanceof RepoError) return [error.message];
+    if (error instanceof RepoError) return { findings: [error.message], notes: [] };
     throw error;
   }
 }
