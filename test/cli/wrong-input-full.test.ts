@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import test from 'ava';
 import { noise } from '../store/temporary-site.js';
-import { makeMedia } from './media.js';
+import { makeMedia, runProgram } from './media.js';
 
 test('on a full disk every command says so, leaves what was there, and works when there is room', async (t) => {
   t.timeout(120_000);
@@ -44,4 +44,26 @@ test('on a full disk every command says so, leaves what was there, and works whe
     kept: 100_000,
     verify: 0,
   });
+});
+
+test('beyond the limit of a file’s size image iso says so, and leaves nothing there', async (t) => {
+  t.timeout(120_000);
+  const work = await mkdtemp(join(tmpdir(), 'rackboot-limit-'));
+  t.teardown(() => rm(work, { recursive: true, force: true }));
+  const [site, media, iso] = [join(work, 'site'), join(work, 'media'), join(work, 'disk', 'd12.iso')];
+  await makeMedia(media, 400_000);
+  await writeFile(join(media, 'linux'), noise(1, 15_000_000));
+  await mkdir(join(work, 'disk'));
+  for (const words of [['init'], ['image', 'import', media, '--name', 'd12']])
+    t.is((await runProgram(['--site', site, ...words])).status, 0);
+  const { status, err } = await runProgram(
+    ['--site', site, 'image', 'iso', 'd12', '-o', iso],
+    ['prlimit', '--fsize=20000000', '--'],
+  );
+  t.is(status, 1);
+  t.regex(
+    err,
+    /^rackboot: \S+\/d12\.iso: cannot be written: a file cannot be that large there; nothing was left there, choose another place$/m,
+  );
+  t.deepEqual(await readdir(join(work, 'disk')), []);
 });
