@@ -5,6 +5,7 @@ import test from 'ava';
 import { filesBelow } from '../../src/repo/files.js';
 import { checkChecksums, type CheckedChecksums } from '../../src/repo/tree-checksums.js';
 import { parseTreeinfo } from '../../src/repo/treeinfo.js';
+import { verifyTree } from '../../src/repo/verify.js';
 import { output } from '../image/programs.js';
 import { workDirectory } from './rpm-packages.js';
 
@@ -18,6 +19,7 @@ for (const name of BOOT_IMAGES) {
     await copyFile('/usr/lib/ISOLINUX/isolinux.bin', path.join(media, name));
     const sum = createHash('sha256').update(await readFile(path.join(media, name)));
     const treeinfo = `[checksums]\n${name} = sha256:${sum.digest('hex')}\n`;
+    await writeFile(path.join(media, '.treeinfo'), treeinfo);
     const iso = path.join(work, 'media.iso');
     await output('xorriso', [
       ...['-as', 'mkisofs', '-quiet', '-o', iso, '-R', '-c', 'boot.cat', '-b', name],
@@ -30,6 +32,7 @@ for (const name of BOOT_IMAGES) {
     const patched = await check(disc);
     t.deepEqual([patched.findings, patched.missing, patched.notes.length], [[], [], 1]);
     t.regex(patched.notes[0] ?? '', new RegExp(`${name}: .*boot-info table`));
+    t.deepEqual((await verifyTree({ files: filesBelow(disc) })).notes, patched.notes);
 
     const bytes = await readFile(path.join(disc, name));
     const spoiled = path.join(work, 'spoiled');
