@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** The server's and the client's end of the lab's one wire, and the network that simulated clients have addresses in. */
@@ -26,6 +27,16 @@ export interface Running {
   forgetPeak(): void;
   stop(): Promise<void>;
 }
+
+/** npm puts its packages' programs before the system's, and one of them is called nft as well. */
+const LAB_ENVIRONMENT = {
+  ...process.env,
+  LC_ALL: 'C',
+  PATH: (process.env['PATH'] ?? '')
+    .split(path.delimiter)
+    .filter((directory) => !directory.includes('node_modules'))
+    .join(path.delimiter),
+};
 
 const TICKS = 100; // a second, on every Linux that Node runs on
 
@@ -99,7 +110,7 @@ class Side {
 
   #spawn(argv: readonly string[]): ChildProcess {
     const [program = '', ...rest] = [...this.#enter, 'setpriv', '--pdeathsig', 'KILL', ...argv];
-    const child = spawn(program, rest, { stdio: 'pipe', env: { ...process.env, LC_ALL: 'C' } });
+    const child = spawn(program, rest, { stdio: 'pipe', env: LAB_ENVIRONMENT });
     child.on('error', () => undefined);
     this.#children.add(child);
     child.once('close', () => this.#children.delete(child));
@@ -162,6 +173,8 @@ async function lose(server: Side, client: Side, many: number): Promise<void> {
 }\n`
     }`;
     await side.must(['nft', '-f', '-'], 10, rules);
+    const { output } = await side.must(['nft', 'list', 'ruleset'], 10);
+    if (output.includes('drop') !== many > 0) throw new Error(`no rule that loses packets: ${output}`);
   }
 }
 
