@@ -24,19 +24,38 @@ export class FileRun {
   readonly fd: number;
   readonly offset: number; // of the run, in the file
   readonly length: number;
-  readonly #recent: RecentPages;
+  readonly #recent: RecentPages | undefined;
+  readonly #read: (start: number) => AsyncIterable<Buffer>;
 
-  constructor(path: string, fd: number, recent: RecentPages, offset: number, length: number) {
+  constructor(
+    path: string,
+    fd: number,
+    recent: RecentPages | undefined,
+    offset: number,
+    length: number,
+    read: (start: number) => AsyncIterable<Buffer>,
+  ) {
     this.path = path;
     this.fd = fd;
     this.offset = offset;
     this.length = length;
     this.#recent = recent;
+    this.#read = read;
+  }
+
+  /** Whether it can be known what is in memory: else only `buffered` waits for no disk on this thread. */
+  get isCounted(): boolean {
+    return this.#recent !== undefined;
+  }
+
+  /** Bytes [start, length), read on other threads where that may take long; the buffers are lent. Throws StoreError. */
+  buffered(start: number): AsyncIterable<Buffer> {
+    return this.#read(start);
   }
 
   /** Whether bytes [start, end) were read a moment ago: reading them again waits for no disk. */
   isInMemory(start: number, end: number): boolean {
-    return this.#recent.has(this.offset + start, this.offset + end);
+    return this.#recent?.has(this.offset + start, this.offset + end) === true;
   }
 
   /** Has the kernel read bytes [start, end), of at most `windowSize`, on another thread. Throws StoreError PACK_DAMAGED. */
@@ -48,7 +67,7 @@ export class FileRun {
       at += bytesRead;
     }
     noteDiskReads();
-    this.#recent.add(this.offset + start, this.offset + end);
+    this.#recent?.add(this.offset + start, this.offset + end);
   }
 
   /** Notes that bytes [start, end) were read on this thread, in `ms`: as `noteRead`. */
@@ -77,9 +96,9 @@ export class FileRun {
  * Notes that bytes [start, end), taken to be in memory, were read on this thread, in `ms`. When a disk was waited for, the
  * kernel has dropped some pages, and all are forgotten: they are read on other threads first again.
  */
-export function noteRead(recent: RecentPages, start: number, end: number, ms: number): void {
-  if (ms > promptMs && wasDiskRead()) recent.clear();
-  else recent.add(start, end);
+export function noteRead(recent: RecentPages | undefined, start: number, end: number, ms: number): void {
+  if (ms > promptMs && wasDiskRead()) recent?.clear();
+  else recent?.add(start, end);
 }
 
 /** The StoreError PACK_DAMAGED of a file that ends `missing` bytes before it should. */

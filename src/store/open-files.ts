@@ -3,6 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { codeOf } from '../errors.js';
 import { BufferPool } from './buffer-pool.js';
+import { countsReads, type FileSystemType } from './counted-reads.js';
 import { noteDiskReads } from './disk-reads.js';
 import { fileError, StoreError } from './errors.js';
 import { endsEarly, FileRun, noteRead } from './file-run.js';
@@ -22,9 +23,14 @@ const idleMs = 30_000;
 /** For how long what was read is taken to be in memory. */
 const recentMs = 10_000;
 
+interface Opened {
+  readonly handle: FileHandle;
+  /** Undefined where what is in memory cannot be known: such a file is read on other threads alone. */
+  readonly recent: RecentPages | undefined;
+}
+
 interface OpenFile {
-  readonly handle: Promise<FileHandle>;
-  readonly recent: RecentPages;
+  readonly opened: Promise<Opened>;
   users: number;
   idleSince: number;
 }
@@ -37,10 +43,13 @@ export class OpenFiles {
   readonly #files = new Map<string, OpenFile>();
   readonly #sweeper: NodeJS.Timeout;
   readonly #pool = new BufferPool(budget);
+  readonly #type: FileSystemType | undefined;
   #held = 0;
   #closed = false;
 
-  constructor() {
+  /** `type`: what tells file systems apart, for tests. */
+  constructor(type?: FileSystemType) {
+    this.#type = type;
     this.#sweeper = setInterval(() => void this.#closeIdle(idleMs), idleMs / 2);
     this.#sweeper.unref();
   }
@@ -59,7 +68,7 @@ export class OpenFiles {
   ): AsyncGenerator<Buffer> {
     const file = this.#acquire(path);
     try {
-      const handle = await this.#opened(path, file);
+      const { handle, recent } = await this.#opened(path, file);
       for (let done = 0; done < length;) {
         const isLent = ownership === 'lent';
         const buffer = isLent
@@ -69,7 +78,7 @@ export class OpenFiles {
         try {
           const wanted = Math.min(buffer.length, length - done);
           const bytesRead = isLent
-            ? await readLent(handle, file.recent, buffer, wanted, offset + done)
+            ? await readLent(handle, recent, buffer, wanted, offset + done)
             : (await handle.read(buffer, 0, wanted, offset + done)).bytesRead;
           if (bytesRead === 0) throw endsEarly(path, length - done);
           done += bytesRead;
@@ -90,8 +99,10 @@ export class OpenFiles {
   async *lend(path: string, offset: number, length: number): AsyncGenerator<FileRun> {
     const file = this.#acquire(path);
     try {
-      const handle = await this.#opened(path, file);
-      yield new FileRun(path, handle.fd, file.recent, offset, length);
+      const { handle, recent } = await this.#opened(path, file);
+      yield new FileRun(path, handle.fd, recent, offset, length, (at) =>
+        this.read(path, offset + at, length - at, 'lent'),
+      );
     } catch (error) {
       throw fileError(error, path);
     } finally {
@@ -116,8 +127,8 @@ export class OpenFiles {
     if (this.#closed) throw new StoreError('CLOSED', `${path}: read after the store was closed.`);
     let file = this.#files.get(path);
     if (file === undefined) {
-      file = { handle: open(path, 'r'), recent: new RecentPages(recentMs), users: 0, idleSince: 0 };
-      file.handle.catch(() => undefined);
+      file = { opened: this.#open(path), users: 0, idleSince: 0 };
+      file.opened.catch(() => undefined);
     } else {
       this.#files.delete(path);
     }
@@ -126,9 +137,15 @@ export class OpenFiles {
     return file;
   }
 
-  async #opened(path: string, file: OpenFile): Promise<FileHandle> {
+  async #open(path: string): Promise<Opened> {
+    const handle = await open(path, 'r');
+    const recent = (await countsReads(handle.fd, this.#type)) ? new RecentPages(recentMs) : undefined;
+    return { handle, recent };
+  }
+
+  async #opened(path: string, file: OpenFile): Promise<Opened> {
     try {
-      return await file.handle;
+      return await file.opened;
     } catch (error) {
       if (this.#files.get(path) === file) this.#files.delete(path);
       if (codeOf(error) === 'ENOENT') {
@@ -160,7 +177,7 @@ export class OpenFiles {
   async #shut(path: string, file: OpenFile): Promise<void> {
     if (this.#files.get(path) === file) this.#files.delete(path);
     try {
-      await (await file.handle).close();
+      await (await file.opened).handle.close();
     } catch {
       // It was never opened, or is closed: either way nothing is left to close.
     }
@@ -174,15 +191,15 @@ export class OpenFiles {
  */
 async function readLent(
   handle: FileHandle,
-  recent: RecentPages,
+  recent: RecentPages | undefined,
   buffer: Buffer,
   wanted: number,
   position: number,
 ): Promise<number> {
-  if (!recent.has(position, position + wanted)) {
+  if (recent?.has(position, position + wanted) !== true) {
     const { bytesRead } = await handle.read(buffer, 0, wanted, position);
     noteDiskReads();
-    recent.add(position, position + bytesRead);
+    recent?.add(position, position + bytesRead);
     return bytesRead;
   }
   await nextTurn();

@@ -12,6 +12,10 @@ import { beginWriting } from '../../src/system/sync-file-range.js';
 
 const MB = 1024 * 1024;
 
+const notRead = (): never => {
+  throw new Error('runs are copied from their descriptor');
+};
+
 const kernels: Readonly<Record<string, KernelCalls>> = {
   'the kernel’s help': { allocate: fallocate(), begin: beginWriting() },
   'no C library': { allocate: undefined, begin: undefined },
@@ -31,7 +35,7 @@ for (const [what, calls] of Object.entries(kernels)) {
       const from = await open(path.join(dir, 'source'));
       t.teardown(() => from.close());
       const run = (offset: number, length: number): FileRun =>
-        new FileRun(path.join(dir, 'source'), from.fd, new RecentPages(1000), offset, length);
+        new FileRun(path.join(dir, 'source'), from.fd, new RecentPages(1000), offset, length, notRead);
       const between = [randomBytes(3), randomBytes(2 * MB + 1)] as const;
       const pieces: Piece[] = [run(13, 20 * MB), between[0], run(0, 1), between[1], run(20 * MB, MB + 77)];
       const expected = Buffer.concat([
@@ -67,7 +71,7 @@ test('a file that ends before its run does is damage, and says how much is missi
   const from = await open(path.join(dir, 'source'));
   t.teardown(() => from.close());
   const to = await open(path.join(dir, 'target'), 'wx');
-  const run = new FileRun('source', from.fd, new RecentPages(1000), 50, 80);
+  const run = new FileRun('source', from.fd, new RecentPages(1000), 50, 80, notRead);
   await t.throwsAsync(
     writePieces(to, each([run]), 80, () => undefined).finally(() => to.close()),
     { code: 'PACK_DAMAGED', message: /ends 30 bytes early/ },

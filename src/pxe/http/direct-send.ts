@@ -4,7 +4,8 @@ import { constants } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import { windowSize, type FileRun } from '../../store/file-run.js';
-import { sendfile, type Sendfile } from '../../system/sendfile.js';
+import { sendfile } from '../../system/sendfile.js';
+import { KernelSend } from './kernel-send.js';
 
 /** What one connection is sent before everybody else has a turn, in bytes. */
 const turnBytes = 2 * windowSize;
@@ -14,6 +15,14 @@ const waitBytes = 4096;
 
 /** Bytes that went past Node’s own count, by socket. */
 const pastNode = new WeakMap<Socket, number>();
+
+let ofProcess: KernelSend | undefined;
+
+/** sendfile(2) as this process has it; undefined where it cannot be called. */
+function kernelSend(): KernelSend | undefined {
+  const call = sendfile();
+  return call && (ofProcess ??= new KernelSend(call));
+}
 
 /** How many bytes were handed to the kernel for `socket`, by Node and past it. */
 export function handedBytes(socket: Socket): number {
@@ -37,7 +46,8 @@ function descriptorOf(socket: Socket | null): number | undefined {
 export interface DirectSender {
   /**
    * Sends `run` as a part of the body of a response whose header has gone out, no faster than the client reads; resolves
-   * how many bytes went, fewer when the client did. Throws StoreError PACK_DAMAGED when the file ends early.
+   * how many bytes went, fewer when the client did. What cannot be sent directly is read and written, from the byte where
+   * that shows. Throws StoreError PACK_DAMAGED when the file ends early.
    */
   send(run: FileRun, onBytes: (bytes: number) => void): Promise<number>;
 }
@@ -50,19 +60,32 @@ export function directSender(
   res: ServerResponse,
   socket: Socket,
   write: (bytes: Buffer) => Promise<boolean>,
+  kernel = kernelSend(),
 ): DirectSender | undefined {
-  const call = sendfile();
-  if (call === undefined || descriptorOf(socket) === undefined) return undefined;
-  return { send: (run, onBytes) => send(call, run, res, write, onBytes) };
+  if (kernel === undefined || descriptorOf(socket) === undefined) return undefined;
+  return {
+    async send(run, onBytes) {
+      const { at, isRefused } = await sendDirectly(kernel, run, res, write, onBytes);
+      return isRefused ? sendBuffered(run, at, write, onBytes) : at;
+    },
+  };
 }
 
-async function send(
-  call: Sendfile,
+/** How many bytes of a run went directly; `isRefused`: the rest of them cannot. */
+interface Progress {
+  readonly at: number;
+  readonly isRefused: boolean;
+}
+
+async function sendDirectly(
+  kernel: KernelSend,
   run: FileRun,
   res: ServerResponse,
   write: (bytes: Buffer) => Promise<boolean>,
   onBytes: (bytes: number) => void,
-): Promise<number> {
+): Promise<Progress> {
+  const call = run.isCounted ? kernel.callFor(run.fd) : undefined;
+  if (call === undefined) return { at: 0, isRefused: true };
   let at = 0;
   let inTurn = 0;
   while (at < run.length) {
@@ -76,7 +99,7 @@ async function send(
     }
     const { socket } = res;
     const fd = descriptorOf(socket);
-    if (socket === null || fd === undefined) return at;
+    if (socket === null || fd === undefined) return { at, isRefused: false };
     const began = performance.now();
     // What Node has yet to write comes first.
     const sent =
@@ -91,15 +114,32 @@ async function send(
       onBytes(sent);
       if (at === end) continue;
     } else if (sent !== -constants.errno.EAGAIN) {
-      res.destroy();
-      return at;
+      // Of the file or of the connection: reading the one and writing to the other tells which.
+      kernel.note(-sent, run.fd);
+      return { at, isRefused: true };
     }
     // No room. Node tells when there is, by having written a little: nothing else of it waits for a socket to be writable.
     const little = run.bytes(at, Math.min(run.length, at + waitBytes - ((run.offset + at) % waitBytes)));
-    if (!(await write(little))) return at;
+    if (!(await write(little))) return { at, isRefused: false };
     at += little.length;
     onBytes(little.length);
     inTurn = 0;
+  }
+  return { at, isRefused: false };
+}
+
+/** Sends bytes [start, length) of `run` by way of this process’s memory; resolves how many of all went. */
+async function sendBuffered(
+  run: FileRun,
+  start: number,
+  write: (bytes: Buffer) => Promise<boolean>,
+  onBytes: (bytes: number) => void,
+): Promise<number> {
+  let at = start;
+  for await (const bytes of run.buffered(start)) {
+    if (!(await write(bytes))) break;
+    at += bytes.length;
+    onBytes(bytes.length);
   }
   return at;
 }
