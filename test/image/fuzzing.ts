@@ -1,6 +1,9 @@
 /** Executions of each decoder: a hundred times as many with RACKBOOT_FUZZ_RUNS=1000000. */
 export const FUZZ_RUNS = Number(process.env['RACKBOOT_FUZZ_RUNS'] ?? 10_000);
 
+/** What damage is done: other numbers, as RACKBOOT_FUZZ_SEED=2, do other damage, so that many runs can be had in pieces. */
+export const FUZZ_SEED = Number(process.env['RACKBOOT_FUZZ_SEED'] ?? 0);
+
 /** Numbers from 0 to 2^32 − 1 that look random, always the same for a seed (mulberry32). */
 export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;
