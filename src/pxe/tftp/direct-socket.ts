@@ -11,6 +11,9 @@ const LEAST_CUT = 512;
 const MOST_PACKETS = 64;
 const MOST_BYTES = 65_000;
 
+/** How the kernel says that it will not cut: no room in the wire's packets, none that sums them, too old for it. */
+const REFUSALS: ReadonlySet<string> = new Set(['EINVAL', 'EIO', 'EMSGSIZE', 'ENOPROTOOPT', 'ENOTSUP']);
+
 /** Where a sockaddr_in and a sockaddr_in6 have their family, port and address. */
 const AF_INET = 2;
 const IPV4_PARTS = [[0, 8]] as const;
@@ -50,8 +53,11 @@ export class DirectSocket {
    * `socket`, until it is closed; undefined where that cannot be. Errors are told as the socket itself would tell them,
    * later.
    */
-  static of(socket: Socket, onError: (error: Error) => void): DirectSocket | undefined {
-    const calls = datagramCalls();
+  static of(
+    socket: Socket,
+    onError: (error: Error) => void,
+    calls = datagramCalls(),
+  ): DirectSocket | undefined {
     const descriptor = descriptorOf(socket);
     if (calls === undefined || descriptor === undefined) return undefined;
     const peer = Buffer.alloc(ADDRESS_SIZE);
@@ -61,7 +67,10 @@ export class DirectSocket {
 
   /** Sends one packet; false when it has to be sent in another way, as there is no room just now. */
   send(bytes: Buffer): boolean {
-    const outcome = this.#calls.send(this.#descriptor, bytes);
+    let outcome = this.#calls.send(this.#descriptor, bytes);
+    // The kernel looks at the size that is cut to, whatever the packet's own.
+    if (outcome < 0 && this.stopsCutting(getSystemErrorName(outcome)))
+      outcome = this.#calls.send(this.#descriptor, bytes);
     if (outcome === EAGAIN) return false;
     if (outcome < 0) this.#fail('send', outcome);
     return true;
@@ -75,13 +84,15 @@ export class DirectSocket {
       const outcome = this.#calls.send(this.#descriptor, bytes.subarray(at, at + most));
       if (outcome >= 0) continue;
       // Larger than the wire takes, or a wire that cannot be cut for: packet by packet, what is the matter shows.
-      if (outcome !== EAGAIN) {
-        this.#cut = 'refused';
-        this.#calls.segment(this.#descriptor, 0);
-      }
+      if (outcome !== EAGAIN) this.#stopCutting();
       return at;
     }
     return bytes.length;
+  }
+
+  /** Whether a packet failed with `code` because packets are cut: then none is from now on. */
+  stopsCutting(code: string): boolean {
+    return typeof this.#cut === 'number' && REFUSALS.has(code) && this.#stopCutting();
   }
 
   /** The next packet that has come from the client, valid until the next call; undefined when there is none. */
@@ -100,6 +111,11 @@ export class DirectSocket {
       this.#cut = isTaken ? size : 'refused';
     }
     return this.#cut === size;
+  }
+
+  #stopCutting(): boolean {
+    this.#cut = 'refused';
+    return this.#calls.segment(this.#descriptor, 0) === 0;
   }
 
   /** Before it was connected the socket took datagrams from anybody. */

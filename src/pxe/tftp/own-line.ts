@@ -71,7 +71,9 @@ export class OwnLine implements Line {
   }
 
   #failed(error: Error): void {
-    if (codeOf(error) !== 'ENOBUFS') this.#listener?.onError(error);
+    const code = codeOf(error) ?? '';
+    // What was not sent is lost like any other datagram: it is sent again in time.
+    if (code !== 'ENOBUFS' && this.#direct?.stopsCutting(code) !== true) this.#listener?.onError(error);
   }
 
   /** Takes answers as they come, for as long as that pays and others can wait. */

@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { type Socket, createSocket } from 'node:dgram';
+import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { DirectSocket } from '../../../src/pxe/tftp/direct-socket.js';
+import { type DatagramCalls, EAGAIN } from '../../../src/system/datagrams.js';
 import { HOST } from './serving.js';
 
 function bind(socket: Socket): Promise<void> {
@@ -92,3 +94,77 @@ for (const [size, cut] of sizes) {
     await Promise.all([close(socket), close(client)]);
   });
 }
+
+/** Calls that fail with `errno` whatever is sent while packets are cut; `sent`: sizes, with what they were cut to. */
+function refusing(errno: string): {
+  readonly calls: DatagramCalls;
+  readonly sent: (readonly [bytes: number, cut: number])[];
+} {
+  const sent: (readonly [number, number])[] = [];
+  let cut = 0;
+  let isCutRefused = false;
+  const calls: DatagramCalls = {
+    send(_descriptor, bytes) {
+      if (cut > 0 && isCutRefused) return -constants.errno[errno as 'EINVAL'];
+      if (cut > 0) isCutRefused = true; // from the second on: the path to the client has changed, say
+      sent.push([bytes.length, cut]);
+      return bytes.length;
+    },
+    receive: () => EAGAIN,
+    segment: (_descriptor, size) => {
+      cut = size;
+      return 0;
+    },
+    peer: () => 0,
+  };
+  return { calls, sent };
+}
+
+for (const errno of ['EINVAL', 'EIO', 'EMSGSIZE', 'ENOPROTOOPT', 'ENOTSUP']) {
+  test(`a single packet that is refused with ${errno} because packets are cut goes uncut, and all after it`, async (t) => {
+    const socket = createSocket('udp4');
+    await bind(socket);
+    const { calls, sent } = refusing(errno);
+    const direct = DirectSocket.of(socket, fail, calls);
+    t.is(direct?.sendRun(Buffer.alloc(3000), 1000), 3000);
+    t.true(direct?.send(Buffer.alloc(700)));
+    t.is(direct?.sendRun(Buffer.alloc(3000), 1000), 0);
+    t.true(direct?.send(Buffer.alloc(800)));
+    t.deepEqual(sent, [
+      [3000, 1000],
+      [700, 0],
+      [800, 0],
+    ]);
+    await new Promise((resolve) => setImmediate(resolve)); // no error is told
+    await close(socket);
+  });
+
+  test(`${errno} of a packet that Node was left to send ends the cutting, too, once`, async (t) => {
+    const socket = createSocket('udp4');
+    await bind(socket);
+    const { calls } = refusing(errno);
+    const direct = DirectSocket.of(socket, fail, calls);
+    t.false(direct?.stopsCutting(errno), 'nothing was cut: it is told');
+    direct?.sendRun(Buffer.alloc(3000), 1000);
+    t.false(direct?.stopsCutting('ECONNREFUSED'));
+    t.true(direct?.stopsCutting(errno));
+    t.false(direct?.stopsCutting(errno));
+    t.is(direct?.sendRun(Buffer.alloc(3000), 1000), 0);
+    await close(socket);
+  });
+}
+
+test('a packet that is refused although nothing is cut is told of', async (t) => {
+  const socket = createSocket('udp4');
+  await bind(socket);
+  const { calls } = refusing('EINVAL');
+  const errors: Error[] = [];
+  const direct = DirectSocket.of(socket, (error) => errors.push(error), {
+    ...calls,
+    send: () => -constants.errno.EINVAL,
+  });
+  t.true(direct?.send(Buffer.alloc(700)));
+  await new Promise((resolve) => setImmediate(resolve));
+  t.like(errors, [{ code: 'EINVAL' }]);
+  await close(socket);
+});
