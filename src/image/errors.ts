@@ -26,6 +26,7 @@ export type ImageErrorCode =
   | 'WRONG_KERNEL'
   | 'BAD_ISO_REQUEST'
   | 'EXTRACT_FAILED'
+  | 'NO_ROOM'
   | 'UNREADABLE';
 
 /** An image that cannot be read, edited or written, and why. */

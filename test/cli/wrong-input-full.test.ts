@@ -46,24 +46,35 @@ test('on a full disk every command says so, leaves what was there, and works whe
   });
 });
 
-test('beyond the limit of a file’s size image iso says so, and leaves nothing there', async (t) => {
-  t.timeout(120_000);
-  const work = await mkdtemp(join(tmpdir(), 'rackboot-limit-'));
-  t.teardown(() => rm(work, { recursive: true, force: true }));
-  const [site, media, iso] = [join(work, 'site'), join(work, 'media'), join(work, 'disk', 'd12.iso')];
-  await makeMedia(media, 400_000);
-  await writeFile(join(media, 'linux'), noise(1, 15_000_000));
-  await mkdir(join(work, 'disk'));
-  for (const words of [['init'], ['image', 'import', media, '--name', 'd12']])
-    t.is((await runProgram(['--site', site, ...words])).status, 0);
-  const { status, err } = await runProgram(
-    ['--site', site, 'image', 'iso', 'd12', '-o', iso],
-    ['prlimit', '--fsize=20000000', '--'],
-  );
-  t.is(status, 1);
-  t.regex(
-    err,
+const BEYOND = [
+  [
+    'of the ISO',
+    20_000_000,
     /^rackboot: \S+\/d12\.iso: cannot be written: a file cannot be that large there; nothing was left there, choose another place$/m,
-  );
-  t.deepEqual(await readdir(join(work, 'disk')), []);
-});
+  ],
+  [
+    'of a file in it',
+    5_000_000,
+    /^rackboot: \/\S+: the ISO cannot be laid out there: a file cannot be that large there; raise the limit of a file’s size \(ulimit -f\)$/m,
+  ],
+] as const;
+for (const [what, limit, message] of BEYOND) {
+  test(`beyond the limit of a file’s size, ${what}, image iso says so, and leaves nothing there`, async (t) => {
+    t.timeout(120_000);
+    const work = await mkdtemp(join(tmpdir(), 'rackboot-limit-'));
+    t.teardown(() => rm(work, { recursive: true, force: true }));
+    const [site, media, iso] = [join(work, 'site'), join(work, 'media'), join(work, 'disk', 'd12.iso')];
+    await makeMedia(media, 400_000);
+    await writeFile(join(media, 'linux'), noise(1, 15_000_000));
+    await mkdir(join(work, 'disk'));
+    for (const words of [['init'], ['image', 'import', media, '--name', 'd12']])
+      t.is((await runProgram(['--site', site, ...words])).status, 0);
+    const { status, err } = await runProgram(
+      ['--site', site, 'image', 'iso', 'd12', '-o', iso],
+      ['prlimit', `--fsize=${limit}`, '--'],
+    );
+    t.is(status, 1);
+    t.regex(err, message);
+    t.deepEqual(await readdir(join(work, 'disk')), []);
+  });
+}

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExtentMap } from '../../store/extents.js';
 import type { BlobWriter } from '../../store/types.js';
@@ -11,7 +11,7 @@ import { debianLoaders, type IsoLoaders, type LoaderFile } from './loaders.js';
 import { ImagePrefix } from './prefix.js';
 import { openIso } from './reader.js';
 import { checkRequest, checkVolumeId, type IsoEntry, type IsoRequest } from './request.js';
-import { scratchRoot, stageTree, writeWeights, type StagedFile } from './staging.js';
+import { scratchRoot, stageTree, withScratch, writeWeights, type StagedFile } from './staging.js';
 import type { IsoNode } from './tree.js';
 import { FIRST_DESCRIPTOR, SECTOR } from './volume.js';
 import { startXorriso, type XorrisoPlan } from './xorriso.js';
@@ -45,7 +45,7 @@ interface Planned extends StagedFile {
 /**
  * Writes a bootable ISO 9660 image with Rock Ridge and Joliet without copying the files in it: xorriso lays out a tree
  * of holes, and the map puts the files' own extents where the holes came to lie. xorriso is stopped where the files
- * begin, so the work does not depend on their size. Throws ImageError: a bad request, a missing tool or package.
+ * begin, so the work does not depend on their size. Throws ImageError: a bad request, a missing tool or package, no room.
  */
 export async function authorIso(request: IsoRequest, tools: AuthorTools): Promise<AuthoredIso> {
   checkVolumeId(request.volumeId);
@@ -56,8 +56,7 @@ export async function authorIso(request: IsoRequest, tools: AuthorTools): Promis
       ? boot
       : await debianLoaders(request, boot, tools.bootFiles ?? DEBIAN_BOOT_FILES, tempDir);
   const files = await planFiles(request, loaders, tools.writer);
-  const scratch = await mkdtemp(join(tempDir, 'rackboot-iso-'));
-  try {
+  return withScratch(tempDir, async (scratch) => {
     const tree = join(scratch, 'tree');
     await mkdir(tree);
     await chmod(tree, 0o755);
@@ -68,7 +67,7 @@ export async function authorIso(request: IsoRequest, tools: AuthorTools): Promis
     const bootCode = bios?.bootCode ?? null;
     const mbr = bootCode === null ? null : join(scratch, 'mbr');
     if (mbr !== null && bootCode !== null) await writeFile(mbr, padded(bootCode));
-    return await layOut(
+    return layOut(
       {
         directory: tree,
         weights,
@@ -82,9 +81,7 @@ export async function authorIso(request: IsoRequest, tools: AuthorTools): Promis
       files,
       tools.writer,
     );
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Boot code as a whole MBR, as xorriso takes it. */

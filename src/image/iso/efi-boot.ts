@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { execa } from 'execa';
 import { codeOf, messageOf } from '../../errors.js';
 import { ImageError } from '../errors.js';
 import { readPackaged, type BootFiles } from './boot-files.js';
+import { withScratch } from './staging.js';
 
 /** A file of the EFI system partition. */
 export interface EfiFile {
@@ -98,18 +99,6 @@ function parentsOf(path: string): string[] {
   const parents: string[] = [];
   for (let above = posix.dirname(path); above !== '.'; above = posix.dirname(above)) parents.unshift(above);
   return parents;
-}
-
-async function withScratch<Result>(
-  tempDir: string,
-  body: (directory: string) => Promise<Result>,
-): Promise<Result> {
-  const directory = await mkdtemp(join(tempDir, 'rackboot-efi-'));
-  try {
-    return await body(directory);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
 }
 
 function imageSize(files: readonly EfiFile[]): number {

@@ -1,8 +1,10 @@
 import { chmodSync, closeSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
-import { access, constants, writeFile } from 'node:fs/promises';
+import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import { codeOf, RackbootError } from '../../errors.js';
+import { ImageError } from '../errors.js';
 
 /** A file of the staged tree: real when xorriso has to read it, else a hole of the same size. */
 export interface StagedFile {
@@ -24,6 +26,34 @@ export async function scratchRoot(): Promise<string> {
     return SHARED_MEMORY;
   } catch {
     return tmpdir();
+  }
+}
+
+/** Why nothing can be laid out in a directory, and the mend. */
+const NO_ROOM: Readonly<Record<string, string>> = {
+  EFBIG: 'a file cannot be that large there; raise the limit of a file’s size (ulimit -f)',
+  ENOSPC: 'no space left; free some there',
+  EDQUOT: 'that disk is full for this user; free some there',
+};
+
+/**
+ * What `body` makes of a new directory in `root`, which is gone afterwards. Throws what it throws, and ImageError NO_ROOM
+ * where the file system has none for it.
+ */
+export async function withScratch<Result>(
+  root: string,
+  body: (directory: string) => Promise<Result>,
+): Promise<Result> {
+  let directory: string | undefined;
+  try {
+    directory = await mkdtemp(join(root, 'rackboot-iso-'));
+    return await body(directory);
+  } catch (error) {
+    const reason = error instanceof RackbootError ? undefined : NO_ROOM[codeOf(error) ?? ''];
+    if (reason === undefined) throw error;
+    throw new ImageError('NO_ROOM', `${root}: the ISO cannot be laid out there: ${reason}`, { cause: error });
+  } finally {
+    if (directory !== undefined) await rm(directory, { recursive: true, force: true });
   }
 }
 
