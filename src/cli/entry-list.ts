@@ -1,7 +1,7 @@
 import type { PlacedEntry } from '../image/archive-index.js';
 import { isSymlink } from '../image/cpio/header.js';
 import { pathFromText, pathToText, ROOT } from '../image/cpio/path.js';
-import { printable } from '../image/iso/printable.js';
+import { printable } from '../image/printable.js';
 import type { ArchiveTree } from '../image/tree.js';
 import type { Context } from './context.js';
 import { formatMode, textTable } from './table.js';

@@ -1,5 +1,5 @@
 import type { BootImage } from '../image/iso/el-torito.js';
-import { printable } from '../image/iso/printable.js';
+import { printable } from '../image/printable.js';
 import type { IsoImage } from '../image/iso/reader.js';
 import type { IsoNode } from '../image/iso/tree.js';
 import type { IsoVolume } from '../image/iso/volume.js';

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { codeOf, messageOf } from '../errors.js';
 import { ImageError } from '../image/errors.js';
 import { extractIso } from '../image/iso/extract.js';
-import { printable } from '../image/iso/printable.js';
+import { printable } from '../image/printable.js';
 import { findNode, openIso, readNode, type IsoImage } from '../image/iso/reader.js';
 import { fileSource } from '../image/iso/source.js';
 import type { Contents } from '../image/nested/contents.js';

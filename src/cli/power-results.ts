@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { printable } from '../image/iso/printable.js';
+import { printable } from '../image/printable.js';
 import { foldNames } from '../node/fold.js';
 import { PowerError } from '../node/power/errors.js';
 import type { NodeResult, Pace } from '../node/power/rack.js';

@@ -2,7 +2,7 @@ import { chmod, lutimes, mkdir, open, readdir, symlink, utimes } from 'node:fs/p
 import { join } from 'node:path';
 import { codeOf, messageOf } from '../../errors.js';
 import { ImageError } from '../errors.js';
-import { printable } from './printable.js';
+import { printable } from '../printable.js';
 import { readNode, type IsoImage } from './reader.js';
 import type { IsoNode } from './tree.js';
 

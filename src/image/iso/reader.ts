@@ -1,6 +1,6 @@
 import { ImageError } from '../errors.js';
 import { decodeBootCatalog, type BootImage } from './el-torito.js';
-import { printable } from './printable.js';
+import { printable } from '../printable.js';
 import { MetadataReader, readRanges, type IsoSource } from './source.js';
 import { decodeSystemArea, type SystemArea } from './system-area.js';
 import { findRockRidge, TreeWalk, type IsoNode, type Namespace } from './tree.js';

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { ImageError } from '../errors.js';
 import { decodeRecord, decodeRecords, type DirectoryRecord } from './directory.js';
 import { decodeRockRidge, decodeSharingProtocol, type RockRidge } from './rock-ridge.js';
-import { printable } from './printable.js';
+import { printable } from '../printable.js';
 import type { ByteRange, FileExtent, MetadataReader } from './source.js';
 import { decodeUcs2, SECTOR, type IsoVolume } from './volume.js';
 

@@ -3,6 +3,7 @@ import { canonicalPath, pathToText } from '../cpio/path.js';
 import type { ScannedEntry } from '../cpio/scanner.js';
 import { requireUnpackable } from '../cpio/unpackable.js';
 import { ImageError } from '../errors.js';
+import { printable } from '../printable.js';
 import { BLOCK, decodeTarHeader, paddingOf, type TarHeader } from './header.js';
 import { listPax, type PaxRecord } from './pax.js';
 import { SparseMap, type SparseRun } from './sparse.js';
@@ -179,7 +180,7 @@ export class TarScanner {
       if (key === undefined) return;
       throw new ImageError(
         'UNKNOWN_CODEC',
-        `the tar archive says at offset ${offset} what ${key} all entries have, which rackboot does not read; write it again without --pax-option`,
+        `the tar archive says at offset ${offset} what ${printable(key.slice(0, 100))} all entries have, which rackboot does not read; write it again without --pax-option`,
       );
     } else this.#extension.records = listPax(data, offset);
   }

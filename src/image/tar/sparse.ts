@@ -1,4 +1,5 @@
 import { ImageError } from '../errors.js';
+import { printable } from '../printable.js';
 import { BLOCK, decodeNumber } from './header.js';
 import type { PaxRecord } from './pax.js';
 
@@ -67,9 +68,10 @@ export class SparseMap {
     const size = number(text('realsize') ?? text('size') ?? '');
     if (major === '1' && minor === '0') return new SparseMap('1.0', where, size, text('name'), true);
     if (major !== undefined && major !== '0') {
+      const format = printable(`${major}.${minor ?? ''}`.slice(0, 20));
       throw new ImageError(
         'UNKNOWN_CODEC',
-        `${where}: a sparse file of format ${major}.${minor ?? ''}, where 0.0, 0.1 and 1.0 are known; write the archive again without --sparse`,
+        `${where}: a sparse file of format ${format}, where 0.0, 0.1 and 1.0 are known; write the archive again without --sparse`,
       );
     }
     const map = new SparseMap('records', where, size, text('name'), false);

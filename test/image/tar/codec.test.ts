@@ -177,11 +177,23 @@ const HOSTILE: readonly (readonly [string, Buffer, ImageError['code']])[] = [
     archive(extended(encodePax(new Map([['uid', '5']])), 'g'), block({})),
     'UNKNOWN_CODEC',
   ],
+  [
+    'defaults of a name that is two lines',
+    archive(extended(encodePax(new Map([['u\n\x1b[31m', '5']])), 'g'), block({})),
+    'UNKNOWN_CODEC',
+  ],
+  [
+    'a sparse format that is two lines',
+    archive(extended(encodePax(new Map([['GNU.sparse.major', `2\n${'\x9b'.repeat(5000)}`]]))), block({})),
+    'UNKNOWN_CODEC',
+  ],
 ];
 
 for (const [what, bytes, code] of HOSTILE) {
   test(`hostile: ${what}`, async (t) => {
-    t.throws(() => scan(bytes), { instanceOf: ImageError, code });
+    const error = t.throws(() => scan(bytes), { instanceOf: ImageError, code });
+    t.notRegex(error.message, /[\x00-\x1f\x7f-\x9f]/);
+    t.true(error.message.length < 20_000);
     if (beginsTar(bytes)) await t.throwsAsync(read(bytes, new MemoryBlobs()), { code });
   });
 }

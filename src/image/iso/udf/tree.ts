@@ -1,5 +1,5 @@
 import { ImageError } from '../../errors.js';
-import { printable } from '../printable.js';
+import { printable } from '../../printable.js';
 import type { MetadataReader } from '../source.js';
 import type { IsoNode } from '../tree.js';
 import { damaged, decodeCompressed, decodeLong, requireTag, TAG, type LongAllocation } from './descriptor.js';
