@@ -32,7 +32,10 @@ const END = 255;
 /** The longest message read, in bytes. Longer ones are refused unread: no client has a reason to send one. */
 export const MAX_MESSAGE = 4096;
 
-/** The shortest message written, in bytes: BOOTP's fixed size (RFC 1542 §2.1), below which ROMs and relays drop it. */
+/**
+ * The shortest message written, in bytes: BOOTP's fixed size (RFC 1542 §2.1), below which ROMs and relays drop it. Without
+ * the magic cookie none that is shorter is read either: nothing else tells BOOTP from what is not.
+ */
 const MIN_MESSAGE = 300;
 
 /** The values of the `op` field. */
@@ -64,6 +67,7 @@ export interface DhcpPacket {
   readonly sname: string; // Latin-1 without NUL, at most 64; empty when the field carries options
   readonly file: string; // Latin-1 without NUL, at most 128; empty when the field carries options
   readonly options: readonly DhcpOption[]; // in order; after decoding each code occurs once
+  readonly isBare?: true; // BOOTP of RFC 951: no magic cookie, and no options; what else lies there is not looked at
 }
 
 /** The message in `bytes`, parts of which it holds on to. Throws DhcpError. Bytes after the end option are not looked at. */
@@ -75,10 +79,11 @@ export function decodeDhcp(bytes: Buffer): DhcpPacket {
   const op = bytes.readUInt8(AT.op);
   if (op !== BOOTREQUEST && op !== BOOTREPLY)
     throw new DhcpError('BAD_OP', `op ${op}; neither request (1) nor reply (2).`);
-  if (bytes.length < AT.options || bytes.readUInt32BE(AT.cookie) !== MAGIC_COOKIE) {
+  const isBare = bytes.length < AT.options || bytes.readUInt32BE(AT.cookie) !== MAGIC_COOKIE;
+  if (isBare && bytes.length < MIN_MESSAGE) {
     throw new DhcpError(
       'BAD_COOKIE',
-      'no DHCP magic cookie at byte 236; this is plain BOOTP or not DHCP at all.',
+      `no DHCP magic cookie at byte 236, and ${bytes.length} bytes, where BOOTP has ${MIN_MESSAGE}.`,
     );
   }
   const hlen = bytes.readUInt8(AT.hlen);
@@ -87,7 +92,7 @@ export function decodeDhcp(bytes: Buffer): DhcpPacket {
 
   const sname = bytes.subarray(AT.sname, AT.file);
   const file = bytes.subarray(AT.file, AT.cookie);
-  let options = readOptions(bytes.subarray(AT.options));
+  let options = isBare ? [] : readOptions(bytes.subarray(AT.options));
   const overload = readOverload(options);
   if (overload !== 0) {
     // RFC 3396 §5: an option split over several fields is put together from options, then file, then sname.
@@ -96,7 +101,7 @@ export function decodeDhcp(bytes: Buffer): DhcpPacket {
     options = options.filter((option) => option.code !== OVERLOAD);
   }
 
-  return {
+  const packet: DhcpPacket = {
     op,
     htype: bytes.readUInt8(AT.htype),
     hops: bytes.readUInt8(AT.hops),
@@ -112,6 +117,7 @@ export function decodeDhcp(bytes: Buffer): DhcpPacket {
     file: overload & 1 ? '' : readText(file),
     options: joinOptions(options),
   };
+  return isBare ? { ...packet, isBare } : packet;
 }
 
 /**
@@ -150,8 +156,10 @@ export function encodeDhcp(packet: DhcpPacket, maxSize: number = MAX_MESSAGE): B
   else if (packet.sname !== '') writeText(bytes.subarray(AT.sname, AT.file), packet.sname, 'sname');
   if (overload & 1) writeOptions(bytes, AT.file, layout.file);
   else if (packet.file !== '') writeText(bytes.subarray(AT.file, AT.cookie), packet.file, 'file');
-  bytes.writeUInt32BE(MAGIC_COOKIE, AT.cookie);
-  writeOptions(bytes, AT.options, main);
+  if (packet.isBare !== true) {
+    bytes.writeUInt32BE(MAGIC_COOKIE, AT.cookie);
+    writeOptions(bytes, AT.options, main);
+  }
   return bytes;
 }
 
@@ -160,7 +168,9 @@ export function fitsDhcp(packet: DhcpPacket, maxSize: number): boolean {
   return layOut(packet, maxSize) !== undefined;
 }
 
-function layOut({ options, sname, file }: DhcpPacket, maxSize: number): OptionLayout | undefined {
+function layOut({ options, sname, file, isBare }: DhcpPacket, maxSize: number): OptionLayout | undefined {
+  if (isBare === true && options.length > 0)
+    throw new DhcpError('BAD_OPTION', `${options.length} options for a client without the magic cookie.`);
   for (const { code } of options) {
     if (!Number.isInteger(code) || code <= PAD || code >= END || code === OVERLOAD) {
       throw new DhcpError('BAD_OPTION', `option ${code} cannot be written; codes are 1 to 254 without 52.`);

@@ -145,7 +145,8 @@ const BOOTP_OPTIONS = 59;
 
 /**
  * A BOOTP reply that tells a node its address (RFC 951 §7). It holds what RFC 1497 knows and nothing about leases, in the 64
- * bytes that every BOOTP client has for it; what a relay wrote is echoed whatever its length.
+ * bytes that every BOOTP client has for it; what a relay wrote is echoed whatever its length. To a client that sent no magic
+ * cookie it is RFC 951's, with nothing in those bytes.
  */
 export function bootpReply(
   request: DhcpPacket,
@@ -154,21 +155,23 @@ export function bootpReply(
   subnet: Subnet,
   boot: BootAnswer,
 ): DhcpPacket {
-  const told = subnetOptionsOf(subnet);
-  const relay = echoOption(request, OPTION.relayAgentInformation);
-  const options: DhcpOption[] = [];
-  const name = textOption(OPTION.hostName, node.name.split('.', 1)[0] ?? node.name);
-  for (const option of [told.mask, ...told.always, name, ...told.asked])
-    if (sizeOf([...options, option]) <= BOOTP_OPTIONS) options.push(option);
-  return {
+  const bare: DhcpPacket = {
     ...replyHeader(request),
     ciaddr: request.ciaddr,
     yiaddr: address,
     siaddr: boot.siaddr,
     sname: boot.siaddr === UNSPECIFIED ? '' : boot.siaddr,
     file: boot.fileField,
-    options: [...options, ...relay],
+    options: [],
   };
+  if (request.isBare === true) return { ...bare, isBare: true };
+  const told = subnetOptionsOf(subnet);
+  const relay = echoOption(request, OPTION.relayAgentInformation);
+  const options: DhcpOption[] = [];
+  const name = textOption(OPTION.hostName, node.name.split('.', 1)[0] ?? node.name);
+  for (const option of [told.mask, ...told.always, name, ...told.asked])
+    if (sizeOf([...options, option]) <= BOOTP_OPTIONS) options.push(option);
+  return { ...bare, options: [...options, ...relay] };
 }
 
 /** A refusal: the client is to start over (RFC 2131 §4.3.2, table 3). `message` is for its log. */

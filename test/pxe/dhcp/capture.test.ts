@@ -57,7 +57,7 @@ test('other packets, fragments and what is cut off are passed over; malformed me
     ip.subarray(0, 24),
   ];
   t.deepEqual(readCapture(pcapFile(others)), { sightings: [], malformed: 0 });
-  const broken = changed((bytes) => bytes.writeUInt32BE(0, 28 + 236));
+  const broken = changed((bytes) => bytes.writeUInt8(3, 28)); // neither a request nor a reply
   const whole = pcapFile([broken, ip, ip]);
   const { sightings, malformed } = readCapture(whole.subarray(0, whole.length - 1));
   t.deepEqual([sightings.length, malformed], [1, 1]);

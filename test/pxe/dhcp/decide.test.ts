@@ -383,6 +383,29 @@ for (const [name, fields, expected, ip] of bootpRows) {
   });
 }
 
+for (const [name, fields, expected, ip] of bootpRows) {
+  test(`BOOTP without the magic cookie, ${name}: ${expected}, and nothing in the vendor field`, (t) => {
+    const packet = clientMessage([], { ...fields, isBare: true });
+    const decision = decide(packet, factsWith({}, ip), NOW);
+    t.is(summaryOf(decision), expected);
+    if (decision.kind !== 'reply') return;
+    const bytes = encodeDhcp(decision.packet, maxReplySize(packet));
+    t.is(bytes.length, 300);
+    t.true(bytes.subarray(236).every((byte) => byte === 0));
+    const reply = decodeDhcp(bytes);
+    t.like(reply, {
+      isBare: true,
+      op: BOOTREPLY,
+      xid: packet.xid,
+      yiaddr: ip,
+      siaddr: SERVER,
+      sname: SERVER,
+    });
+    t.is(reply.file, decision.bootFile ?? '');
+    t.not(reply.file, '');
+  });
+}
+
 test('a BOOTP reply keeps to 300 bytes, whatever there is to say', (t) => {
   const wide = { ...local, nameServers: Array.from({ length: 12 }, (_, index) => `10.77.0.${index + 1}`) };
   const facts = factsWith({

@@ -94,10 +94,39 @@ for (const [name, options, expected] of lenient) {
   test(`${name} is read`, (t) => t.deepEqual(optionsOf(decodeDhcp(bytesWith(options))), expected));
 }
 
+/** 64 bytes of the vendor field, as clients of before the magic cookie of RFC 1048 and of other cookies fill it. */
+const vendorFields: readonly [name: string, field: string][] = [
+  ['of zeros', ''],
+  ['with the cookie of CMU', '434d5500ffffff00'],
+  ['with the cookie of Stanford', '5354414e'],
+  ['with what looks like options', '6382536435010101ff'],
+  ['full of something', 'a5'.repeat(64)],
+];
+for (const [name, field] of vendorFields) {
+  test(`BOOTP with a vendor field ${name} is read, without options, and written as RFC 951 has it`, (t) => {
+    const bytes = bytesWith('', { cookie: field.padEnd(128, '0'), sname: '6e31', file: '612e30' });
+    t.is(bytes.length, 300);
+    const packet = decodeDhcp(bytes);
+    t.like(packet, { isBare: true, options: [], sname: 'n1', file: 'a.0', xid: 0x1234abcd });
+    const written = encodeDhcp(packet);
+    t.is(written.length, 300);
+    t.deepEqual(written.subarray(0, 236), bytes.subarray(0, 236));
+    t.true(written.subarray(236).every((byte) => byte === 0));
+    t.deepEqual(decodeDhcp(written), packet);
+    const options = [hex(1, 'ffffff00')];
+    t.throws(() => encodeDhcp({ ...packet, options }), { instanceOf: DhcpError, code: 'BAD_OPTION' });
+  });
+}
+
+test('a message with the cookie is not BOOTP of RFC 951, with options or without', (t) => {
+  for (const options of ['', 'ff', '350101ff']) t.is(decodeDhcp(bytesWith(options)).isBare, undefined);
+});
+
 const malformed: readonly [name: string, bytes: Buffer, code: string][] = [
   ['nothing', Buffer.alloc(0), 'TRUNCATED'],
   ['one byte', Buffer.of(1), 'TRUNCATED'],
-  ['BOOTP without a cookie', bytesWith('', { cookie: '' }), 'BAD_COOKIE'],
+  ['BOOTP without a vendor field', bytesWith('', { cookie: '' }), 'BAD_COOKIE'],
+  ['BOOTP a byte too short', bytesWith('', { cookie: '00'.repeat(63) }), 'BAD_COOKIE'],
   ['a wrong cookie', bytesWith('350101ff', { cookie: '63825364' }), 'BAD_COOKIE'],
   ['an op that is neither', bytesWith('ff', { start: '03010600' }), 'BAD_OP'],
   ['a hardware address of 17 bytes', bytesWith('ff', { start: '01011100' }), 'BAD_HARDWARE_ADDRESS'],
