@@ -36,6 +36,7 @@ export class BlockQueue {
   readonly #pieces: AsyncIterator<Buffer, void, void>;
   readonly #blksize: number;
   #slabs: Slab[] = []; // in order, without gaps
+  #spare: Buffer | undefined; // of a slab that was released
   #last = 0;
   #released = 0;
   #rest: Buffer = Buffer.alloc(0); // less than a block, not yet in a packet
@@ -103,12 +104,15 @@ export class BlockQueue {
     await this.#pieces.return?.();
   }
 
-  /** Appends `count` packets of what was left and `bytes`, the last one perhaps short. They share one allocation. */
+  /**
+   * Appends `count` packets of what was left and `bytes`, the last one perhaps short. They share one allocation, which
+   * was another slab's before where it fits: a packet that still waits to be sent from there is another whole packet then.
+   */
   #cut(bytes: Buffer, count: number): void {
     const rest = this.#rest;
     const blksize = this.#blksize;
     const length = Math.min(rest.length + bytes.length, count * blksize);
-    const slab = Buffer.allocUnsafeSlow(count * DATA_HEADER + length);
+    const slab = this.#take(count * DATA_HEADER + length, length === count * blksize);
     let at = 0;
     for (let index = 0; index < count; index += 1) {
       writeDataHeader(slab, at, this.#last + 1 + index);
@@ -121,7 +125,14 @@ export class BlockQueue {
     this.#last += count;
   }
 
+  #take(size: number, areWhole: boolean): Buffer {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    return areWhole && spare?.length === size ? spare : Buffer.allocUnsafeSlow(size);
+  }
+
   #compact(): void {
+    this.#spare = this.#slabs.find(({ last }) => last <= this.#released)?.bytes ?? this.#spare;
     this.#slabs = this.#slabs.filter(({ last }) => last > this.#released);
   }
 }

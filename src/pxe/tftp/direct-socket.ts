@@ -7,8 +7,11 @@ import { descriptorOf } from '../../system/descriptor-of.js';
 /** No packet but DATA is larger, in bytes: smaller ones than this are not cut, as the kernel would cut all alike. */
 const LEAST_CUT = 512;
 
-/** What the kernel cuts at once, at most: in packets (UDP_MAX_SEGMENTS of Linux 4.18), and in bytes of one datagram. */
-const MOST_PACKETS = 64;
+/**
+ * What the kernel cuts at once, at most: in packets, so that the client takes the first ones while the next are sent (the
+ * kernel would cut 64: UDP_MAX_SEGMENTS of Linux 4.18), and in bytes of one datagram.
+ */
+const MOST_PACKETS = 4;
 const MOST_BYTES = 65_000;
 
 /** How the kernel says that it will not cut: no room in the wire's packets, none that sums them, too old for it. */
@@ -27,8 +30,8 @@ const INTO = Buffer.allocUnsafeSlow(65_536);
 const SENDER = Buffer.alloc(ADDRESS_SIZE);
 
 /**
- * A connected socket past Node's way to it, which costs more than the calls themselves: a packet is sent by one call, a
- * window by one as well, which the kernel or the network card cuts (UDP_SEGMENT), and what has come can be asked for.
+ * A connected socket past Node's way to it, which costs more than the calls themselves: a packet is sent by one call,
+ * several by one as well, which the kernel or the network card cuts (UDP_SEGMENT), and what has come can be asked for.
  */
 export class DirectSocket {
   readonly #calls: DatagramCalls;

@@ -8,7 +8,7 @@ import type { PollTime } from './poll-time.js';
 import { closeSocket } from './socket.js';
 
 /** How long an answer is polled for, in milliseconds: what waking up, and a wire with a client at once, may take. */
-const POLL = 0.1;
+const POLL = 0.3;
 
 /** What a line shares with the others of its server. */
 export interface Company {
@@ -25,6 +25,8 @@ export class OwnLine implements Line {
   readonly #trial = new AnswerTrial();
   #direct: DirectSocket | undefined;
   #listener: LineListener | undefined;
+  #isAnswerDue = false; // not while the file is waited for
+  #isPolling = false;
 
   constructor(socket: Socket, company: Company) {
     this.#socket = socket;
@@ -41,11 +43,12 @@ export class OwnLine implements Line {
       // Before it was connected the socket took datagrams from anybody.
       if (remote.port !== port || remote.address !== address) return;
       this.#hear(bytes);
-      this.#poll();
+      void this.#poll();
     });
   }
 
   send(bytes: Buffer): void {
+    this.#sent();
     if (this.#direct?.send(bytes) === true) return;
     try {
       this.#socket.send(bytes);
@@ -55,6 +58,7 @@ export class OwnLine implements Line {
   }
 
   sendRun(bytes: Buffer, size: number): void {
+    this.#sent();
     let at = bytes.length > size ? (this.#direct?.sendRun(bytes, size) ?? 0) : 0;
     for (; at < bytes.length; at += size) this.send(bytes.subarray(at, at + size));
   }
@@ -65,7 +69,14 @@ export class OwnLine implements Line {
     this.#company.onClose();
   }
 
+  #sent(): void {
+    if (this.#isAnswerDue) return;
+    this.#isAnswerDue = true;
+    if (!this.#isPolling) queueMicrotask(() => void this.#poll());
+  }
+
   #hear(bytes: Buffer): void {
+    this.#isAnswerDue = false;
     this.#trial.answered(performance.now());
     this.#listener?.onPacket(bytes);
   }
@@ -76,12 +87,13 @@ export class OwnLine implements Line {
     if (code !== 'ENOBUFS' && this.#direct?.stopsCutting(code) !== true) this.#listener?.onError(error);
   }
 
-  /** Takes answers as they come, for as long as that pays and others can wait. */
-  #poll(): void {
+  /** Takes answers as they come, for as long as that pays and others can wait; meanwhile the file is read on. */
+  async #poll(): Promise<void> {
     const { pollTime } = this.#company;
-    if (!this.#mayPoll()) return;
+    if (this.#isPolling || !this.#mayPoll()) return;
     const turnEnds = pollTime.begin();
     if (turnEnds === undefined) return;
+    this.#isPolling = true;
     for (let until = performance.now() + POLL; this.#mayPoll();) {
       const bytes = this.#direct?.receive();
       const now = performance.now();
@@ -90,14 +102,21 @@ export class OwnLine implements Line {
         until = now + POLL;
       } else if (now >= until) break;
       if (now >= turnEnds) {
-        setImmediate(() => this.#poll());
+        setImmediate(() => void this.#poll());
         break;
       }
+      await undefined;
     }
+    this.#isPolling = false;
     pollTime.end();
   }
 
   #mayPoll(): boolean {
-    return this.#direct !== undefined && this.#trial.wait === 'poll' && this.#company.isAlone();
+    return (
+      this.#isAnswerDue &&
+      this.#direct !== undefined &&
+      this.#trial.wait === 'poll' &&
+      this.#company.isAlone()
+    );
   }
 }

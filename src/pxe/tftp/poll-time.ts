@@ -2,12 +2,13 @@
 export const POLL_TIME = {
   most: 1, // of polling in one turn of the event loop
   otherWork: 0.25, // a turn that took so long after the polling had something else to do
-  rest: 50, // without polling, after such a turn
+  rest: 10, // without polling after such a turn: times what the other work took
+  longestRest: 50,
 } as const;
 
 /**
  * How long polling may hold up the event loop: a millisecond of each turn, and not at all for a while when a turn turns
- * out to have had other work. `nextTurn` runs what it is given once everybody else had a turn.
+ * out to have had other work, ten times as long as that took. `nextTurn` runs what it is given once everybody else had a turn.
  */
 export class PollTime {
   readonly #now: () => number;
@@ -39,7 +40,9 @@ export class PollTime {
 
   #turn(): void {
     const now = this.#now();
-    if (now - this.#endedAt > POLL_TIME.otherWork) this.#restUntil = now + POLL_TIME.rest;
+    const otherWork = now - this.#endedAt;
+    if (otherWork > POLL_TIME.otherWork)
+      this.#restUntil = now + Math.min(POLL_TIME.rest * otherWork, POLL_TIME.longestRest);
     this.#until = undefined;
   }
 }

@@ -56,6 +56,26 @@ test('blocks hold the file, whatever the sizes of blocks, pieces and reads', asy
   );
 });
 
+test('a packet that waits to be sent holds what its header says, even once its memory is another slab’s', async (t) => {
+  const bytes = Buffer.from(Array.from({ length: 64 * 40 + 7 }, (_, index) => (index * 7919) >> 4));
+  const queue = new BlockQueue(readPieces(fileOf(bytes, 64 * 40), 'octet', 64 * 8), 64);
+  const waiting: Buffer[] = [];
+  const reused = new Set<number>();
+  for (let block = 1; !queue.ended || block <= queue.last; block += 1) {
+    while (queue.last < block) await queue.fill();
+    waiting.push(...queue.runs(block, block));
+    queue.release(block);
+    for (const packet of waiting) {
+      const decoded = decodeTftp(packet);
+      if (decoded.kind !== 'data') return t.fail(decoded.kind);
+      const at = (decoded.block - 1) * 64;
+      t.deepEqual(Buffer.from(decoded.data), bytes.subarray(at, at + 64));
+      if (packet !== waiting[decoded.block - 1]) reused.add(decoded.block);
+    }
+  }
+  t.true(reused.size > 0, 'memory is used again');
+});
+
 test('block numbers wrap to 0', async (t) => {
   const bytes = Buffer.alloc(70_000 * 8 + 3, 'x');
   t.deepEqual(await collect(fileOf(bytes, 4096), 'octet', 8, 4096), bytes);

@@ -33,19 +33,23 @@ test('a turn has so much polling, however often it begins', (t) => {
   t.is(time.begin(), 1000 + 2 * POLL_TIME.most);
 });
 
-test('a turn with other work is followed by a rest', (t) => {
-  const { time, pass, turn } = setUp();
-  time.begin();
-  time.end();
-  pass(2 * POLL_TIME.otherWork);
-  turn();
-  t.is(time.begin(), undefined);
-  pass(POLL_TIME.rest - 0.001);
-  t.is(time.begin(), undefined);
-  pass(0.001);
-  t.not(time.begin(), undefined);
-  t.is(turn(), 1);
-});
+for (const { otherWork, rest } of [
+  { otherWork: 2 * POLL_TIME.otherWork, rest: 2 * POLL_TIME.otherWork * POLL_TIME.rest },
+  { otherWork: POLL_TIME.longestRest, rest: POLL_TIME.longestRest },
+])
+  test(`a turn with ${otherWork} ms of other work is followed by a rest of ${rest} ms`, (t) => {
+    const { time, pass, turn } = setUp();
+    time.begin();
+    time.end();
+    pass(otherWork);
+    turn();
+    t.is(time.begin(), undefined);
+    pass(rest - 0.001);
+    t.is(time.begin(), undefined);
+    pass(0.002);
+    t.not(time.begin(), undefined);
+    t.is(turn(), 1);
+  });
 
 test('polling itself is no other work', (t) => {
   const { time, pass, turn } = setUp();
