@@ -10,6 +10,9 @@ import { closeSocket } from './socket.js';
 /** How long an answer is polled for, in milliseconds: what waking up, and a wire with a client at once, may take. */
 const POLL = 0.3;
 
+/** Awaited, what reads the file goes on first, in the same turn of the event loop. */
+const OTHERS = Promise.resolve();
+
 /** What a line shares with the others of its server. */
 export interface Company {
   readonly pollTime: PollTime;
@@ -105,7 +108,7 @@ export class OwnLine implements Line {
         setImmediate(() => void this.#poll());
         break;
       }
-      await undefined;
+      await OTHERS;
     }
     this.#isPolling = false;
     pollTime.end();
