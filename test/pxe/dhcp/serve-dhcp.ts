@@ -6,6 +6,7 @@ import { type SubnetConfig, siteConfigSchema } from '../../../src/site/config.js
 import { siteAt } from '../../../src/site/site.js';
 import { openStore } from '../../../src/store/store.js';
 import { startDhcpServer } from '../../../src/pxe/dhcp/server.js';
+import { datagramBatch } from '../../../src/system/datagram-batch.js';
 
 /** A DHCP server for the tests. Argument: its nodes and interfaces as JSON. Prints `up`, each event, and what it throws. */
 interface Settings {
@@ -21,9 +22,12 @@ interface Settings {
   readonly site?: string;
   readonly subnets?: readonly object[]; // more of them
   readonly ports?: Readonly<Record<string, string>>; // switch port: MAC address
+  readonly isWithoutLibc?: boolean;
 }
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as Settings;
+// Before anything calls the C library: of another system it is not called.
+if (settings.isWithoutLibc === true) Object.defineProperty(process, 'platform', { value: 'other' });
 const print = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
 const store =
   settings.site === undefined
@@ -65,6 +69,7 @@ try {
     onEvents: (events) => events.forEach(print),
   });
   print({ up: answering });
+  if (settings.isWithoutLibc === true) print({ batch: datagramBatch(1, 1) ?? null });
 } catch (error) {
   const { name, code, message } = error as Error & { code?: string };
   print({ error: { name, code, message } });

@@ -23,7 +23,13 @@ import { Wire } from './wire.js';
 const NODE_MAC = '52:54:00:00:00:21';
 
 /** Makes a site that gives addresses out of a pool on `device`, where it is `address`. */
-async function makeSite(dir: string, address: string, device: string, database = 'sqlite'): Promise<string> {
+async function makeSite(
+  dir: string,
+  address: string,
+  device: string,
+  database = 'sqlite',
+  more = '', // lines of `dhcp`
+): Promise<string> {
   await mkdir(dir);
   await writeFile(
     join(dir, configFile),
@@ -32,7 +38,7 @@ http: { listen: '${address}:8080' }
 dhcp:
   interfaces: { ${device}: authoritative }
   subnets: [{ network: 10.77.0.0/24, server: ${address}, lease: 20, pools: [10.77.0.20-10.77.0.29] }]
-`,
+${more}`,
   );
   return dir;
 }
@@ -193,3 +199,42 @@ test.serial(
       t.is(server.exitCode, null);
     }),
 );
+
+for (const [given, isDropped] of [
+  ['', false],
+  ['  limits: { probes: 1, probesWaiting: 1 }\n', true],
+] as const) {
+  test.serial(
+    `eight new clients at once: with probe: on, ${given.trim() || 'no limits given'}, ${isDropped ? 'some are dropped' : 'all are offered something'}`,
+    (t) =>
+      withSegment(async (segment, dir) => {
+        const more = `  probe: on\n${given}`;
+        const { address, interface: device } = SERVER_SIDE;
+        const site = await makeSite(join(dir, 'site'), address, device, 'sqlite', more);
+        const macs = Array.from({ length: 8 }, (_, index) => `52:54:00:01:00:0${index}`);
+        await withStore(site, async (store) => {
+          for (const [index, mac] of macs.entries())
+            await store.nodes.put(parseNode({ name: `n${index}`, macs: [mac] }));
+        });
+        const server = await serve(segment.server, site);
+        let log = '';
+        server.stderr?.on('data', (bytes: Buffer) => (log += bytes.toString()));
+        server.stdout?.on('data', (bytes: Buffer) => (log += bytes.toString()));
+        const client = await startClient(segment, '10.77.0.200');
+        const offered = new Set<string>();
+        const heard = (value: Partial<Heard>): boolean => {
+          if (value.mac !== undefined) offered.add(value.mac);
+          return offered.size === macs.length;
+        };
+        // Who is dropped asks again, and has its turn.
+        for (let tries = 0; offered.size < macs.length && tries < 30; tries += 1) {
+          client.send({ do: 'crowd', count: macs.length });
+          await client.next<Heard>(heard, 2).catch(() => undefined);
+        }
+        t.is(offered.size, macs.length);
+        const told = 'too many addresses to look at';
+        if (isDropped) await until(told, async () => (log.includes(told) ? true : undefined));
+        t.is(log.includes(told), isDropped);
+      }),
+  );
+}
