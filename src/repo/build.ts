@@ -1,17 +1,17 @@
 import { statSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { codeOf } from '../errors.js';
 import { StoreError } from '../store/errors.js';
 import { sweepScratch, withScratch } from '../store/scratch.js';
-import { isGroups, writeComps } from './comps.js';
 import { directorySink, placeFiles } from './directory-sink.js';
 import { RepoError } from './errors.js';
 import { filesBelow, noAccess } from './files.js';
+import { findPackages, type FoundPackage } from './found-packages.js';
 import { keptFiles, readListing, writeMerged, type Listing } from './merge.js';
+import { PACKAGE_LISTS } from './metadata.js';
 import type { PackageEntry } from './package-entry.js';
-import { withFreshMetadata } from './read-packages.js';
+import { startReading, withFreshMetadata, type Reading } from './read-packages.js';
 import { formatRepomd, REPOMD, REPOMD_SIGNATURE, type MetadataFile, type Repomd } from './repomd.js';
 
 export interface BuildRequest {
@@ -49,23 +49,41 @@ export interface BuildReport {
  */
 export async function buildRepository(request: BuildRequest): Promise<BuildReport> {
   const { dir } = request;
-  const found = await findPackages(dir);
   const notes: string[] = [];
-  const old = await oldListing(dir, notes);
+  const found = await findPackages(dir);
+  const early = request.full === true ? undefined : readEarly(dir, found);
   try {
-    return await build(request, found, old, notes);
-  } catch (error) {
-    if (codeOf(error) !== 'BAD_METADATA' || old === undefined || request.full === true) throw error;
-    notes.push(
-      `the old metadata cannot be built on, so every package was read: ${(error as RepoError).message}`,
-    );
-    return build({ ...request, full: true }, found, undefined, notes);
+    const old = await oldListing(dir, notes);
+    try {
+      return await build(request, found, old, notes, early);
+    } catch (error) {
+      if (codeOf(error) !== 'BAD_METADATA' || old === undefined || request.full === true) throw error;
+      notes.push(
+        `the old metadata cannot be built on, so every package was read: ${(error as RepoError).message}`,
+      );
+      return await build({ ...request, full: true }, found, undefined, notes);
+    }
+  } finally {
+    await early?.end();
   }
 }
 
+/**
+ * Begins to read what came since the old metadata was made, while that is read: most likely these are the packages that it
+ * does not list. Undefined for none and for many, whose reading in vain would cost more.
+ */
+function readEarly(dir: string, found: ReadonlyMap<string, FoundPackage>): Reading | undefined {
+  const made = statSync(path.join(dir, REPOMD), { throwIfNoEntry: false });
+  if (made === undefined) return undefined;
+  const hrefs = [...found].filter(([, { changed }]) => changed >= made.mtimeMs).map(([href]) => href);
+  return hrefs.length === 0 || hrefs.length > FEW ? undefined : startReading(dir, hrefs);
+}
+
+const FEW = 100; // packages
+
 async function oldListing(dir: string, notes: string[]): Promise<Listing | undefined> {
   try {
-    return await readListing(filesBelow(dir));
+    return await readListing(filesBelow(dir), PACKAGE_LISTS);
   } catch (error) {
     if (codeOf(error) === 'NO_REPOSITORY') return undefined;
     if (codeOf(error) !== 'BAD_METADATA') throw error;
@@ -79,6 +97,7 @@ async function build(
   found: ReadonlyMap<string, FoundPackage>,
   old: Listing | undefined,
   notes: readonly string[],
+  early?: Reading,
 ): Promise<BuildReport> {
   const { dir } = request;
   const known = new Map((old?.entries ?? []).map((entry) => [entry.href, entry]));
@@ -112,16 +131,22 @@ async function build(
     const { files, entries } =
       read.length === 0
         ? await merged()
-        : await withFreshMetadata(dir, read, async (fresh) => merged(await readListing(fresh)));
+        : early !== undefined && isSame(early.hrefs, read)
+          ? await merged(await readListing(await early.metadata, PACKAGE_LISTS))
+          : await withFreshMetadata(dir, read, async (fresh) =>
+              merged(await readListing(fresh, PACKAGE_LISTS)),
+            );
     requireAll(entries, found, dir);
-    const comps =
-      request.comps === undefined
-        ? undefined
-        : await writeComps(await readComps(request.comps), request.comps, sink, timestamp);
     const kept = old === undefined ? [] : keptFiles(old.repomd);
-    const others = comps === undefined ? kept : [...comps, ...kept.filter((file) => !isGroups(file))];
+    let others = kept;
+    let comps: readonly MetadataFile[] = [];
+    if (request.comps !== undefined) {
+      const { isGroups, writeComps } = await import('./comps.js'); // and a parser, which few builds need
+      comps = await writeComps(await readComps(request.comps), request.comps, sink, timestamp);
+      others = [...comps, ...kept.filter((file) => !isGroups(file))];
+    }
     const revision = request.revision ?? String(timestamp);
-    await placeFiles(work, [...files, ...(comps ?? [])]);
+    await placeFiles(work, [...files, ...comps]);
     if (request.check !== undefined) {
       const names = new Set((old?.entries ?? []).map(({ name }) => name));
       const added = old === undefined ? [] : entries.filter(({ name }) => !names.has(name));
@@ -156,6 +181,9 @@ function refusedBelow(dir: string, error: unknown): unknown {
   return noAccess('path' in error && typeof error.path === 'string' ? error.path : dir, error);
 }
 
+const isSame = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length === other.length && one.every((href, at) => href === other[at]);
+
 const byLocation = (a: PackageEntry, b: PackageEntry): number => (a.href < b.href ? -1 : 1);
 
 async function readComps(file: string): Promise<Buffer> {
@@ -179,54 +207,6 @@ function requireAll(
   );
 }
 
-interface FoundPackage {
-  readonly size: number;
-  readonly time: number; // seconds
-}
-
-/** The packages below a directory by location, in order; not those in directories whose names begin with a dot. */
-async function findPackages(dir: string): Promise<Map<string, FoundPackage>> {
-  const names: string[] = [];
-  const walk = async (below: string): Promise<void> => {
-    for (const entry of await readdir(path.join(dir, below), { withFileTypes: true })) {
-      const href = below === '' ? entry.name : `${below}/${entry.name}`;
-      if (entry.isDirectory()) {
-        if (!entry.name.startsWith('.') && href !== 'repodata') await walk(href);
-      } else if (entry.name.endsWith('.rpm') && !entry.name.startsWith('.')) {
-        if (/[\n\\\uFFFD]/.test(href))
-          throw new RepoError(
-            'BAD_PACKAGE',
-            `${JSON.stringify(path.join(dir, href))}: a name that metadata cannot hold; rename it`,
-          );
-        names.push(href);
-      }
-    }
-  };
-  await walk('').catch((error: unknown) => {
-    throw error instanceof RepoError ? error : noAccess(dir, error);
-  });
-  const found = new Map<string, FoundPackage>();
-  for (const [index, href] of names.sort(byText).entries()) {
-    if (index % FILES_A_TURN === FILES_A_TURN - 1) await nextTurn();
-    found.set(href, factsOf(path.join(dir, href)));
-  }
-  return found;
-}
-
-/** Packages looked at in one turn of the event loop: each takes microseconds, and through the thread pool twenty times as long. */
-const FILES_A_TURN = 100;
-
-function factsOf(file: string): FoundPackage {
-  try {
-    const { size, mtimeMs } = statSync(file);
-    return { size, time: Math.floor(mtimeMs / 1000) };
-  } catch (error) {
-    throw noAccess(file, error);
-  }
-}
-
-const byText = (a: string, b: string): number => (a < b ? -1 : 1);
-
 /** Puts new metadata in place, repomd.xml last; says whether there was a signature, which is gone then. */
 async function publish(
   dir: string,
@@ -235,11 +215,13 @@ async function publish(
   revision: string,
 ): Promise<boolean> {
   try {
-    for (const file of files) {
-      await rename(path.join(work, file.href), path.join(dir, file.href)).catch((error: unknown) => {
-        if (codeOf(error) !== 'ENOENT') throw error; // one that stays
-      });
-    }
+    await Promise.all(
+      files.map(({ href }) =>
+        rename(path.join(work, href), path.join(dir, href)).catch((error: unknown) => {
+          if (codeOf(error) !== 'ENOENT') throw error; // one that stays
+        }),
+      ),
+    );
     const signature = path.join(dir, REPOMD_SIGNATURE);
     const wasSigned = await stat(signature).then(
       () => true,
@@ -272,5 +254,6 @@ async function removeStale(
   files: readonly MetadataFile[],
 ): Promise<void> {
   const current = new Set(files.map(({ href }) => href));
-  for (const { href } of old) if (!current.has(href)) await rm(path.join(dir, href), { force: true });
+  const stale = old.filter(({ href }) => !current.has(href));
+  await Promise.all(stale.map(({ href }) => rm(path.join(dir, href), { force: true })));
 }

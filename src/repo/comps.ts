@@ -22,7 +22,7 @@ export async function writeComps(
   const checksum = { type: 'sha256', value: digest };
   return [
     { type: 'group', href: `repodata/${digest}-comps.xml`, checksum, size, timestamp },
-    await writeMetadata('group_gz', source(), sink, timestamp, 'comps.xml'),
+    await writeMetadata('group_gz', source(), sink, timestamp, { name: 'comps.xml' }),
   ];
 }
 

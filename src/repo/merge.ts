@@ -1,5 +1,5 @@
 import {
-  openMetadata,
+  openPieces,
   listOf,
   PACKAGE_LISTS,
   readRepomd,
@@ -7,8 +7,9 @@ import {
   type MetadataSink,
   type PackageList,
 } from './metadata.js';
+import { KeptPieces, KnownPieces, type Piece } from './gzip-pieces.js';
 import { parseEntry, type PackageEntry } from './package-entry.js';
-import { packagesOf } from './package-stream.js';
+import { packageRuns } from './package-stream.js';
 import type { RepoFiles } from './files.js';
 import type { MetadataFile, Repomd } from './repomd.js';
 import { planSteps, weave, type Step, type Strand, type Thread } from './weave.js';
@@ -18,17 +19,30 @@ export interface Listing {
   readonly files: RepoFiles;
   readonly repomd: Repomd;
   readonly entries: readonly PackageEntry[]; // in order
+  /** The lists, where they were read already. */
+  readonly pieces?: Readonly<Partial<Record<PackageList, AsyncIterable<Piece>>>>;
 }
 
-/** Reads the list of packages of a tree. Throws RepoError NO_REPOSITORY, BAD_METADATA. */
-export async function readListing(files: RepoFiles): Promise<Listing> {
+/**
+ * Reads the list of packages of a tree; the lists of `keeping` are read at the same time and kept, for `writeMerged`, when
+ * they are small. Throws RepoError NO_REPOSITORY, BAD_METADATA.
+ */
+export async function readListing(files: RepoFiles, keeping: readonly PackageList[] = []): Promise<Listing> {
   const repomd = await readRepomd(files);
   const primary = listOf(repomd, 'primary', files.where);
+  const kept: Partial<Record<PackageList, KeptPieces>> = {};
+  for (const type of keeping) {
+    const file = repomd.files.findLast((each) => each.type === type);
+    if (file?.size !== undefined && file.size <= SMALL) kept[type] = new KeptPieces(openPieces(files, file));
+  }
+  const pieces = kept.primary ?? openPieces(files, primary);
   const entries: PackageEntry[] = [];
-  for await (const fragment of packagesOf(openMetadata(files, primary), `${files.where}/${primary.href}`))
-    entries.push(parseEntry(fragment, `${files.where}/${primary.href}`));
-  return { files, repomd, entries };
+  for await (const fragments of packageRuns(plainOf(pieces), `${files.where}/${primary.href}`))
+    for (const fragment of fragments) entries.push(parseEntry(fragment, `${files.where}/${primary.href}`));
+  return { files, repomd, entries, pieces: kept };
 }
+
+const SMALL = 4 * 1024 * 1024; // bytes, compressed
 
 /** What new metadata is made of. */
 export interface Merge {
@@ -51,10 +65,11 @@ export async function writeMerged(merge: Merge, sink: MetadataSink): Promise<Met
   );
   const { edit } = merge;
   const write = (type: PackageList): Promise<MetadataFile> => {
-    const threads = { old: thread(merge.old, type), fresh: thread(merge.fresh, type) };
+    const known = new KnownPieces();
+    const threads = { old: thread(merge.old, type, known), fresh: thread(merge.fresh, type) };
     const editing = (fragment: Buffer, from: Step['from']): Buffer =>
       edit === undefined || from === 'old' || type !== 'primary' ? fragment : edit(fragment);
-    return writeMetadata(type, weave(type, steps, threads, editing), sink, merge.timestamp);
+    return writeMetadata(type, weave(type, steps, threads, editing), sink, merge.timestamp, { known });
   };
   return allOf(PACKAGE_LISTS.map(write));
 }
@@ -75,10 +90,15 @@ function strands(listing: Listing | undefined, keeps: (entry: PackageEntry) => b
   }));
 }
 
-function thread(listing: Listing | undefined, type: PackageList): Thread {
+function thread(listing: Listing | undefined, type: PackageList, known = new KnownPieces()): Thread {
   if (listing === undefined) return { source: nothing(), where: 'nothing' };
   const file = listOf(listing.repomd, type, listing.files.where);
-  return { source: openMetadata(listing.files, file), where: `${listing.files.where}/${file.href}` };
+  const pieces = known.of(listing.pieces?.[type] ?? openPieces(listing.files, file));
+  return { source: plainOf(pieces), where: `${listing.files.where}/${file.href}` };
+}
+
+async function* plainOf(pieces: AsyncIterable<Piece>): AsyncGenerator<Buffer> {
+  for await (const { plain } of pieces) yield plain;
 }
 
 async function* nothing(): AsyncGenerator<Buffer> {

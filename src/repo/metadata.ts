@@ -4,14 +4,14 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import zlib, { type ZlibOptions } from 'node:zlib';
 import { messageOf } from '../errors.js';
-import { ChunkReader } from '../image/chunks.js';
-import { codecOf, type PackedSegment, type SegmentSum } from '../image/codec.js';
+import { ChunkReader, join } from '../image/chunks.js';
 import type { FilterProgram } from '../image/filter.js';
 import { readerOf } from '../image/whole/codecs.js';
 import { filterThrough } from '../image/whole/filtering.js';
 import type { Digest } from '../store/digest.js';
 import { RepoError } from './errors.js';
 import { readText, type RepoFiles } from './files.js';
+import { gzipPieces, KnownPieces, piecesOf, type Piece } from './gzip-pieces.js';
 import { parseRepomd, REPOMD, type MetadataFile, type Repomd } from './repomd.js';
 
 /** The repomd.xml of a tree. Throws RepoError NO_REPOSITORY when there is none, BAD_METADATA. */
@@ -46,6 +46,11 @@ export function listOf(repomd: Repomd, type: PackageList, where: string): Metada
  * is not what repomd.xml says of it (at its end); ImageError MISSING_TOOL, TOOL_FAILED.
  */
 export async function* openMetadata(files: RepoFiles, file: MetadataFile): AsyncGenerator<Buffer> {
+  for await (const { plain } of openPieces(files, file)) yield plain;
+}
+
+/** The same in the pieces that it is made of, where it is made of pieces and small. */
+export async function* openPieces(files: RepoFiles, file: MetadataFile): AsyncGenerator<Piece> {
   const where = `${files.where}/${file.href}`;
   const source = await files.read(file.href);
   if (source === undefined)
@@ -107,15 +112,15 @@ export function isGzip(head: Buffer): boolean {
 }
 
 /** Decompresses gzip, xz, zstd, bzip2 or nothing. Throws RepoError BAD_METADATA for a damaged gzip stream. */
-async function* decompress(source: AsyncIterable<Buffer>, where: string): AsyncGenerator<Buffer> {
+async function* decompress(source: AsyncIterable<Buffer>, where: string): AsyncGenerator<Piece> {
   const reader = new ChunkReader(source);
   try {
     const head = await reader.peek(6);
     const rest = chunksOf(reader);
     const program = PROGRAMS.find(({ magic }) => head.subarray(0, magic.length).equals(magic))?.reader;
-    if (program !== undefined) yield* filterThrough(program, rest);
-    else if (isGzip(head)) yield* gunzip(rest, where);
-    else yield* rest;
+    if (isGzip(head)) yield* gunzip(rest, where);
+    else
+      for await (const plain of program === undefined ? rest : filterThrough(program, rest)) yield { plain };
   } finally {
     await reader.close();
   }
@@ -130,7 +135,7 @@ const gunzipWhole = promisify<Buffer, ZlibOptions, Buffer>(zlib.gunzip);
 const SMALL = 4 * 1024 * 1024;
 const MAX_SMALL = 256 * 1024 * 1024; // bytes that they may give
 
-async function* gunzip(source: AsyncIterable<Buffer>, where: string): AsyncGenerator<Buffer> {
+async function* gunzip(source: AsyncIterable<Buffer>, where: string): AsyncGenerator<Piece> {
   const iterator = source[Symbol.asyncIterator]();
   const head: Buffer[] = [];
   let size = 0;
@@ -143,9 +148,15 @@ async function* gunzip(source: AsyncIterable<Buffer>, where: string): AsyncGener
       head.push(next.value);
       size += next.value.length;
     }
-    if (isWhole)
-      yield await gunzipWhole(Buffer.concat(head), { maxOutputLength: MAX_SMALL, chunkSize: 1 << 20 });
-    else yield* gunzipStream(head, { [Symbol.asyncIterator]: () => iterator });
+    if (!isWhole) {
+      const rest = { [Symbol.asyncIterator]: () => iterator };
+      for await (const plain of gunzipStream(head, rest)) yield { plain };
+      return;
+    }
+    const stream = join(head);
+    const pieces = await piecesOf(stream, MAX_SMALL);
+    if (pieces !== undefined) yield* pieces;
+    else yield { plain: await gunzipWhole(stream, { maxOutputLength: MAX_SMALL, chunkSize: 1 << 20 }) };
   } catch (error) {
     if (error instanceof RepoError) throw error;
     throw new RepoError(
@@ -176,49 +187,21 @@ async function* gunzipStream(head: readonly Buffer[], rest: AsyncIterable<Buffer
   }
 }
 
-const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]); // RFC 1952 §2.3: no name, no time, Unix
-const SEGMENT = 1 << 20; // bytes before compression, at least
-const AHEAD = 4; // segments compressed at one time
-
-/** `plain` as one gzip stream, in segments that are compressed side by side, as archives are. */
-async function* gzipSegments(plain: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const codec = codecOf({ codec: 'gzip', prologue: HEADER });
-  const sums: SegmentSum[] = [];
-  const pending: Promise<PackedSegment>[] = [];
-  const begin = (bytes: Buffer): void => {
-    sums.push({ plain: bytes.length, check: zlib.crc32(bytes) });
-    const packed = codec.compress(bytes);
-    packed.catch(() => undefined); // met when its turn comes
-    pending.push(packed);
-  };
-  yield HEADER;
-  let held: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of plain) {
-    held.push(chunk);
-    size += chunk.length;
-    if (size < SEGMENT) continue;
-    begin(Buffer.concat(held));
-    [held, size] = [[], 0];
-    if (pending.length >= AHEAD) yield (await pending.shift())?.stored ?? Buffer.alloc(0);
-  }
-  if (size > 0) begin(Buffer.concat(held));
-  for (const packed of pending) yield (await packed).stored;
-  yield codec.epilogue(sums);
-}
-
 /** Where new metadata files go. Gives back the digest and the size of what it was given. */
 export type MetadataSink = (
   compressed: AsyncIterable<Buffer>,
 ) => Promise<{ readonly digest: Digest; readonly size: number }>;
 
-/** `plain` compressed as installers want it, put into `sink`: what repomd.xml says of it, as `repodata/DIGEST-name.gz`. */
+/**
+ * `plain` compressed as installers want it, a piece for each chunk, those of `known` as they are, put into `sink`: what
+ * repomd.xml says of it, as `repodata/DIGEST-name.gz`.
+ */
 export async function writeMetadata(
   type: string,
   plain: AsyncIterable<Buffer>,
   sink: MetadataSink,
   timestamp: number,
-  name = `${type}.xml`,
+  { name = `${type}.xml`, known = new KnownPieces() }: { name?: string; known?: KnownPieces } = {},
 ): Promise<MetadataFile> {
   const hash = createHash('sha256');
   let openSize = 0;
@@ -229,7 +212,7 @@ export async function writeMetadata(
       yield chunk;
     }
   };
-  const { digest, size } = await sink(gzipSegments(counted()));
+  const { digest, size } = await sink(gzipPieces(counted(), known));
   return {
     type,
     href: `repodata/${digest}-${name}.gz`,

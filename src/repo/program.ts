@@ -1,4 +1,5 @@
-import { execa } from 'execa';
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { codeOf } from '../errors.js';
 import { RepoError } from './errors.js';
 
@@ -25,13 +26,10 @@ const TIMEOUT = 3_600_000; // milliseconds
 
 /** Runs a program to its end, whatever its exit status. Throws RepoError MISSING_TOOL, or TOOL_FAILED when it was killed. */
 export async function run(call: Call): Promise<Ended> {
-  const result = await execa(call.program, call.args, {
-    ...(call.input === undefined ? { stdin: 'ignore' } : { input: call.input }),
+  const child = spawn(call.program, call.args, {
+    stdio: [call.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     ...(call.cwd === undefined ? {} : { cwd: call.cwd }),
-    reject: false,
-    timeout: call.timeout ?? TIMEOUT,
-    ...(call.signal === undefined ? {} : { cancelSignal: call.signal }),
-    extendEnv: false,
+    ...(call.signal === undefined ? {} : { signal: call.signal }),
     env: {
       PATH: process.env['PATH'] ?? '',
       HOME: process.env['HOME'] ?? '/',
@@ -39,20 +37,81 @@ export async function run(call: Call): Promise<Ended> {
       ...call.env,
     },
   });
-  if (result.code === 'ENOENT' && result.exitCode === undefined) {
+  const forget = endWithUs(child);
+  let isLate = false;
+  const bound = setTimeout(() => {
+    isLate = true;
+    child.kill();
+  }, call.timeout ?? TIMEOUT);
+  child.stdin?.on('error', () => undefined); // a program that ends early closes it
+  child.stdin?.end(call.input);
+  const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)];
+  const { code, why, problem } = await endOf(child);
+  clearTimeout(bound);
+  forget();
+  if (codeOf(problem) === 'ENOENT') {
     throw new RepoError(
       'MISSING_TOOL',
       `${call.program} is missing. Install it: apt-get install ${call.package}`,
-      { cause: result },
+      { cause: problem },
     );
   }
-  if (result.exitCode === undefined) {
-    const why = result.timedOut
-      ? 'it took too long'
-      : (codeOf(result) ?? result.signal ?? 'it did not start');
-    throw new RepoError('TOOL_FAILED', `${call.program} was ended: ${why}`, { cause: result });
+  if (code === null || problem !== undefined) {
+    throw new RepoError('TOOL_FAILED', `${call.program} was ended: ${isLate ? 'it took too long' : why}`, {
+      cause: problem,
+    });
   }
-  return { code: result.exitCode, stdout: result.stdout, stderr: result.stderr };
+  return { code, stdout: stdout(), stderr: stderr() };
+}
+
+interface End {
+  readonly code: number | null; // null when it was killed
+  readonly why: string; // it was killed, or did not start
+  readonly problem?: Error;
+}
+
+function endOf(child: ChildProcess): Promise<End> {
+  return new Promise((resolve) => {
+    let problem: Error | undefined;
+    child.once('error', (error) => {
+      problem = error;
+      // One that runs is told to end; one that did not start never closes.
+      if (child.pid === undefined) resolve({ code: null, why: codeOf(error) ?? 'it did not start', problem });
+    });
+    child.once('close', (code, signal) =>
+      resolve({
+        code,
+        why: codeOf(problem) ?? signal ?? 'it did not start',
+        ...(problem === undefined ? {} : { problem }),
+      }),
+    );
+  });
+}
+
+/** Gathers what a stream gives; the text so far, without its last line’s end. */
+function textOf(stream: Readable | null): () => string {
+  const chunks: Buffer[] = [];
+  stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return () => Buffer.concat(chunks).toString('utf8').replace(/\n$/, '');
+}
+
+const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
+
+/** Ends `child` when a signal ends this process; the function that is called when it has ended. */
+function endWithUs(child: ChildProcess): () => void {
+  const exiting = (): void => void child.kill();
+  const signalled = (signal: NodeJS.Signals): void => {
+    child.kill();
+    forget();
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal); // nobody else minds it
+  };
+  const forget = (): void => {
+    process.off('exit', exiting);
+    for (const signal of SIGNALS) process.off(signal, signalled);
+  };
+  process.on('exit', exiting);
+  for (const signal of SIGNALS) process.on(signal, signalled);
+  return forget;
 }
 
 /** Runs a program that must succeed and gives back what it printed. Throws RepoError MISSING_TOOL, TOOL_FAILED. */

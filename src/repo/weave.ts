@@ -1,6 +1,7 @@
+import { join } from '../image/chunks.js';
 import { RepoError } from './errors.js';
 import type { PackageList } from './metadata.js';
-import { packagesOf } from './package-stream.js';
+import { packageRuns } from './package-stream.js';
 import { attributeOf } from './xml-text.js';
 
 /** Where the next package of new metadata comes from: the next of the old metadata (kept or passed over), or of the fresh. */
@@ -64,46 +65,132 @@ export async function* weave(
   const { root, namespaces } = FRAMES[type];
   const count = steps.filter(({ keep }) => keep).length;
   const packages = {
-    old: packagesOf(threads.old.source, threads.old.where),
-    fresh: packagesOf(threads.fresh.source, threads.fresh.where),
+    old: new Cursor(threads.old),
+    fresh: new Cursor(threads.fresh),
   };
   try {
-    let pending: Buffer[] = [
-      Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n<${root} ${namespaces} packages="${count}">\n`),
-    ];
-    let size = 0;
+    // A piece of its own: the count changes more often than anything else.
+    yield Buffer.from(
+      `<?xml version="1.0" encoding="UTF-8"?>\n<${root} ${namespaces} packages="${count}">\n`,
+    );
+    let strip = new Strip();
     for (const { from, keep, pkgid } of steps) {
-      const next: IteratorResult<Buffer, unknown> = await packages[from].next();
-      if (next.done === true || (type !== 'primary' && pkgidOf(next.value) !== pkgid))
+      const next = packages[from].next() ?? (await packages[from].refilled());
+      if (next === undefined || (type !== 'primary' && !isOf(next, pkgid)))
         throw outOfStep(threads[from].where);
       if (!keep) continue;
-      const fragment = edit(next.value, from);
-      pending.push(fragment, NEWLINE);
-      size += fragment.length;
-      if (size < BATCH) continue;
-      yield Buffer.concat(pending);
-      [pending, size] = [[], 0];
+      strip.add(edit(next, from));
+      if (!endsPiece(strip.length, pkgid)) continue;
+      yield strip.bytes();
+      strip = new Strip();
     }
     for (const from of ['old', 'fresh'] as const) {
       // To the end: only there it shows whether it is the file that repomd.xml means.
-      const { done } = await packages[from].next();
-      if (done !== true) throw outOfStep(threads[from].where);
+      if ((packages[from].next() ?? (await packages[from].refilled())) !== undefined)
+        throw outOfStep(threads[from].where);
     }
-    yield Buffer.concat([...pending, Buffer.from(`</${root}>\n`)]);
+    if (strip.length > 0) yield strip.bytes();
+    yield Buffer.from(`</${root}>\n`);
   } finally {
-    await packages.old.return(undefined);
-    await packages.fresh.return(undefined);
+    await packages.old.close();
+    await packages.fresh.close();
   }
 }
 
+const LEAST = 128 * 1024; // bytes of a piece
+const MOST = 1024 * 1024;
+
+/**
+ * Whether a piece of `length` bytes ends after the package of this id. What decides is what lies there, and not where: after
+ * a package that is added the pieces are soon the same again, and a list has the same pieces however it came about.
+ */
+function endsPiece(length: number, pkgid: string): boolean {
+  return length >= MOST || (length >= LEAST && pkgid.endsWith('0'));
+}
+
+/** The packages of a thread, one after another. */
+class Cursor {
+  readonly #runs: AsyncGenerator<Buffer[]>;
+  #run: readonly Buffer[] = [];
+  #at = 0;
+
+  constructor({ source, where }: Thread) {
+    this.#runs = packageRuns(source, where);
+  }
+
+  /** The next package of those that were read; undefined when there are no more of them. */
+  next(): Buffer | undefined {
+    return this.#run[this.#at++];
+  }
+
+  /** The next package after more were read; undefined at the end. */
+  async refilled(): Promise<Buffer | undefined> {
+    const read: IteratorResult<Buffer[], unknown> = await this.#runs.next();
+    if (read.done === true) return undefined;
+    [this.#run, this.#at] = [read.value, 0];
+    return this.next();
+  }
+
+  async close(): Promise<void> {
+    await this.#runs.return(undefined);
+  }
+}
+
+/** Packages one below the other, a line’s end after each. Those that lie so in memory are copied together. */
+class Strip {
+  readonly #parts: Buffer[] = [];
+  #memory: Uint8Array = new Uint8Array(); // where the packages lie that are to be copied next, and from where to where
+  #start = 0;
+  #end = 0;
+  length = 0; // bytes
+
+  add(fragment: Buffer): void {
+    const { byteOffset, length } = fragment;
+    const buffer: ArrayBufferLike = fragment.buffer;
+    this.length += length + 1;
+    const isNext =
+      this.#memory.buffer === buffer && byteOffset === this.#end + 1 && this.#memory[this.#end] === LINE_END;
+    if (!isNext) {
+      this.#take();
+      this.#memory = new Uint8Array(buffer);
+      this.#start = byteOffset;
+    }
+    this.#end = byteOffset + length;
+  }
+
+  bytes(): Buffer {
+    this.#take();
+    return join(this.#parts);
+  }
+
+  #take(): void {
+    if (this.#end === 0) return;
+    const { byteLength } = this.#memory;
+    // What lies behind it in memory that small buffers share may change.
+    const isOurs = byteLength > Buffer.poolSize && this.#memory[this.#end] === LINE_END;
+    const length = this.#end - this.#start + (isOurs ? 1 : 0);
+    this.#parts.push(Buffer.from(this.#memory.buffer, this.#start, length));
+    if (!isOurs) this.#parts.push(NEWLINE);
+    this.#end = 0;
+  }
+}
+
+const LINE_END = 0x0a;
 const NEWLINE = Buffer.from('\n');
-const BATCH = 256 * 1024; // bytes
 
 function outOfStep(where: string): RepoError {
   return new RepoError(
     'BAD_METADATA',
     `${where}: does not list the packages that primary lists, in its order; build it again with: rackboot repo build --full`,
   );
+}
+
+const PKGID = '<package pkgid="';
+
+/** Whether a package of filelists or other is that of `pkgid`; createrepo_c writes the id first. */
+function isOf(fragment: Buffer, pkgid: string): boolean {
+  const start = fragment.toString('latin1', 0, PKGID.length + pkgid.length + 1);
+  return start === `${PKGID}${pkgid}"` || pkgidOf(fragment) === pkgid;
 }
 
 function pkgidOf(fragment: Buffer): string | undefined {

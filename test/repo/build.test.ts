@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import {
   appendFile,
+  chmod,
   cp,
   mkdir,
   open,
@@ -110,6 +111,18 @@ test('packages that changed are read again, and those that went are listed no mo
   t.deepEqual(report.read, ['tools-1-1.noarch.rpm']);
   t.deepEqual(report.gone, ['odd-1-1.noarch.rpm']);
   t.deepEqual((await fragments(dir, 'filelists')).length, 3);
+});
+
+test('files that changed since the old metadata, but are as it lists them, are not read for it', async (t) => {
+  const dir = await workDirectory(t);
+  await makePackages(dir, PACKAGES);
+  await buildRepository({ dir });
+  await makePackages(dir, [{ name: 'new' }]);
+  await chmod(path.join(dir, 'odd-1-1.noarch.rpm'), 0o600);
+  const report = await buildRepository({ dir });
+  t.deepEqual(report.read, ['new-1-1.noarch.rpm']);
+  t.is(report.packages.length, 5);
+  t.is((await fragments(dir, 'other')).length, 5);
 });
 
 test('groups and update notices stay, and what other tools derived from the lists goes', async (t) => {
