@@ -1,3 +1,4 @@
+import { shownLine } from '../osimage/hidden-words.js';
 import type { BootService } from '../pxe/boot/service.js';
 import { notFound } from '../pxe/http/errors.js';
 import { type Route, sendJson } from '../pxe/http/route.js';
@@ -36,7 +37,7 @@ export function osimageRoutes(service: BootService): Route[] {
             number,
             parent,
             createdAt,
-            note,
+            note: shownLine(note),
             isCurrent: id === osimage.current,
           })),
         );

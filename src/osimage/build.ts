@@ -9,6 +9,7 @@ import { answerOf } from './answer.js';
 import { buildArchives, type MissedRemoval } from './build-archives.js';
 import { findGeneration } from './find.js';
 import { ENGINE, generationId } from './generation-id.js';
+import { shownLine } from './hidden-words.js';
 import { layeredBoot } from './layered-boot.js';
 import { manifestOf } from './manifest.js';
 import { neededBlobs } from './needed-blobs.js';
@@ -135,7 +136,7 @@ async function buildOnce(
       family: manifest.family,
       id,
       parent: current.record.id,
-      note: request.note,
+      note: shownLine(request.note),
       manifest: JSON.stringify(manifest),
       blobs: await neededBlobs(store.blobs, manifest, layers, archives),
     },

@@ -227,6 +227,49 @@ test('what changes no file is told too: settings, layers, kernel lines, what is 
   );
 });
 
+test('no listing shows a password or the hash of one that a setting holds', async (t) => {
+  const { work, rackboot, json } = await imageSite(t, items);
+  await writeFile(join(work, 'vmlinuz'), 'kernel');
+  const media = [join(work, 'x.img'), '--kernel', join(work, 'vmlinuz'), '--family', 'generic'];
+  t.is((await rackboot('image', 'import', ...media, '--name', 'k')).status, 0);
+  const hashes = [
+    '$6$abcdefgh$ThisIsTheHashOfSome.thing/1',
+    '$y$j9T$abcdefgh$ThisIsTheHashOfOther.2',
+  ] as const;
+  const [first, second] = hashes;
+  const made: string[] = [];
+  for (const words of [
+    ['build', 'k', '--set', `root_password=${first}`, '--set', `zone=UTC`, '--set', 'rootpw=plain-words'],
+    ['build', 'k', '--set', `root_password=${second}`, '--set', `comment=was ${first}`],
+    ['set', 'k', `profile=${second}`, '--json'],
+  ]) {
+    const { status, out, err } = await rackboot('image', ...words);
+    t.is(status, 0, err);
+    made.push(out + err);
+  }
+  for (const words of [
+    ['show', 'k'],
+    ['show', 'k@2'],
+    ['diff', 'k'],
+    ['diff', 'k', '2', '3'],
+    ['history', 'k'],
+  ])
+    for (const form of [[], ['--json']]) {
+      const { status, out } = await rackboot('image', ...words, ...form);
+      t.is(status, 0);
+      made.push(out);
+    }
+  for (const text of made) t.notRegex(text, /ThisIsTheHash|plain-words/);
+  t.like(await json('image', 'show', 'k'), {
+    settings: { root_password: '(hidden)', rootpw: '(hidden)', zone: 'UTC' },
+  });
+  const { settings } = await json<Record<string, unknown>>('image', 'diff', 'k', '2', '3');
+  t.deepEqual(settings, [
+    { name: 'root_password', before: '(hidden)', after: '(hidden)' },
+    { name: 'comment', before: null, after: 'was (hidden)' },
+  ]);
+});
+
 test('an archive that is compressed otherwise is told by its digest, one with other paths by these alone', async (t) => {
   const { dir, rackboot, json } = await imageSite(t, items);
   const unpacked = join(dir, 'unpacked');

@@ -8,6 +8,7 @@ import {
   type GenerationDiff,
 } from '../../osimage/diff.js';
 import { findOsimage, parentGeneration, pickGeneration } from '../../osimage/find.js';
+import { shownLine, shownSetting } from '../../osimage/hidden-words.js';
 import { manifestOf, shortId } from '../../osimage/manifest.js';
 import type { GenerationRecord, Store } from '../../store/records.js';
 import { type Context, UsageError } from '../context.js';
@@ -104,10 +105,25 @@ function print(
   title: string,
   diff: GenerationDiff,
 ): void {
-  context.print({ ...sides, ...diff }, () => {
-    const lines = describeDiff(diff);
+  const shown = withoutSecrets(diff);
+  context.print({ ...sides, ...shown }, () => {
+    const lines = describeDiff(shown);
     return [title, ...(lines.length === 0 ? ['no difference'] : lines)].join('\n');
   });
+}
+
+/** `diff` without passwords and their hashes; that they differ is told. */
+function withoutSecrets(diff: GenerationDiff): GenerationDiff {
+  const line = (text: string | null): string | null => text && shownLine(text);
+  return {
+    ...diff,
+    boot: diff.boot.map(({ label, before, after }) => ({ label, before: line(before), after: line(after) })),
+    settings: diff.settings.map(({ name, before, after }) => ({
+      name,
+      before: before && shownSetting(name, before),
+      after: after && shownSetting(name, after),
+    })),
+  };
 }
 
 /** The beginning of a SHA-256; other texts as they are. */

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { findGeneration } from '../../osimage/find.js';
+import { shownBoot, shownLine, shownSettings } from '../../osimage/hidden-words.js';
 import { artifactMap, manifestOf, shortId } from '../../osimage/manifest.js';
 import type { BootEntry, GenerationManifest } from '../../osimage/types.js';
 import type { GenerationRecord } from '../../store/records.js';
@@ -128,7 +129,7 @@ export function registerLists(image: Command, context: Context): void {
               shortId(record.id),
               formatTime(record.createdAt),
               record.parent === null ? '-' : shortId(record.parent),
-              record.note,
+              shownLine(record.note),
             ]),
           ),
       );
@@ -143,7 +144,7 @@ export function briefJson(record: GenerationRecord): Record<string, unknown> {
     number: record.number,
     parent: record.parent,
     createdAt: new Date(record.createdAt).toISOString(),
-    note: record.note,
+    note: shownLine(record.note),
   };
 }
 
@@ -154,15 +155,17 @@ function manifestJson(manifest: GenerationManifest): Record<string, unknown> {
     family,
     files: files.map(artifact),
     tree: tree.map(artifact),
-    boot,
+    boot: boot.map(shownBoot),
     answer: answer === undefined ? null : { name: answer.name, sha256: answer.template },
     attached: attached?.files.map(artifact) ?? [],
     archives: Object.keys(archives),
     media: inputs.media,
     layers: inputs.layers,
-    settings: inputs.settings,
+    settings: shownSettings(inputs.settings),
     epoch: inputs.epoch ?? null,
-    edits: inputs.edits,
+    edits: inputs.edits.map((edit) =>
+      edit.op === 'edit' ? { ...edit, command: shownLine(edit.command) } : edit,
+    ),
   };
 }
 
@@ -177,19 +180,20 @@ function describe(
   const lines = [
     `osimage      ${record.osimage}`,
     `generation   ${record.number} (${record.id})`,
-    `made         ${formatTime(record.createdAt)}, ${record.note}`,
+    `made         ${formatTime(record.createdAt)}, ${shownLine(record.note)}`,
     `family       ${manifest.family}`,
     `layers       ${inputs.layers.map((layer) => `${layer.name} (${layer.digest.slice(0, 12)})`).join(', ') || 'none'}`,
     `settings     ${
-      Object.entries(inputs.settings)
+      Object.entries(shownSettings(inputs.settings))
         .map(([key, value]) => `${key}=${value}`)
         .join(' ') || 'none'
     }`,
     `epoch        ${inputs.epoch ?? 'none'}`,
     `answer file  ${manifest.answer?.name ?? 'none'}`,
-    ...manifest.boot.flatMap(bootLines),
+    ...manifest.boot.map(shownBoot).flatMap(bootLines),
     ...inputs.edits.map(
-      (edit) => `change       ${edit.op} ${edit.op === 'edit' ? edit.command : edit.path} (${edit.archive})`,
+      (edit) =>
+        `change       ${edit.op} ${edit.op === 'edit' ? shownLine(edit.command) : edit.path} (${edit.archive})`,
     ),
     '',
     textTable(

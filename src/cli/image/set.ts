@@ -6,6 +6,7 @@ import { NodeError } from '../../node/errors.js';
 import { readDefinitionFile } from '../../node/formats/definition-file.js';
 import { buildGeneration } from '../../osimage/build.js';
 import { findOsimage } from '../../osimage/find.js';
+import { shownSetting, shownSettings } from '../../osimage/hidden-words.js';
 import { editAttributes, type AttributeEdit } from '../../osimage/xcat/attributes.js';
 import type { Store } from '../../store/records.js';
 import { type Context, UsageError } from '../context.js';
@@ -89,7 +90,9 @@ async function setAttributes(
     throw new UsageError('no attributes were specified; write key=value');
   }
   await findOsimage(store, osimage);
-  const words = changes.map(({ op, name, value }) => `${op === 'set' ? '' : `--${op} `}${name}=${value}`);
+  const words = changes.map(
+    ({ op, name, value }) => `${op === 'set' ? '' : `--${op} `}${name}=${shownSetting(name, value)}`,
+  );
   const { record, manifest } = await buildGeneration(store, {
     osimage,
     note: `set ${words.join(' ')}`,
@@ -98,7 +101,12 @@ async function setAttributes(
       settings: editAttributes(inputs.settings, changes),
     }),
   });
-  return { osimage, generation: record.id, number: record.number, settings: manifest.inputs.settings };
+  return {
+    osimage,
+    generation: record.id,
+    number: record.number,
+    settings: shownSettings(manifest.inputs.settings),
+  };
 }
 
 /** The attributes of the osimages in a stanza file that there are; those that there are not are told. */
