@@ -6,6 +6,7 @@ import { openIso, type IsoImage } from '../image/iso/reader.js';
 import { fileSource, streamSource, type IsoSource } from '../image/iso/source.js';
 import { answeringArchive } from '../osimage/answer-on-iso.js';
 import { OsimageError } from '../osimage/errors.js';
+import { ENGINE } from '../osimage/generation-id.js';
 import { manifestOf } from '../osimage/manifest.js';
 import { readClaims, type IsoClaims } from '../osimage/iso-statement.js';
 import {
@@ -42,6 +43,13 @@ export interface VerifyResult {
   readonly iso?: IsoClaims; // what the ISO says of itself, as far as it was compared
 }
 
+/** What mends checksums of a generation that an earlier release made, which left the vendor’s in .treeinfo. */
+function checksumMend(record: GenerationRecord): string | undefined {
+  return manifestOf(record).inputs.engine === ENGINE
+    ? undefined
+    : `an earlier rackboot made this generation and kept the vendor’s checksums; run: rackboot image build ${record.osimage}`;
+}
+
 /** How long the configured server may take to answer before one is started, in milliseconds. */
 const PATIENCE = 2000;
 
@@ -69,7 +77,7 @@ export async function verifyImage(request: VerifyRequest): Promise<VerifyResult>
         ],
         repositories: request.bytesOnly
           ? []
-          : await verifyRepositories(manifestOf(record), store.blobs, onProgress),
+          : await verifyRepositories(manifestOf(record), store.blobs, onProgress, checksumMend(record)),
       }));
       return { ...found, http: server.says, ...(claims === undefined ? {} : { iso: claims }) };
     } finally {

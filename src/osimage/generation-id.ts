@@ -1,8 +1,11 @@
 import { sha256, type Digest } from '../store/digest.js';
 import type { Family, GenerationInputs } from './types.js';
 
-/** What writes the compressed bytes: a generation built or imported with another zlib is another generation. */
-export const ENGINE = `2/zlib-${process.versions.zlib ?? '?'}`;
+/**
+ * What writes the compressed bytes, and what it makes of a tree: a generation built or imported with another zlib is
+ * another generation. Since 3 `.treeinfo` has checksums of what is served.
+ */
+export const ENGINE = `3/zlib-${process.versions.zlib ?? '?'}`;
 
 /** `value` as JSON with the keys of every object in order. */
 export function canonicalJson(value: unknown): string {

@@ -15,10 +15,14 @@ const BOOT_IMAGES = ['isolinux/isolinux.bin', 'images/eltorito.img'];
 /** Where a boot-info table holds the size of the image that it lies in (genisoimage(1), EL TORITO BOOT INFORMATION TABLE). */
 const SIZE_AT = 16;
 
-/** Reads every file that [checksums] lists, and compares its checksum. */
+/** What mends a checksum that is not its file’s, where nothing else is known. */
+const MEND = 'fetch it again, or list it anew in [checksums]';
+
+/** Reads every file that [checksums] lists, and compares its checksum; `mend` says what mends one that is not its file’s. */
 export async function checkChecksums(
   files: RepoFiles,
   { sections, checksummed }: Treeinfo,
+  mend = MEND,
 ): Promise<CheckedChecksums> {
   const stated = sections.get('checksums');
   const findings: string[] = [];
@@ -52,7 +56,7 @@ export async function checkChecksums(
         );
       else
         findings.push(
-          `${files.where}/${name}: not the file that ${TREEINFO} means (its ${type} differs); fetch it again, or list it anew in [checksums]`,
+          `${files.where}/${name}: not the file that ${TREEINFO} means (its ${type} differs); ${mend}`,
         );
     }
   }

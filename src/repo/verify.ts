@@ -32,6 +32,8 @@ export interface VerifyRequest {
   readonly byDnf?: boolean;
   /** Whether a package that is listed need not be there, as the exclusions of a mirror say. */
   readonly isLeftOut?: (href: string) => boolean;
+  /** What mends a checksum of .treeinfo that is not its file’s, where more is known of the tree. */
+  readonly checksumMend?: string;
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
@@ -88,12 +90,12 @@ async function readTreeinfo(files: RepoFiles): Promise<Treeinfo | undefined> {
 
 /** Compares the files that .treeinfo lists checksums of, wherever in the tree they lie. */
 async function checkListed(
-  { files, isLeftOut }: VerifyRequest,
+  { files, isLeftOut, checksumMend }: VerifyRequest,
   treeinfo: Treeinfo,
   findings: string[],
   notes: string[],
 ): Promise<void> {
-  const checked = await checkChecksums(files, treeinfo);
+  const checked = await checkChecksums(files, treeinfo, checksumMend);
   findings.push(...checked.findings);
   notes.push(...checked.notes);
   const missing = checked.missing.filter((name) => isLeftOut?.(name) !== true);

@@ -6,7 +6,15 @@ import test from 'ava';
 import { parseGrub } from '../../src/image/boot-config/grub.js';
 import { parseSyslinux } from '../../src/image/boot-config/syslinux.js';
 import { findNode } from '../../src/image/iso/reader.js';
+import { findGeneration } from '../../src/osimage/find.js';
+import { generationId } from '../../src/osimage/generation-id.js';
+import { manifestOf } from '../../src/osimage/manifest.js';
+import { storeBlobArtifact } from '../../src/osimage/artifacts.js';
+import { neededBlobs } from '../../src/osimage/needed-blobs.js';
 import { parseTreeinfo } from '../../src/repo/treeinfo.js';
+import { defaultConfig } from '../../src/site/config.js';
+import { siteAt } from '../../src/site/site.js';
+import { openStore } from '../../src/store/store.js';
 import { runCommand, runSucceeding, type Outcome } from '../cli/in-process.js';
 import { counterpart, openImageFile } from '../image/iso/counterparts.js';
 import { GRUB, LABEL, makeElIso, writeEl } from './family/el-media.js';
@@ -115,6 +123,53 @@ test('.treeinfo keeps true checksums whatever becomes of the initrd, and a wrong
   t.regex(await verified(), wrong);
   await rm(join(tree, 'images/install.img'));
   t.regex(await verified(), /\.treeinfo lists checksums of files that are not there: images\/install\.img/);
+});
+
+test('of a generation that an earlier release made the checksums are found wrong, with the mend, which mends them', async (t) => {
+  await succeed('image', 'import', at('media'), '--name', 'older');
+  const store = await openStore(siteAt(at('site'), defaultConfig()));
+  try {
+    const record = await findGeneration(store, 'older');
+    const manifest = manifestOf(record);
+    const bytes = await readFile(at('media', '.treeinfo'));
+    await store.write('test', async (writer) => {
+      const { artifact: vendors } = await storeBlobArtifact(
+        '.treeinfo',
+        await writer.put(bytes),
+        bytes.length,
+        writer,
+      );
+      await writer.seal();
+      const before = {
+        ...manifest,
+        tree: manifest.tree.map((artifact) => (artifact.path === '.treeinfo' ? vendors : artifact)),
+        inputs: { ...manifest.inputs, engine: '2/zlib-1', imported: '2/zlib-1' },
+      };
+      await store.osimages.publish(
+        {
+          osimage: 'older',
+          family: manifest.family,
+          id: generationId(manifest.family, before.inputs),
+          parent: record.id,
+          note: 'as an earlier release imported it',
+          manifest: JSON.stringify(before),
+          blobs: await neededBlobs(store.blobs, before, [], new Map()),
+        },
+        { create: false },
+      );
+    });
+  } finally {
+    await store.close();
+  }
+  const wrong =
+    /pxeboot\/initrd\.img: not the file that \.treeinfo means \(its sha256 differs\); an earlier rackboot made this generation and kept the vendor’s checksums; run: rackboot image build older/;
+  const verified = async (): Promise<string> => {
+    const { out, err } = await rackboot('image', 'verify', 'older');
+    return out + err;
+  };
+  t.regex(await verified(), wrong);
+  await succeed('image', 'build', 'older');
+  t.notRegex(await verified(), /not the file that \.treeinfo means/);
 });
 
 test('a node gets the tree of its generation on its kernel line', async (t) => {

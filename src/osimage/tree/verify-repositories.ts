@@ -16,13 +16,14 @@ export interface VerifiedRepository extends VerifyReport {
 
 /**
  * Checks every repository of RPM packages in an install tree as its installer would, each with the .treeinfo that lies beside it,
- * and the files that the top one lists checksums of.
+ * and the files that the top one lists checksums of; `checksumMend` says what mends one of those that is not its file’s.
  * Throws RepoError MISSING_TOOL.
  */
 export async function verifyRepositories(
   manifest: Pick<GenerationManifest, 'family' | 'tree' | 'files'>,
   blobs: BlobReader,
   onProgress?: (what: string, done: number, total: number) => void,
+  checksumMend?: string,
 ): Promise<VerifiedRepository[]> {
   const { family } = manifest;
   const tree = servedTree(manifest);
@@ -36,11 +37,12 @@ export async function verifyRepositories(
       files,
       byDnf: family === 'el',
       ...(onProgress === undefined ? {} : { onProgress }),
+      ...(checksumMend === undefined ? {} : { checksumMend }),
     });
     verified.push({ path, ...report });
   }
   if (verified.some(({ path }) => path === '')) return verified;
-  const { findings, notes } = await checkedAtTop(artifactFiles(tree, '', blobs, 'tree'));
+  const { findings, notes } = await checkedAtTop(artifactFiles(tree, '', blobs, 'tree'), checksumMend);
   const [first = NO_REPOSITORY, ...others] = verified;
   if (findings.length + notes.length === 0) return verified;
   return [
@@ -55,11 +57,14 @@ const NO_REPOSITORY: VerifiedRepository = {
 };
 
 /** What is wrong with, and to be known of, the .treeinfo of a tree whose repositories lie below its top, as Anaconda’s do. */
-async function checkedAtTop(files: RepoFiles): Promise<Pick<VerifyReport, 'findings' | 'notes'>> {
+async function checkedAtTop(
+  files: RepoFiles,
+  mend: string | undefined,
+): Promise<Pick<VerifyReport, 'findings' | 'notes'>> {
   const text = await readText(files, TREEINFO);
   if (text === undefined) return { findings: [], notes: [] };
   try {
-    return await checkChecksums(files, parseTreeinfo(text, `${files.where}/${TREEINFO}`));
+    return await checkChecksums(files, parseTreeinfo(text, `${files.where}/${TREEINFO}`), mend);
   } catch (error) {
     if (error instanceof RepoError) return { findings: [error.message], notes: [] };
     throw error;
