@@ -152,7 +152,7 @@ test('a list that is made of another one’s pieces is the list from nothing, by
         }
       },
     ),
-    { numRuns: 25 },
+    { numRuns: 15 },
   );
   t.true(most > 5, 'there are lists of more than a piece');
 });
@@ -234,7 +234,7 @@ test('a stream gives its own bytes in pieces or none, whatever lies in it', asyn
         if (taken !== undefined) t.deepEqual(Buffer.concat(taken.map((piece) => piece.plain)), plain);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
