@@ -33,6 +33,12 @@ const names: readonly (readonly [string, boolean])[] = [
   ['provmethod', false],
   ['bypass', false],
   ['passage', false],
+  ['rootPass', true],
+  ['bmcsecret', true],
+  ['secretkey', true],
+  ['pwhash', true],
+  ['apiToken', true],
+  ['compassPoint', false],
   ['mirror', false],
 ];
 for (const [name, isHidden] of names) {
@@ -47,3 +53,32 @@ test('what has dollar signs and is no hash is shown', (t) => {
   for (const value of ['$5 and $6', '$releasever/$basearch', 'a$6$b', '${6}$x', '/p$1$2'])
     t.is(shownSetting('mirror', value), value);
 });
+
+const lines: readonly (readonly [line: string, shown: string])[] = [
+  ['inst.password=hunter2 quiet', `inst.password=${HIDDEN} quiet`],
+  ['set addkcmdline=inst.password=hunter2', `set addkcmdline=inst.password=${HIDDEN}`],
+  ['inst.rootpw="my secret words" quiet', `inst.rootpw=${HIDDEN} quiet`],
+  ["rootpw='my secret words", `rootpw=${HIDDEN}`],
+  ['set "rootpw=my secret words" quiet', `set "rootpw=${HIDDEN}" quiet`],
+  ['systemd.setenv=ROOT_PASSWORD=x y', `systemd.setenv=ROOT_PASSWORD=${HIDDEN} y`],
+  ['inst.ks=http://h/x?a=b&token=abc', `inst.ks=http://h/x?a=b&token=${HIDDEN}`],
+  ['rootpw= quiet', `rootpw=${HIDDEN} quiet`],
+  ['inst.repo=http://bob:hunter2@srv/x', `inst.repo=http://bob:${HIDDEN}@srv/x`],
+  ['netroot=iscsi:user:pass@10.0.0.1::3260', `netroot=iscsi:${HIDDEN}@10.0.0.1::3260`],
+  ['edit -- useradd --password hunter2 bob', `edit -- useradd --password ${HIDDEN} bob`],
+  ['edit -- x --password --quiet', 'edit -- x --password --quiet'],
+  ['a=b==c = d=', 'a=b==c = d='],
+  ['http://server:8080/a@b', 'http://server:8080/a@b'],
+];
+for (const [line, shown] of lines) test(`${line} is shown as ${shown}`, (t) => t.is(shownLine(line), shown));
+
+test('what a setting holds is looked at as a line is', (t) => {
+  t.is(shownSetting('addkcmdline', 'inst.password=hunter2 quiet'), `inst.password=${HIDDEN} quiet`);
+});
+
+for (const part of ['a', '_', 'pw', 'pw.', '=', 'a=', '$1,', '--a ', '://', 'iscsi:', '-', ' '])
+  test(`a line of half a million characters of ${JSON.stringify(part)} is soon shown`, (t) => {
+    t.timeout(60_000);
+    const line = part.repeat(500_000 / part.length);
+    t.is(shownLine(`${line}=1 x`).length > 0, true);
+  });
