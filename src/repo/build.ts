@@ -10,7 +10,7 @@ import { filesBelow, noAccess } from './files.js';
 import { findPackages, type FoundPackage } from './found-packages.js';
 import { keptFiles, readListing, writeMerged, type Listing } from './merge.js';
 import { PACKAGE_LISTS } from './metadata.js';
-import type { PackageEntry } from './package-entry.js';
+import { inListingOrder, type PackageEntry } from './package-entry.js';
 import { startReading, withFreshMetadata, type Reading } from './read-packages.js';
 import { formatRepomd, REPOMD, REPOMD_SIGNATURE, type MetadataFile, type Repomd } from './repomd.js';
 
@@ -30,12 +30,12 @@ export interface BuildRequest {
 export interface Built {
   readonly dir: string; // a repository without packages, for a solver
   readonly repomd: Repomd;
-  readonly packages: readonly PackageEntry[]; // all, by location
+  readonly packages: readonly PackageEntry[]; // all, in the order of a list
   readonly added: readonly PackageEntry[]; // those whose names the old metadata did not list; none where there was none
 }
 
 export interface BuildReport {
-  readonly packages: readonly PackageEntry[]; // all, by location
+  readonly packages: readonly PackageEntry[]; // all, in the order of a list
   readonly read: readonly string[]; // locations of the packages that were read
   readonly gone: readonly string[]; // locations of packages that were listed and are no more
   readonly wasSigned: boolean; // the old metadata’s signature was removed with it
@@ -184,7 +184,7 @@ function refusedBelow(dir: string, error: unknown): unknown {
 const isSame = (one: readonly string[], other: readonly string[]): boolean =>
   one.length === other.length && one.every((href, at) => href === other[at]);
 
-const byLocation = (a: PackageEntry, b: PackageEntry): number => (a.href < b.href ? -1 : 1);
+const byLocation = (a: PackageEntry, b: PackageEntry): number => inListingOrder(a.href, b.href);
 
 async function readComps(file: string): Promise<Buffer> {
   return readFile(file).catch((error: unknown) => {

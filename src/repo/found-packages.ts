@@ -4,6 +4,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RepoError } from './errors.js';
 import { noAccess } from './files.js';
+import { inListingOrder } from './package-entry.js';
 
 /** A package file as the file system knows it. */
 export interface FoundPackage {
@@ -13,7 +14,7 @@ export interface FoundPackage {
 }
 
 /**
- * The packages below a directory by location, in order; not those in directories whose names begin with a dot. Throws
+ * The packages below a directory, in the order of a list; not those in directories whose names begin with a dot. Throws
  * RepoError NO_ACCESS, and BAD_PACKAGE for a name that metadata cannot hold.
  */
 export async function findPackages(dir: string): Promise<Map<string, FoundPackage>> {
@@ -37,7 +38,7 @@ export async function findPackages(dir: string): Promise<Map<string, FoundPackag
     throw error instanceof RepoError ? error : noAccess(dir, error);
   });
   const found = new Map<string, FoundPackage>();
-  for (const [index, href] of names.sort(byText).entries()) {
+  for (const [index, href] of names.sort(inListingOrder).entries()) {
     if (index % FILES_A_TURN === FILES_A_TURN - 1) await nextTurn();
     found.set(href, factsOf(path.join(dir, href)));
   }
@@ -55,5 +56,3 @@ function factsOf(file: string): FoundPackage {
     throw noAccess(file, error);
   }
 }
-
-const byText = (a: string, b: string): number => (a < b ? -1 : 1);

@@ -17,12 +17,34 @@ const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
 const FLUSHED = Buffer.from([0, 0, 0xff, 0xff]);
 const END = encodeEnd(0, 0).length; // bytes
 
-const inflateRaw = promisify<Buffer, ZlibOptions, Buffer>(zlib.inflateRaw);
+/** A part of its own after another, which goes on from there and not from an end of the whole (RFC 1951 §3.2.3, BFINAL). */
+const NOTHING = Buffer.concat([Buffer.of(0), FLUSHED]);
+
+/** What a stream of pieces has at most: parts, in all and for its bytes; and bytes of one, whose package may be large. */
+const FEW = 16;
+const SMALL = 1024;
+const LARGE = 16 * 1024 * 1024;
+
+const AT_ONCE = 4; // parts decompressed
+const CHUNK = 256 * 1024; // bytes; what most pieces have
+
+interface Inflated {
+  readonly buffer: Buffer;
+  readonly engine: { readonly bytesWritten: number }; // of what was decompressed
+}
+
+const inflateRaw = promisify<Buffer, ZlibOptions, Inflated>(
+  zlib.inflateRaw as unknown as (
+    bytes: Buffer,
+    options: ZlibOptions,
+    done: (error: Error | null, result: Inflated) => void,
+  ) => void,
+);
 
 /**
  * The pieces of a gzip stream that was made of pieces, or undefined for any other. A place where a piece seems to end may be
  * chance: only where every part decompresses by itself, and all of them give the CRC-32 and the size at the stream’s end,
- * are they pieces. At most `most` plain bytes.
+ * are they pieces. At most `most` plain bytes, and no more parts than such a stream has: who made it may mean harm.
  */
 export async function piecesOf(stream: Buffer, most: number): Promise<readonly Piece[] | undefined> {
   const end = stream.length - END;
@@ -32,23 +54,41 @@ export async function piecesOf(stream: Buffer, most: number): Promise<readonly P
     const found = stream.indexOf(FLUSHED, at);
     if (found < 0 || found + FLUSHED.length > end) return undefined;
     parts.push(stream.subarray(at, found + FLUSHED.length));
+    if (parts.length > FEW + stream.length / SMALL) return undefined;
     at = found + FLUSHED.length;
   }
-  const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH, chunkSize: CHUNK, maxOutputLength: most };
-  const plains = await Promise.all(parts.map((stored) => inflateRaw(stored, options))).catch(() => undefined);
-  if (plains === undefined) return undefined;
   const pieces: Required<Piece>[] = [];
   let [crc, size] = [0, 0];
-  for (const [index, plain] of plains.entries()) {
-    const check = zlib.crc32(plain);
-    crc = combineCrc32(crc, check, plain.length);
-    size += plain.length;
-    pieces.push({ plain, packed: { stored: parts[index] ?? Buffer.alloc(0), check } });
+  for (let at = 0; at < parts.length; at += AT_ONCE) {
+    const left = most - size;
+    const inflated = await Promise.all(parts.slice(at, at + AT_ONCE).map((stored) => pieceOf(stored, left)));
+    for (const piece of inflated) {
+      if (piece === undefined) return undefined;
+      crc = combineCrc32(crc, piece.packed.check, piece.plain.length);
+      size += piece.plain.length;
+      pieces.push(piece);
+    }
+    if (size > most) return undefined;
   }
-  return size <= most && stream.subarray(end).equals(encodeEnd(crc, size)) ? pieces : undefined;
+  return stream.subarray(end).equals(encodeEnd(crc, size)) ? pieces : undefined;
 }
 
-const CHUNK = 256 * 1024; // bytes; what most pieces have
+/** A part as a piece of at most `most` plain bytes; undefined where it is none that others can follow. */
+async function pieceOf(stored: Buffer, most: number): Promise<Required<Piece> | undefined> {
+  try {
+    const followed = Buffer.concat([stored, NOTHING]);
+    const { buffer, engine } = await inflateRaw(followed, {
+      finishFlush: zlib.constants.Z_SYNC_FLUSH,
+      chunkSize: Math.min(CHUNK, Math.max(SMALL, 16 * stored.length)),
+      maxOutputLength: Math.max(1, Math.min(most, LARGE)),
+      info: true,
+    });
+    if (engine.bytesWritten !== followed.length) return undefined;
+    return { plain: buffer, packed: { stored, check: zlib.crc32(buffer) } };
+  } catch {
+    return undefined;
+  }
+}
 
 /** Pieces that are all read at once, and given as often as they are asked for. */
 export class KeptPieces implements AsyncIterable<Piece> {

@@ -55,7 +55,7 @@ export interface Merge {
 }
 
 /**
- * Writes the package lists of the packages that are kept and the fresh ones, by location. What is kept is copied as it
+ * Writes the package lists of the packages that are kept and the fresh ones, in the order of a list. What is kept is copied as it
  * stands; only the fresh packages were read. Throws RepoError BAD_METADATA.
  */
 export async function writeMerged(merge: Merge, sink: MetadataSink): Promise<MetadataFile[]> {

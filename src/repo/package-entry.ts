@@ -16,6 +16,15 @@ export interface PackageEntry {
   readonly buildTime: number; // seconds
 }
 
+/** The order that createrepo_c lists locations in: by the name of the file, and by the whole where names are the same. */
+export function inListingOrder(a: string, b: string): number {
+  const [nameOfA, nameOfB] = [nameIn(a), nameIn(b)];
+  if (nameOfA !== nameOfB) return nameOfA < nameOfB ? -1 : 1;
+  return a < b ? -1 : Number(a > b);
+}
+
+const nameIn = (href: string): string => href.slice(href.lastIndexOf('/') + 1);
+
 /** A package as people write it: name-version-release.arch. */
 export function nevra(entry: Pick<PackageEntry, 'name' | 'epoch' | 'version' | 'release' | 'arch'>): string {
   const epoch = entry.epoch === '0' || entry.epoch === '' ? '' : `${entry.epoch}:`;

@@ -23,6 +23,7 @@ export interface Ended {
 }
 
 const TIMEOUT = 3_600_000; // milliseconds
+const PATIENCE = 5000; // with one that was told to end
 
 /** Runs a program to its end, whatever its exit status. Throws RepoError MISSING_TOOL, or TOOL_FAILED when it was killed. */
 export async function run(call: Call): Promise<Ended> {
@@ -39,9 +40,10 @@ export async function run(call: Call): Promise<Ended> {
   });
   const forget = endWithUs(child);
   let isLate = false;
-  const bound = setTimeout(() => {
+  let bound = setTimeout(() => {
     isLate = true;
     child.kill();
+    bound = setTimeout(() => child.kill('SIGKILL'), PATIENCE);
   }, call.timeout ?? TIMEOUT);
   child.stdin?.on('error', () => undefined); // a program that ends early closes it
   child.stdin?.end(call.input);
@@ -56,7 +58,7 @@ export async function run(call: Call): Promise<Ended> {
       { cause: problem },
     );
   }
-  if (code === null || problem !== undefined) {
+  if (isLate || code === null || problem !== undefined) {
     throw new RepoError('TOOL_FAILED', `${call.program} was ended: ${isLate ? 'it took too long' : why}`, {
       cause: problem,
     });

@@ -1,6 +1,7 @@
 import { join } from '../image/chunks.js';
 import { RepoError } from './errors.js';
 import type { PackageList } from './metadata.js';
+import { inListingOrder } from './package-entry.js';
 import { packageRuns } from './package-stream.js';
 import { attributeOf } from './xml-text.js';
 
@@ -18,7 +19,7 @@ export interface Strand {
   readonly keep: boolean;
 }
 
-/** The order of two sequences that are sorted by location, together; `old` comes first where both are at one place. */
+/** The order of two sequences that are in the order of a list, together; `old` comes first where both are at one place. */
 export function planSteps(old: readonly Strand[], fresh: readonly Strand[]): Step[] {
   const steps: Step[] = [];
   let next = 0;
@@ -26,7 +27,7 @@ export function planSteps(old: readonly Strand[], fresh: readonly Strand[]): Ste
   for (const strand of old) {
     while (strand.keep && next < fresh.length) {
       const candidate = fresh[next];
-      if (candidate === undefined || candidate.href >= strand.href) break;
+      if (candidate === undefined || inListingOrder(candidate.href, strand.href) >= 0) break;
       take('fresh', candidate);
       next++;
     }

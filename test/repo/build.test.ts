@@ -101,6 +101,22 @@ test('a package that is added is the only one that is read, and the bytes are th
   );
 });
 
+test('packages in directories are listed as from nothing, in the order of createrepo_c', async (t) => {
+  const dir = await workDirectory(t);
+  for (const name of ['p1', 'p2', 'p3']) await makePackages(dir, [{ name }]);
+  await makePackages(path.join(dir, 'sub'), [{ name: 'p10' }]);
+  await buildRepository({ dir, revision: '5' });
+  await makePackages(path.join(dir, 'sub'), [{ name: 'p11' }]);
+  const report = await buildRepository({ dir, revision: '6' });
+  t.deepEqual(
+    report.packages.map(({ name }) => name),
+    ['p1', 'p10', 'p11', 'p2', 'p3'],
+  );
+  const incremental = await repodata(dir);
+  await buildRepository({ dir, revision: '6', full: true });
+  t.deepEqual(await repodata(dir), incremental);
+});
+
 test('packages that changed are read again, and those that went are listed no more', async (t) => {
   const dir = await workDirectory(t);
   await makePackages(dir, PACKAGES);

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { gunzipSync, gzipSync } from 'node:zlib';
+import { constants, crc32, deflateRawSync, gunzipSync, gzipSync } from 'node:zlib';
 import test from 'ava';
 import fc from 'fast-check';
-import { GZIP_MAGIC } from '../../src/image/gzip/member.js';
+import { encodeEnd, GZIP_MAGIC } from '../../src/image/gzip/member.js';
 import { codeOf } from '../../src/errors.js';
 import { gzipPieces, KnownPieces, piecesOf } from '../../src/repo/gzip-pieces.js';
 import { readListing, writeMerged, type Listing } from '../../src/repo/merge.js';
@@ -36,7 +36,12 @@ interface Sample {
   readonly length: number; // bytes of its text, about
 }
 
-function fragmentsOf({ number, version, length }: Sample): Record<string, string> {
+/** Some lie in a directory; a list has packages in the order of their files’ names all the same. */
+const hrefOf = ({ number }: Sample): string =>
+  `${number % 3 === 0 ? 'sub/' : ''}p${String(number).padStart(5, '0')}.rpm`;
+
+function fragmentsOf(sample: Sample): Record<string, string> {
+  const { number, version, length } = sample;
   const id = digestOf(`${number} ${version}`);
   const tag = `<package pkgid="${id}" name="p${number}" arch="noarch">`;
   // Of a kind that compresses as lists do, and is another in each package.
@@ -44,7 +49,7 @@ function fragmentsOf({ number, version, length }: Sample): Record<string, string
     { length: length / 70 },
     (_, at) => `<file>/opt/${digestOf(`${id} ${at}`)}</file>\n`,
   );
-  const href = `p${String(number).padStart(5, '0')}.rpm`;
+  const href = hrefOf(sample);
   return {
     primary: `<package type="rpm"><name>p${number}</name><checksum type="sha256" pkgid="YES">${id}</checksum><size package="1"/><location href="${href}"/>${words.slice(0, words.length / 2).join('')}</package>`,
     filelists: `${tag}${words.join('')}</package>`,
@@ -116,7 +121,6 @@ const samples = fc.uniqueArray(
   { selector: ({ number }) => number, minLength: 1, maxLength: 150, size: 'max' },
 );
 const sorted = (list: readonly Sample[]): Sample[] => [...list].sort((a, b) => a.number - b.number);
-const hrefOf = ({ number }: Sample): string => `p${String(number).padStart(5, '0')}.rpm`;
 
 test('a list that is made of another one’s pieces is the list from nothing, byte for byte', async (t) => {
   let most = 0;
@@ -246,6 +250,44 @@ test('what others compressed, and what is too large, has no pieces', async (t) =
   const ours = await gzipped([plain, plain]);
   t.is((await piecesOf(ours, MOST))?.length, 2);
   t.is(await piecesOf(ours, plain.length * 2 - 1), undefined);
+});
+
+const FLUSHED = Buffer.from([0, 0, 0xff, 0xff]);
+const HEADER_BYTES = 10;
+
+/** A stream of `parts` as they are, with the end that `plain` would have. */
+async function streamOf(parts: readonly Buffer[], plain: Buffer): Promise<Buffer> {
+  const header = (await gzipped([])).subarray(0, HEADER_BYTES);
+  return Buffer.concat([header, ...parts, encodeEnd(crc32(plain), plain.length)]);
+}
+
+const flushed = (plain: Buffer): Buffer => deflateRawSync(plain, { finishFlush: constants.Z_FULL_FLUSH });
+
+test('a stream of parts made for harm has no pieces, and costs little', async (t) => {
+  t.timeout(60_000);
+  const spaces = flushed(Buffer.alloc(100 << 20, ' '));
+  const bomb = await streamOf(
+    Array.from({ length: 30 }, () => spaces),
+    Buffer.alloc(0),
+  );
+  t.is(await piecesOf(bomb, 256 << 20), undefined);
+  const empty = Buffer.concat([Buffer.of(0), FLUSHED]);
+  const many = await streamOf(
+    Array.from({ length: 800_000 }, () => empty),
+    Buffer.alloc(0),
+  );
+  t.is(await piecesOf(many, 256 << 20), undefined);
+  t.is((await piecesOf(await streamOf([empty, empty], Buffer.alloc(0)), MOST))?.length, 2);
+});
+
+test('a part that ends the stream, or before its own end, is no piece', async (t) => {
+  const [one, two] = [Buffer.from('one '.repeat(1000)), Buffer.from('two '.repeat(1000))];
+  const both = Buffer.concat([one, two]);
+  t.is((await piecesOf(await streamOf([flushed(one), flushed(two)], both), MOST))?.length, 2);
+  const final = Buffer.concat([flushed(one), Buffer.of(1), FLUSHED]);
+  t.is(await piecesOf(await streamOf([final, flushed(two)], both), MOST), undefined);
+  const early = Buffer.concat([deflateRawSync(one), Buffer.from('junk'), Buffer.of(0), FLUSHED]);
+  t.is(await piecesOf(await streamOf([early, flushed(two)], both), MOST), undefined);
 });
 
 test('gzip reads what is made of pieces', async (t) => {

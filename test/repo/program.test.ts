@@ -76,3 +76,12 @@ test('a signal that ends us ends it too', async (t) => {
   }
   t.fail('it still runs');
 });
+
+test('one that does not mind being told to end is ended, and one that ends late has not succeeded', async (t) => {
+  t.timeout(60_000);
+  for (const script of ["trap '' TERM; exec sleep 60", "trap 'exit 0' TERM; sleep 2 & wait"]) {
+    const late = await t.throwsAsync(run({ ...sh(script), timeout: 200 }));
+    t.is(codeOf(late), 'TOOL_FAILED');
+    t.regex(late?.message ?? '', /it took too long/);
+  }
+});
