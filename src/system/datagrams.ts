@@ -1,4 +1,5 @@
 import { fromLibc } from './libc.js';
+import { setSocketOption } from './socket-option.js';
 
 const MSG_DONTWAIT = 0x40;
 const SOL_UDP = 17;
@@ -33,14 +34,12 @@ export const datagramCalls = fromLibc((library): DatagramCalls => {
   >(
     'int64_t recvfrom(int descriptor, uint8_t *into, size_t length, int flags, uint8_t *sender, uint32_t *senderSize)',
   );
-  const setOption = library.declare<[number, number, number, Int32Array<ArrayBuffer>, number], number>(
-    'int setsockopt(int descriptor, int level, int name, const int32_t *value, uint32_t size)',
-  );
+  const setOption = setSocketOption();
+  if (setOption === undefined) throw new Error('setsockopt cannot be called');
   const getPeer = library.declare<[number, Uint8Array, Uint32Array<ArrayBuffer>], number>(
     'int getpeername(int descriptor, uint8_t *peer, uint32_t *peerSize)',
   );
   const addressSize = new Uint32Array(1);
-  const value = new Int32Array(1);
   const outcome = (result: number): number => (result < 0 ? -library.errno() : Number(result));
   return {
     send: (descriptor, bytes) => outcome(send(descriptor, bytes, bytes.length, MSG_DONTWAIT)),
@@ -48,10 +47,7 @@ export const datagramCalls = fromLibc((library): DatagramCalls => {
       addressSize[0] = sender.length;
       return outcome(receive(descriptor, into, into.length, MSG_DONTWAIT, sender, addressSize));
     },
-    segment(descriptor, size) {
-      value[0] = size;
-      return outcome(setOption(descriptor, SOL_UDP, UDP_SEGMENT, value, 4));
-    },
+    segment: (descriptor, size) => setOption(descriptor, SOL_UDP, UDP_SEGMENT, size),
     peer(descriptor, peer) {
       addressSize[0] = peer.length;
       return outcome(getPeer(descriptor, peer, addressSize));

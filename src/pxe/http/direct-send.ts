@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import { windowSize, type FileRun } from '../../store/file-run.js';
 import { sendfile } from '../../system/sendfile.js';
+import { corkTcp } from '../../system/tcp-cork.js';
 import { KernelSend } from './kernel-send.js';
 
 /** What one connection is sent before everybody else has a turn, in bytes. */
@@ -50,6 +51,11 @@ export interface DirectSender {
    * that shows. Throws StoreError PACK_DAMAGED when the file ends early.
    */
   send(run: FileRun, onBytes: (bytes: number) => void): Promise<number>;
+  /**
+   * Has the connection send full packets only, from before the header goes out to behind the body: one that is small slows
+   * down all that come after it. Nothing of one that has closed.
+   */
+  cork(isCorked: boolean): void;
 }
 
 /**
@@ -67,6 +73,10 @@ export function directSender(
     async send(run, onBytes) {
       const { at, isRefused } = await sendDirectly(kernel, run, res, write, onBytes);
       return isRefused ? sendBuffered(run, at, write, onBytes) : at;
+    },
+    cork(isCorked) {
+      const fd = descriptorOf(socket);
+      if (fd !== undefined) corkTcp(fd, isCorked);
     },
   };
 }

@@ -10,7 +10,7 @@ export interface NginxOptions {
 }
 
 /** The part of an immutable file that nginx fetches and keeps as one file, in bytes. */
-const SLICE = 4 * 1024 * 1024;
+const SLICE = 16 * 1024 * 1024;
 
 /** How nginx spreads the retries of a rack that has as many transfers as it may: seconds, each as likely as another. */
 const RETRIES = [2, 4, 6, 8, 10, 13, 16, 20, 25, 30];

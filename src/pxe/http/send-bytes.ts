@@ -157,6 +157,7 @@ class BodySink {
     };
     const onClose = (): void => this.#settle(false);
     res.once('close', onClose);
+    this.#direct?.cork(true);
     try {
       // Node is done with the header, and the connection is this response's, before anything goes past Node.
       if (this.takesRuns && !(await this.#step((done) => res.write('', done))))
@@ -174,6 +175,7 @@ class BodySink {
       }
       return { bytes, isFinished: await this.#step((done) => res.end(done)) };
     } finally {
+      this.#direct?.cork(false);
       res.off('close', onClose);
     }
   }

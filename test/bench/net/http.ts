@@ -7,6 +7,10 @@ import { RACKBOOT_URL, type NetSite } from './site.js';
 const GIB = 2 ** 30;
 const CLIENTS = 64;
 const PART = GIB / 4; // of the file, to each of the 64
+const ROUNDS = 3; // in which each server has its turn
+const RUNS = 5; // of one client, in each
+
+type Crowd = 'one' | 'many';
 
 /** What a server did: bytes a second, and processor seconds for a GiB. */
 interface Load {
@@ -14,9 +18,41 @@ interface Load {
   readonly cpu: number;
 }
 
-interface Measured {
-  readonly one: Load;
-  readonly many: Load;
+/** What a server did in all rounds. */
+class Tally {
+  readonly #name: string;
+  readonly #loads: Record<Crowd, Load[]> = { one: [], many: [] };
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** Has `url` fetched once to warm up, then by one client RUNS times, then a part of it by many at once. */
+  async measure(lab: Lab, url: string, size: number, servers: readonly Running[]): Promise<void> {
+    await load(lab, url, size, 1, servers);
+    for (let run = 0; run < RUNS; run++) this.#loads.one.push(await load(lab, url, size, 1, servers));
+    this.#loads.many.push(await load(lab, url, PART, CLIENTS, servers));
+  }
+
+  /** The middle rate, and the processor time of all runs: the kernel counts it in hundredths of a second. */
+  of(crowd: Crowd): Load {
+    const loads = this.#loads[crowd];
+    const rates = loads.map(({ rate }) => rate).sort((a, b) => a - b);
+    return {
+      rate: rates[Math.floor(rates.length / 2)] ?? NaN,
+      cpu: loads.reduce((sum, { cpu }) => sum + cpu, 0) / loads.length,
+    };
+  }
+
+  text(): string {
+    const text = (crowd: Crowd): string => {
+      const { rate, cpu } = this.of(crowd);
+      const rates = this.#loads[crowd].map((load) => load.rate / 1e9);
+      const range = `${Math.min(...rates).toFixed(2)} to ${Math.max(...rates).toFixed(2)}`;
+      return `${(rate / 1e9).toFixed(2)} GB/s (${range}), ${cpu.toFixed(3)} CPU s/GiB`;
+    };
+    return `HTTP: ${this.#name}: 1 client ${text('one')}; ${CLIENTS} clients ${text('many')}`;
+  }
 }
 
 /** Fetches `size` bytes at `file` from us, from nginx, and from nginx in front of us. */
@@ -33,54 +69,54 @@ export async function benchHttp(
   directory: string,
   say: (line: string) => void,
 ): Promise<Row[]> {
-  const tell = (name: string, { one, many }: Measured): void => {
-    const text = ({ rate, cpu }: Load): string =>
-      `${(rate / 1e9).toFixed(2)} GB/s, ${cpu.toFixed(3)} CPU s/GiB`;
-    say(`HTTP: ${name}: 1 client ${text(one)}; ${CLIENTS} clients ${text(many)}`);
-  };
-  const { size } = fixture;
-  const ours = await during(ourServer, (server) =>
-    measure(lab, `${RACKBOOT_URL}${fixture.ofOurs}`, size, [server]),
+  const { size, root } = fixture;
+  const ours = new Tally('rackboot');
+  const theirs = new Tally('nginx');
+  const front = new Tally('nginx in front of rackboot');
+  const frontConfig = await site.run(
+    'nginx-config',
+    ...['--listen', NGINX_URL.replace('http://', '')],
+    ...['--cache', path.join(directory, 'nginx-cache'), '--cache-size', '4'],
   );
-  tell('rackboot', ours);
-  const theirs = await during(
-    () => startNginx(lab, directory, fixture.root),
-    (server) => measure(lab, `${NGINX_URL}/${fixture.ofPeers}`, size, [server]),
-  );
-  tell('nginx', theirs);
-  const front = await during(ourServer, async (behind) => {
-    const cache = path.join(directory, 'nginx-cache');
-    const listen = NGINX_URL.replace('http://', '');
-    const config = await site.run('nginx-config', '--listen', listen, '--cache', cache, '--cache-size', '4');
-    return during(
-      () => startFront(lab, directory, config.output),
-      (server) => measure(lab, `${NGINX_URL}${fixture.ofOurs}`, size, [server, behind]),
+  for (let round = 0; round < ROUNDS; round++) {
+    await during(ourServer, (server) =>
+      ours.measure(lab, `${RACKBOOT_URL}${fixture.ofOurs}`, size, [server]),
     );
-  });
-  tell('nginx in front of rackboot', front);
+    await during(
+      () => startNginx(lab, directory, root),
+      (server) => theirs.measure(lab, `${NGINX_URL}/${fixture.ofPeers}`, size, [server]),
+    );
+    await during(ourServer, (behind) =>
+      during(
+        () => startFront(lab, directory, frontConfig.output),
+        (server) => front.measure(lab, `${NGINX_URL}${fixture.ofOurs}`, size, [server, behind]),
+      ),
+    );
+  }
+  for (const tally of [ours, theirs, front]) say(tally.text());
   return [
     ...(['one', 'many'] as const).map((key): Row => ({
       work: `HTTP GET, ${key === 'one' ? '1 client' : `${CLIENTS} clients`}`,
       peer: 'nginx with sendfile',
-      ours: ours[key].rate / 1e9,
-      theirs: theirs[key].rate / 1e9,
+      ours: ours.of(key).rate / 1e9,
+      theirs: theirs.of(key).rate / 1e9,
       unit: 'GB/s',
       goal: { least: 1 },
     })),
     ...(['one', 'many'] as const).map((key): Row => ({
       work: `HTTP GET, ${key === 'one' ? '1 client' : `${CLIENTS} clients`}`,
       peer: 'the goal of 0.35',
-      ours: ours[key].cpu,
+      ours: ours.of(key).cpu,
       theirs: 0.35,
       unit: 'CPU s/GiB',
       goal: { most: 1 },
-      note: `nginx took ${theirs[key].cpu.toFixed(3)}`,
+      note: `nginx took ${theirs.of(key).cpu.toFixed(3)}`,
     })),
     ...(['one', 'many'] as const).map((key): Row => ({
       work: `HTTP GET, ${key === 'one' ? '1 client' : `${CLIENTS} clients`}, through our nginx`,
       peer: 'nginx with sendfile',
-      ours: front[key].cpu,
-      theirs: theirs[key].cpu,
+      ours: front.of(key).cpu,
+      theirs: theirs.of(key).cpu,
       unit: 'CPU s/GiB',
       goal: { most: 1.05 },
     })),
@@ -94,15 +130,6 @@ async function during<T>(start: () => Promise<Running>, work: (server: Running) 
   } finally {
     await server.stop();
   }
-}
-
-/** Fetches `url` once to warm up, then by one client (the middle one of three runs), then a part of it by many at once. */
-async function measure(lab: Lab, url: string, size: number, servers: readonly Running[]): Promise<Measured> {
-  await load(lab, url, size, 1, servers);
-  const runs: Load[] = [];
-  for (let index = 0; index < 3; index++) runs.push(await load(lab, url, size, 1, servers));
-  const one = runs.sort((a, b) => a.rate - b.rate)[1]!;
-  return { one, many: await load(lab, url, PART, CLIENTS, servers) };
 }
 
 async function load(

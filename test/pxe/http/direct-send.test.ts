@@ -13,6 +13,7 @@ import { countsReads } from '../../../src/store/counted-reads.js';
 import { sha256 } from '../../../src/store/digest.js';
 import { coalesce, readPieces, readRange, type ExtentMap, type Part } from '../../../src/store/extents.js';
 import type { Store } from '../../../src/store/records.js';
+import { fromLibc } from '../../../src/system/libc.js';
 import { noise, putAll, temporaryStore } from '../../store/temporary-site.js';
 import { until } from './running-site.js';
 
@@ -323,6 +324,37 @@ test('a reader that stops gets the rest when it goes on, and the next response a
       [whole.length, true],
     ],
   );
+});
+
+const getSocketOption = fromLibc((c) =>
+  c.declare<[number, number, number, Int32Array<ArrayBuffer>, Uint32Array<ArrayBuffer>], number>(
+    'int getsockopt(int descriptor, int level, int name, _Out_ int32_t *value, _Inout_ uint32_t *size)',
+  ),
+);
+
+/** Whether a connection sends full packets only: TCP_CORK of tcp(7). */
+function isCorked(socket: Socket): boolean {
+  const { fd } = (socket as Socket & { _handle: { fd: number } })._handle;
+  const value = new Int32Array(1);
+  if (getSocketOption()?.(fd, 6, 3, value, new Uint32Array([4])) !== 0) throw new Error('not a TCP socket');
+  return value[0] === 1;
+}
+
+test('packets are full from the header of a long body on, and leave at once when it has gone', async (t) => {
+  const { store, site } = await temporaryStore(t);
+  const { map, whole } = await largeMap(store, 32);
+  const server = await serve(t, store, map);
+  const socket = connect({ host: '127.0.0.1', port: server.port });
+  socket.write(requestOf(''));
+  await until(() => server.handed() > 0);
+  const [connection] = server.sockets;
+  t.is(isCorked(connection!), await areSentDirectly(site.paths.store));
+  let size = 0;
+  socket.on('data', (chunk: Buffer) => (size += chunk.length));
+  await Promise.all(server.sent);
+  t.false(isCorked(connection!));
+  await until(() => size > whole.length);
+  socket.destroy();
 });
 
 test('a client that goes away while the connection has no room ends its response, and others go on', async (t) => {
