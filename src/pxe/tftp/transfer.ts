@@ -5,7 +5,8 @@ export const TIMES = {
   firstWait: 1000, // before a retransmission while no round trip has been measured (RFC 6298 §2)
   leastWait: 50,
   mostWait: 4000,
-  quiet: 10, // after a retransmission, duplicate acknowledgements are its echo
+  quiet: 10, // after a retransmission, while no round trip has been measured: acknowledgements are of what went before
+  leastQuiet: 1,
   silenceAtFirst: 10_000, // give up on a client that never acknowledged anything
   silence: 30_000, // give up on a client that stopped
   read: 30_000, // give up on a file that yields nothing
@@ -53,6 +54,7 @@ export class Transfer {
   #total: number | undefined; // the last block there is, once known
   #resent = 0;
   #deadline = Infinity;
+  #gapDue = Infinity; // when the block that the client misses is sent once more
   #heardAt: number;
   #quietUntil = 0;
   #wait: number;
@@ -69,7 +71,7 @@ export class Transfer {
 
   /** When `tick` is due, in the time of the events; Infinity after the end. */
   get deadline(): number {
-    return this.#deadline;
+    return Math.min(this.#deadline, this.#gapDue);
   }
 
   /** The last block the client has acknowledged. */
@@ -140,7 +142,8 @@ export class Transfer {
 
   /** The deadline has come; does nothing before it. */
   tick(now: number): readonly TransferAction[] {
-    if (this.#phase === 'ended' || now < this.#deadline) return [];
+    if (this.#phase === 'ended' || now < this.deadline) return [];
+    if (now < this.#deadline) return this.#goBack(now);
     if (this.#phase === 'data' && this.#isStarved())
       return this.#end('failed', 'the file could not be read in time', 'read error');
     const patience = this.#furthest === 0 || this.#acked === 0 ? TIMES.silenceAtFirst : TIMES.silence;
@@ -162,10 +165,11 @@ export class Transfer {
   #progress(block: number, now: number): readonly TransferAction[] {
     this.#heard(now, block);
     this.#acked = block;
+    this.#gapDue = Infinity;
     if (block === this.#total) return this.#end('complete', '');
-    // Inside the window: the client misses what follows (RFC 7440 §4), unless that is on its way again already.
-    if (block < this.#sent && now >= this.#quietUntil) return this.#goBack(now);
-    this.#sent = Math.max(this.#sent, block);
+    // Inside the window: the client misses what follows (RFC 7440 §4).
+    if (block < this.#sent) return this.#gap(now);
+    this.#sent = block;
     return this.#pump(now);
   }
 
@@ -176,14 +180,25 @@ export class Transfer {
    */
   #duplicate(now: number): readonly TransferAction[] {
     this.#heardAt = now;
-    if (this.#terms.windowsize === 1 || now < this.#quietUntil || this.#sent === this.#acked) return [];
-    return this.#goBack(now);
+    return this.#terms.windowsize === 1 || this.#sent === this.#acked ? [] : this.#gap(now);
+  }
+
+  /**
+   * The client misses the block after the last one acknowledged. Just after a retransmission that block may be on its way
+   * again already: it is sent once more only if nothing else is heard for as long as that would take.
+   */
+  #gap(now: number): readonly TransferAction[] {
+    if (now >= this.#quietUntil) return this.#goBack(now);
+    const actions = this.#pump(now);
+    this.#gapDue = now + this.#echoTime();
+    return actions;
   }
 
   #goBack(now: number): readonly TransferAction[] {
     this.#sent = this.#acked;
     this.#sample = undefined;
-    this.#quietUntil = now + Math.max(TIMES.quiet, 2 * (this.#roundTrip?.smoothed ?? 0));
+    this.#gapDue = Infinity;
+    this.#quietUntil = now + this.#echoTime();
     return this.#pump(now);
   }
 
@@ -229,6 +244,13 @@ export class Transfer {
           };
   }
 
+  /** How long acknowledgements may still be of what was sent before a retransmission. */
+  #echoTime(): number {
+    if (this.#roundTrip === undefined) return TIMES.quiet;
+    const { smoothed, variation } = this.#roundTrip;
+    return Math.max(TIMES.leastQuiet, smoothed + Math.max(smoothed, 4 * variation));
+  }
+
   #adaptedWait(): number {
     if (this.#roundTrip === undefined) return this.#longestWait(TIMES.firstWait);
     return this.#longestWait(
@@ -244,6 +266,7 @@ export class Transfer {
   #end(outcome: TransferOutcome, detail: string, message?: string): readonly TransferAction[] {
     this.#phase = 'ended';
     this.#deadline = Infinity;
+    this.#gapDue = Infinity;
     const end = { kind: 'end', outcome, detail } as const;
     return [message === undefined ? end : { ...end, error: { code: TFTP_ERROR.undefined, message } }];
   }

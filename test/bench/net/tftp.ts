@@ -29,8 +29,14 @@ export interface TftpFixture {
 
 const OURS = 'rackboot';
 
-/** What fetching took: MB/s, or 0 when the transfer was aborted or changed. */
-type Rates = ReadonlyMap<string, number>;
+/** What fetching from a server took. */
+interface Fetched {
+  readonly rate: number; // MB/s, of the middle one; 0 when that was aborted or changed
+  readonly times: number;
+  readonly aborted: number; // of them, or changed
+}
+
+type Rates = ReadonlyMap<string, Fetched>;
 
 /** Fetches a large file block by block and by windows, on a wire without and with loss, and over a distance. */
 export async function benchTftp(
@@ -76,7 +82,12 @@ async function measureLossy(
   await cutting('kernel');
   await lab.lose(100);
   try {
-    return await measure(lab, others, fixture, ourServer, say, { window: 64, times: 3, seconds: 60 });
+    return await measure(lab, others, fixture, ourServer, say, {
+      window: 64,
+      times: 15,
+      seconds: 60,
+      enough: 20,
+    });
   } finally {
     await lab.lose(0);
     await cutting('card');
@@ -87,12 +98,22 @@ function rows(work: string, rates: Rates, against: readonly string[], least: num
   return against.map((peer) => ({
     work,
     peer,
-    ours: rates.get(OURS)!,
-    theirs: rates.get(peer)!,
+    ours: rates.get(OURS)!.rate,
+    theirs: rates.get(peer)!.rate,
     unit: 'MB/s',
     goal: { least },
-    ...(rates.get(peer) === 0 ? { note: 'aborted' } : {}),
+    ...noteOf(rates, peer),
   }));
+}
+
+/** How often fetches from us and from `peer` were aborted, if any was. */
+function noteOf(rates: Rates, peer: string): { note: string } | undefined {
+  const counts = [OURS, peer].map((name) => {
+    const { aborted, times } = rates.get(name)!;
+    return { aborted, text: `${name} ${aborted} of ${times}` };
+  });
+  if (counts.every(({ aborted }) => aborted === 0)) return undefined;
+  return { note: `aborted: ${counts.map(({ text }) => text).join(', ')}` };
 }
 
 function peers(rates: Rates): string[] {
@@ -100,12 +121,13 @@ function peers(rates: Rates): string[] {
 }
 
 function fastestFirst(rates: Rates): string[] {
-  return peers(rates).sort((a, b) => rates.get(b)! - rates.get(a)!);
+  return peers(rates).sort((a, b) => rates.get(b)!.rate - rates.get(a)!.rate);
 }
 
 interface How {
   readonly window: number;
-  readonly times: number; // fetched from each server; the median counts
+  readonly times: number; // fetched from each server; the middle one counts
+  readonly enough?: number; // seconds, after which three times are
   readonly delay?: number; // ms, from the server to the client
   readonly seconds?: number; // that one fetch may take, 120 unless told
 }
@@ -119,7 +141,7 @@ async function measure(
   say: (line: string) => void,
   how: How,
 ): Promise<Rates> {
-  const rates = new Map<string, number>();
+  const rates = new Map<string, Fetched>();
   const ours = { name: OURS, port: TFTP_PORT, file: fixture.ofOurs, start: ourServer };
   const theirs = others.map((peer) => ({
     name: peer.name,
@@ -130,9 +152,10 @@ async function measure(
   for (const subject of [ours, ...theirs]) {
     const server = await subject.start();
     try {
-      const rate = await fetchOften(lab, fixture, subject, how);
-      rates.set(subject.name, rate);
-      say(`TFTP: ${subject.name} ${rate === 0 ? 'aborted' : `${rate.toFixed(2)} MB/s`}`);
+      const fetched = await fetchOften(lab, fixture, subject, how);
+      rates.set(subject.name, fetched);
+      const { rate, times, aborted } = fetched;
+      say(`TFTP: ${subject.name} ${rate.toFixed(2)} MB/s, ${aborted} of ${times} aborted`);
     } finally {
       await server.stop();
     }
@@ -140,8 +163,8 @@ async function measure(
   return rates;
 }
 
-async function fetchOften(lab: Lab, fixture: TftpFixture, subject: Subject, how: How): Promise<number> {
-  if (how.delay === undefined) return medianRate(lab, fixture, subject, subject.port, how);
+async function fetchOften(lab: Lab, fixture: TftpFixture, subject: Subject, how: How): Promise<Fetched> {
+  if (how.delay === undefined) return fetchTimes(lab, fixture, subject, subject.port, how);
   const relay = await lab.server.start(
     [
       process.execPath,
@@ -154,23 +177,25 @@ async function fetchOften(lab: Lab, fixture: TftpFixture, subject: Subject, how:
     async () => (await lab.server.run(['ss', '-Hlun', `sport = :${RELAY_PORT}`])).output.includes(':'),
   );
   try {
-    return await medianRate(lab, fixture, subject, RELAY_PORT, how);
+    return await fetchTimes(lab, fixture, subject, RELAY_PORT, how);
   } finally {
     await relay.stop();
   }
 }
 
-async function medianRate(
+async function fetchTimes(
   lab: Lab,
   fixture: TftpFixture,
   { file }: Subject,
   port: number,
-  { window, times, seconds = 120 }: How,
-): Promise<number> {
+  { window, times, seconds = 120, enough = Infinity }: How,
+): Promise<Fetched> {
   const rates: number[] = [];
-  for (let index = 0; index < times; index++)
+  const began = performance.now();
+  while (rates.length < times && (rates.length < 3 || performance.now() - began < enough * 1000))
     rates.push(await rateOf(lab, fixture, file, port, window, seconds));
-  return rates.sort((a, b) => a - b)[Math.floor(times / 2)]!;
+  const rate = rates.sort((a, b) => a - b)[Math.floor(rates.length / 2)]!;
+  return { rate, times: rates.length, aborted: rates.filter((each) => each === 0).length };
 }
 
 /** One fetch with atftp, which asks for a window when there is to be one, and repeats what is unanswered for a second. */
