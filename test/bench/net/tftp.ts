@@ -48,10 +48,10 @@ export async function benchTftp(
 ): Promise<Row[]> {
   const size = `${Math.round(large.bytes.length / MB)} MB`;
   say(`TFTP: ${size}, windowsize 1`);
-  const stepwise = await measure(lab, others, large, ourServer, say, { window: 1, times: 5 });
+  const stepwise = await measure(lab, others, large, ourServer, say, { window: 1, rounds: 3, times: 3 });
   say(`TFTP: ${size}, windowsize 16`);
   const wide = others.filter(({ negotiatesWindows }) => negotiatesWindows);
-  const windowed = await measure(lab, wide, large, ourServer, say, { window: 16, times: 5 });
+  const windowed = await measure(lab, wide, large, ourServer, say, { window: 16, rounds: 3, times: 5 });
   say('TFTP: 5 ms away');
   const delayed = await measure(lab, others, small, ourServer, say, { window: 64, times: 1, delay: 5 });
   say('TFTP: one packet in a hundred lost');
@@ -126,13 +126,14 @@ function fastestFirst(rates: Rates): string[] {
 
 interface How {
   readonly window: number;
-  readonly times: number; // fetched from each server; the middle one counts
+  readonly rounds?: number; // in which each server has its turn; one unless told
+  readonly times: number; // fetched from each server in a round; the middle one of all counts
   readonly enough?: number; // seconds, after which three times are
   readonly delay?: number; // ms, from the server to the client
   readonly seconds?: number; // that one fetch may take, 120 unless told
 }
 
-/** Fetches from every server with the same client. Each is started and stopped by itself. */
+/** Fetches from every server with the same client, in turns; each is started and stopped by itself. */
 async function measure(
   lab: Lab,
   others: readonly TftpPeer[],
@@ -141,7 +142,6 @@ async function measure(
   say: (line: string) => void,
   how: How,
 ): Promise<Rates> {
-  const rates = new Map<string, Fetched>();
   const ours = { name: OURS, port: TFTP_PORT, file: fixture.ofOurs, start: ourServer };
   const theirs = others.map((peer) => ({
     name: peer.name,
@@ -149,21 +149,33 @@ async function measure(
     file: fixture.ofPeers,
     start: () => peer.start(lab, fixture.root),
   }));
-  for (const subject of [ours, ...theirs]) {
-    const server = await subject.start();
-    try {
-      const fetched = await fetchOften(lab, fixture, subject, how);
-      rates.set(subject.name, fetched);
-      const { rate, times, aborted } = fetched;
-      say(`TFTP: ${subject.name} ${rate.toFixed(2)} MB/s, ${aborted} of ${times} aborted`);
-    } finally {
-      await server.stop();
+  const subjects = [ours, ...theirs];
+  const rates = new Map(subjects.map(({ name }) => [name, [] as number[]]));
+  for (let round = 0; round < (how.rounds ?? 1); round++) {
+    for (const subject of subjects) {
+      const server = await subject.start();
+      try {
+        rates.get(subject.name)!.push(...(await fetchOften(lab, fixture, subject, how)));
+      } finally {
+        await server.stop();
+      }
     }
   }
-  return rates;
+  return new Map(
+    [...rates].map(([name, each]) => {
+      const fetched = summaryOf(each);
+      say(`TFTP: ${name} ${fetched.rate.toFixed(2)} MB/s, ${fetched.aborted} of ${fetched.times} aborted`);
+      return [name, fetched];
+    }),
+  );
 }
 
-async function fetchOften(lab: Lab, fixture: TftpFixture, subject: Subject, how: How): Promise<Fetched> {
+function summaryOf(rates: readonly number[]): Fetched {
+  const rate = rates.toSorted((a, b) => a - b)[Math.floor(rates.length / 2)] ?? NaN;
+  return { rate, times: rates.length, aborted: rates.filter((each) => each === 0).length };
+}
+
+async function fetchOften(lab: Lab, fixture: TftpFixture, subject: Subject, how: How): Promise<number[]> {
   if (how.delay === undefined) return fetchTimes(lab, fixture, subject, subject.port, how);
   const relay = await lab.server.start(
     [
@@ -189,13 +201,12 @@ async function fetchTimes(
   { file }: Subject,
   port: number,
   { window, times, seconds = 120, enough = Infinity }: How,
-): Promise<Fetched> {
+): Promise<number[]> {
   const rates: number[] = [];
   const began = performance.now();
   while (rates.length < times && (rates.length < 3 || performance.now() - began < enough * 1000))
     rates.push(await rateOf(lab, fixture, file, port, window, seconds));
-  const rate = rates.sort((a, b) => a - b)[Math.floor(rates.length / 2)]!;
-  return { rate, times: rates.length, aborted: rates.filter((each) => each === 0).length };
+  return rates;
 }
 
 /** One fetch with atftp, which asks for a window when there is to be one, and repeats what is unanswered for a second. */
