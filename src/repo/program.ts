@@ -99,21 +99,35 @@ function textOf(stream: Readable | null): () => string {
 
 const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
 
-/** Ends `child` when a signal ends this process; the function that is called when it has ended. */
+/** Programs that run, which end with this process. */
+const running = new Set<ChildProcess>();
+
+/** Ends `child` when this process exits or a signal ends it; the function that is called when it has ended. */
 function endWithUs(child: ChildProcess): () => void {
-  const exiting = (): void => void child.kill();
-  const signalled = (signal: NodeJS.Signals): void => {
-    child.kill();
-    forget();
-    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal); // nobody else minds it
+  if (running.size === 0) {
+    process.on('exit', endAll);
+    for (const signal of SIGNALS) process.on(signal, signalled);
+  }
+  running.add(child);
+  return () => {
+    if (running.delete(child) && running.size === 0) stopListening();
   };
-  const forget = (): void => {
-    process.off('exit', exiting);
-    for (const signal of SIGNALS) process.off(signal, signalled);
-  };
-  process.on('exit', exiting);
-  for (const signal of SIGNALS) process.on(signal, signalled);
-  return forget;
+}
+
+function signalled(signal: NodeJS.Signals): void {
+  endAll();
+  running.clear();
+  stopListening();
+  if (process.listenerCount(signal) === 0) process.kill(process.pid, signal); // nobody else minds it
+}
+
+function endAll(): void {
+  for (const child of running) child.kill();
+}
+
+function stopListening(): void {
+  process.off('exit', endAll);
+  for (const signal of SIGNALS) process.off(signal, signalled);
 }
 
 /** Runs a program that must succeed and gives back what it printed. Throws RepoError MISSING_TOOL, TOOL_FAILED. */

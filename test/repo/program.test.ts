@@ -48,6 +48,19 @@ test('one that is missing, that takes too long or that is ended is named', async
   t.is(codeOf(await t.throwsAsync(ended)), 'TOOL_FAILED');
 });
 
+test.serial('many at once listen for signals as one, and leave nothing behind', async (t) => {
+  const listeners = (): number[] =>
+    ['exit', 'SIGHUP', 'SIGINT', 'SIGTERM'].map((event) => process.listenerCount(event));
+  const before = listeners();
+  const ended = Promise.all(Array.from({ length: 12 }, () => run({ ...sh('cat'), input: Buffer.from('x') })));
+  t.deepEqual(
+    listeners(),
+    before.map((count) => count + 1),
+  );
+  await ended;
+  t.deepEqual(listeners(), before);
+});
+
 test('a signal that ends us ends it too', async (t) => {
   const dir = await workDirectory(t);
   const module = pathToFileURL(path.join(packageRoot(), 'dist/src/repo/program.js')).href;
