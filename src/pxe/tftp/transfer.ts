@@ -5,8 +5,8 @@ export const TIMES = {
   firstWait: 1000, // before a retransmission while no round trip has been measured (RFC 6298 §2)
   leastWait: 50,
   mostWait: 4000,
-  quiet: 10, // after a retransmission, while no round trip has been measured: acknowledgements are of what went before
-  leastQuiet: 1,
+  quiet: 10, // after a retransmission acknowledgements may be of what went before: while no round trip has been measured,
+  leastQuiet: 1, // and when it has been very short
   silenceAtFirst: 10_000, // give up on a client that never acknowledged anything
   silence: 30_000, // give up on a client that stopped
   read: 30_000, // give up on a file that yields nothing
@@ -150,8 +150,7 @@ export class Transfer {
     if (now - this.#heardAt >= Math.max(patience, 4 * (this.#terms.timeout ?? 0))) {
       return this.#end('timeout', `the client was silent after block ${this.#acked}`, 'no acknowledgement');
     }
-    if (now - this.#startedAt >= TIMES.lifetime)
-      return this.#end('timeout', 'it took more than an hour', 'too slow');
+    if (now - this.#startedAt >= TIMES.lifetime) return this.#endLate();
     this.#wait = this.#longestWait(this.#wait * 2);
     this.#sample = undefined; // Karn: a packet sent twice measures nothing
     return this.#phase === 'oack' ? this.#sendOack(now) : this.#goBack(now);
@@ -180,7 +179,8 @@ export class Transfer {
    */
   #duplicate(now: number): readonly TransferAction[] {
     this.#heardAt = now;
-    return this.#terms.windowsize === 1 || this.#sent === this.#acked ? [] : this.#gap(now);
+    if (this.#terms.windowsize === 1 || this.#sent === this.#acked) return [];
+    return now - this.#startedAt >= TIMES.lifetime ? this.#endLate() : this.#gap(now);
   }
 
   /**
@@ -261,6 +261,10 @@ export class Transfer {
   /** `wait`, but no more than the client agreed to, or 4 seconds. */
   #longestWait(wait: number): number {
     return Math.min(wait, this.#terms.timeout ?? TIMES.mostWait);
+  }
+
+  #endLate(): readonly TransferAction[] {
+    return this.#end('timeout', 'it took more than an hour', 'too slow');
   }
 
   #end(outcome: TransferOutcome, detail: string, message?: string): readonly TransferAction[] {

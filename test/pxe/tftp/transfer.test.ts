@@ -268,6 +268,18 @@ const tables: readonly [
       ['tick @3600100', 'timeout'],
     ],
   ],
+  [
+    'a client that keeps asking for the same window for an hour',
+    4,
+    false,
+    undefined,
+    [
+      ['ready 99 @0', '1-4'],
+      ['ack 4 @2', '5-8'],
+      ['ack 4 @3599999', '5-8'],
+      ['ack 4 @3600000', 'timeout'],
+    ],
+  ],
 ];
 for (const [name, windowsize, oack, timeout, steps] of tables) {
   test(name, (t) => play(t, new Transfer({ windowsize, timeout, oack }, 0), steps));
