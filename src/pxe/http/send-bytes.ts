@@ -157,7 +157,7 @@ class BodySink {
     };
     const onClose = (): void => this.#settle(false);
     res.once('close', onClose);
-    this.#direct?.cork(true);
+    if (res.socket !== null) this.#direct?.cork(true); // the connection is not another response's still
     try {
       // Node is done with the header, and the connection is this response's, before anything goes past Node.
       if (this.takesRuns && !(await this.#step((done) => res.write('', done))))

@@ -54,6 +54,8 @@ export class Transfer {
   #total: number | undefined; // the last block there is, once known
   #resent = 0;
   #deadline = Infinity;
+  #starvedSince: number | undefined;
+  #unmeasured = 0; // retransmissions since a round trip was measured
   #gapDue = Infinity; // when the block that the client misses is sent once more
   #heardAt: number;
   #quietUntil = 0;
@@ -104,6 +106,7 @@ export class Transfer {
   /** Blocks up to `last` can be sent; `end` when that is the file's last one. */
   ready(last: number, end: boolean, now: number): readonly TransferAction[] {
     this.#ready = last;
+    this.#starvedSince = undefined;
     if (end) this.#total = last;
     return this.#phase === 'data' ? this.#pump(now) : [];
   }
@@ -199,6 +202,7 @@ export class Transfer {
     this.#sample = undefined;
     this.#gapDue = Infinity;
     this.#quietUntil = now + this.#echoTime();
+    this.#unmeasured += 1;
     return this.#pump(now);
   }
 
@@ -214,7 +218,8 @@ export class Transfer {
       this.#sent = last;
       this.#furthest = Math.max(this.#furthest, last);
     }
-    this.#deadline = now + (this.#isStarved() ? TIMES.read : this.#wait);
+    this.#starvedSince = this.#isStarved() ? (this.#starvedSince ?? now) : undefined;
+    this.#deadline = this.#starvedSince === undefined ? now + this.#wait : this.#starvedSince + TIMES.read;
     return actions;
   }
 
@@ -234,6 +239,7 @@ export class Transfer {
 
   /** RFC 6298 §2: the smoothed round trip and its variation. */
   #measure(taken: number): void {
+    this.#unmeasured = 0;
     const before = this.#roundTrip;
     this.#roundTrip =
       before === undefined
@@ -244,11 +250,16 @@ export class Transfer {
           };
   }
 
-  /** How long acknowledgements may still be of what was sent before a retransmission. */
+  /**
+   * How long acknowledgements may still be of what was sent before a retransmission. A client that acknowledges each block
+   * that it does not expect answers a window for as long as that takes on its wire, which is not known while no round trip is
+   * measured: after two retransmissions without, the time doubles with each, up to the timer's.
+   */
   #echoTime(): number {
     if (this.#roundTrip === undefined) return TIMES.quiet;
     const { smoothed, variation } = this.#roundTrip;
-    return Math.max(TIMES.leastQuiet, smoothed + Math.max(smoothed, 4 * variation));
+    const trip = Math.max(TIMES.leastQuiet, smoothed + Math.max(smoothed, 4 * variation));
+    return Math.min(this.#adaptedWait(), trip * 2 ** Math.max(0, this.#unmeasured - 2));
   }
 
   #adaptedWait(): number {

@@ -78,21 +78,24 @@ export async function benchHttp(
     ...['--listen', NGINX_URL.replace('http://', '')],
     ...['--cache', path.join(directory, 'nginx-cache'), '--cache-size', '4'],
   );
-  for (let round = 0; round < ROUNDS; round++) {
-    await during(ourServer, (server) =>
-      ours.measure(lab, `${RACKBOOT_URL}${fixture.ofOurs}`, size, [server]),
-    );
-    await during(
-      () => startNginx(lab, directory, root),
-      (server) => theirs.measure(lab, `${NGINX_URL}/${fixture.ofPeers}`, size, [server]),
-    );
-    await during(ourServer, (behind) =>
+  const turns = [
+    () =>
+      during(ourServer, (server) => ours.measure(lab, `${RACKBOOT_URL}${fixture.ofOurs}`, size, [server])),
+    () =>
       during(
-        () => startFront(lab, directory, frontConfig.output),
-        (server) => front.measure(lab, `${NGINX_URL}${fixture.ofOurs}`, size, [server, behind]),
+        () => startNginx(lab, directory, root),
+        (server) => theirs.measure(lab, `${NGINX_URL}/${fixture.ofPeers}`, size, [server]),
       ),
-    );
-  }
+    () =>
+      during(ourServer, (behind) =>
+        during(
+          () => startFront(lab, directory, frontConfig.output),
+          (server) => front.measure(lab, `${NGINX_URL}${fixture.ofOurs}`, size, [server, behind]),
+        ),
+      ),
+  ];
+  for (let round = 0; round < ROUNDS; round++)
+    for (const turn of [...turns.slice(round), ...turns.slice(0, round)]) await turn();
   for (const tally of [ours, theirs, front]) say(tally.text());
   return [
     ...(['one', 'many'] as const).map((key): Row => ({

@@ -152,7 +152,7 @@ async function measure(
   const subjects = [ours, ...theirs];
   const rates = new Map(subjects.map(({ name }) => [name, [] as number[]]));
   for (let round = 0; round < (how.rounds ?? 1); round++) {
-    for (const subject of subjects) {
+    for (const subject of [...subjects.slice(round), ...subjects.slice(0, round)]) {
       const server = await subject.start();
       try {
         rates.get(subject.name)!.push(...(await fetchOften(lab, fixture, subject, how)));

@@ -7,6 +7,7 @@ export interface Network {
   readonly loss: number;
   readonly duplication: number;
   readonly delay: number;
+  readonly rate?: number; // packets a millisecond to the client, which wait for each other; any number unless told
   readonly jitter: number; // added to the delay, differently for each packet: more than 0 reorders
 }
 
@@ -48,9 +49,16 @@ export function simulate(
 
   const later = (delay: number, run: () => void): void =>
     void queue.push({ at: now + delay, order: (order += 1), run });
+  let free = 0; // when the wire to the client has carried all it was given
+  const queueing = (): number => {
+    if (network.rate === undefined) return 0;
+    free = Math.max(free, now) + 1 / network.rate;
+    return free - now;
+  };
   const carry = (packet: Packet, arrive: (packet: Packet) => void): void => {
     for (let copies = random() < network.duplication ? 2 : 1; copies > 0; copies -= 1) {
-      if (random() >= network.loss) later(network.delay + random() * network.jitter, () => arrive(packet));
+      const delay = network.delay + random() * network.jitter + (packet.kind === 'data' ? queueing() : 0);
+      if (random() >= network.loss) later(delay, () => arrive(packet));
     }
   };
 

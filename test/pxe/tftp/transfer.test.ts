@@ -200,6 +200,20 @@ const tables: readonly [
     ],
   ],
   [
+    'a file that stops, and a client that asks for more of it',
+    4,
+    false,
+    undefined,
+    [
+      ['ready 2 @0', '1-2'],
+      ['ready 3 @20000', '3'],
+      ['ack 2 @40000', '3'],
+      ['ack 2 @45000', '3'],
+      ['tick @49999', ''],
+      ['tick @50000', 'failed'],
+    ],
+  ],
+  [
     'a file that never comes',
     4,
     false,
@@ -353,6 +367,25 @@ test('one loss in a hundred costs little', (t) => {
       result.resent < 3000 * 0.01 * (windowsize + 1) * 2,
       `window ${windowsize}: ${result.resent} blocks again`,
     );
+  }
+});
+
+test('nor on wires that take long for a window, with clients that acknowledge every block they do not expect', (t) => {
+  for (const rate of [1.7, 8.5, 85]) {
+    for (const windowsize of [4, 16, 64]) {
+      for (const gaps of ['each', 'once'] as const) {
+        for (let seed = 1; seed <= 10; seed += 1) {
+          const network = { seed, loss: 0.01, duplication: 0, delay: 0.1, jitter: 0, rate };
+          const result = simulate(1400, network, { windowsize, gaps, patience: 1000 });
+          t.like(result, { outcome: 'complete', received: 1400 });
+          const what = `${rate} packets/ms, window ${windowsize}, ${gaps}, seed ${seed}`;
+          t.true(
+            result.sent < 1400 * (1 + windowsize * 0.05),
+            `${what}: ${result.sent} packets for 1400 blocks`,
+          );
+        }
+      }
+    }
   }
 });
 
