@@ -1,12 +1,12 @@
 import type { ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { TLSSocket } from 'node:tls';
 import { windowSize, type FileRun } from '../../store/file-run.js';
 import { sendfile } from '../../system/sendfile.js';
 import { corkTcp } from '../../system/tcp-cork.js';
 import { KernelSend } from './kernel-send.js';
+import { descriptorOf } from './socket-descriptor.js';
 
 /** What one connection is sent before everybody else has a turn, in bytes. */
 const turnBytes = 2 * windowSize;
@@ -30,17 +30,9 @@ export function handedBytes(socket: Socket): number {
   return socket.bytesWritten + (pastNode.get(socket) ?? 0);
 }
 
-/** The descriptor of a connection, as Node keeps it; it has no public name. */
-interface WithHandle {
-  readonly _handle?: { readonly fd?: unknown } | null;
-}
-
-/** The descriptor that `socket` has now; undefined when it is closed or closing, or speaks TLS. */
-function descriptorOf(socket: Socket | null): number | undefined {
-  if (socket === null || socket.destroyed || socket.writableEnded) return undefined;
-  if (!(socket instanceof Socket) || socket instanceof TLSSocket) return undefined;
-  const fd = (socket as WithHandle)._handle?.fd;
-  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+/** The descriptor that may be sent to: that of a connection that has not been ended. */
+function writableDescriptor(socket: Socket | null): number | undefined {
+  return socket === null || socket.writableEnded ? undefined : descriptorOf(socket);
 }
 
 /** Sends runs of files from their descriptors to a connection’s: sendfile(2). */
@@ -68,14 +60,14 @@ export function directSender(
   write: (bytes: Buffer) => Promise<boolean>,
   kernel = kernelSend(),
 ): DirectSender | undefined {
-  if (kernel === undefined || descriptorOf(socket) === undefined) return undefined;
+  if (kernel === undefined || writableDescriptor(socket) === undefined) return undefined;
   return {
     async send(run, onBytes) {
       const { at, isRefused } = await sendDirectly(kernel, run, res, write, onBytes);
       return isRefused ? sendBuffered(run, at, write, onBytes) : at;
     },
     cork(isCorked) {
-      const fd = descriptorOf(socket);
+      const fd = writableDescriptor(socket);
       if (fd !== undefined) corkTcp(fd, isCorked);
     },
   };
@@ -108,7 +100,7 @@ async function sendDirectly(
       inTurn = 0;
     }
     const { socket } = res;
-    const fd = descriptorOf(socket);
+    const fd = writableDescriptor(socket);
     if (socket === null || fd === undefined) return { at, isRefused: false };
     const began = performance.now();
     // What Node has yet to write comes first.

@@ -7,6 +7,7 @@ import type { SiteConfig } from '../../site/config.js';
 import { PxeError } from '../errors.js';
 import type { Certificate } from './certificate.js';
 import { limitConnections } from './connections.js';
+import { forgetLostClients } from './lost-clients.js';
 
 /** What the HTTP server spends on its clients, in milliseconds where it is a time. */
 interface Limits {
@@ -116,6 +117,7 @@ function keepTo(limit: Limits, server: Server): Server {
     slowMs: limit.slowTimeout,
     proxies: limit.proxies,
   });
+  forgetLostClients(server);
   server.maxHeadersCount = limit.headers;
   server.maxRequestsPerSocket = limit.requestsPerConnection;
   server.setTimeout(limit.idleTimeout);
