@@ -35,6 +35,10 @@ export const HTTP_LIMITS = {
   headerTimeout: seconds('How long the header of a request may take', 10),
   requestTimeout: seconds('How long a whole request may take', 30),
   keepAlive: seconds('How long a connection may be without a request', 15),
+  gone: seconds(
+    'How long a client that answers nothing is remembered after its connection has been closed',
+    10,
+  ),
   stalled: seconds('How long a reader may take nothing at all', 60),
   slow: seconds('How long a reader may take for one piece that was read ahead, of 1 MiB at most', 300),
   eventStreams: count('Pages that listen to what happens', 64),

@@ -16,6 +16,7 @@ interface Limits {
   readonly headersTimeout: number; // to send a whole header
   readonly requestTimeout: number; // to send a whole request
   readonly keepAliveTimeout: number; // between two requests
+  readonly goneTimeout: number; // after the end, with a client that answers nothing
   readonly idleTimeout: number; // in which a reader takes nothing
   readonly slowTimeout: number; // in which a reader takes what was handed to the network for it
   readonly requestsPerConnection: number;
@@ -36,6 +37,7 @@ export function httpLimitsOf({
     headersTimeout: each.headerTimeout * 1000,
     requestTimeout: each.requestTimeout * 1000,
     keepAliveTimeout: each.keepAlive * 1000,
+    goneTimeout: each.gone * 1000,
     idleTimeout: each.stalled * 1000,
     slowTimeout: each.slow * 1000,
     requestsPerConnection: each.requestsPerConnection,
@@ -117,7 +119,7 @@ function keepTo(limit: Limits, server: Server): Server {
     slowMs: limit.slowTimeout,
     proxies: limit.proxies,
   });
-  forgetLostClients(server);
+  forgetLostClients(server, limit.goneTimeout);
   server.maxHeadersCount = limit.headers;
   server.maxRequestsPerSocket = limit.requestsPerConnection;
   server.setTimeout(limit.idleTimeout);

@@ -16,7 +16,7 @@ for (const [what, script] of Object.entries(CLIENTS)) {
     try {
       const { server, client } = segment;
       await client.must('ip', 'address', 'add', '10.77.0.2/24', 'dev', CLIENT_SIDE.interface);
-      const http = startPeer(server, here('../http/serve-http.js'), [SERVER_SIDE.address]);
+      const http = startPeer(server, here('../http/serve-http.js'), [SERVER_SIDE.address, '5']);
       await http.next((value: { readonly up?: true }) => value.up === true);
       const connections = async (): Promise<string> =>
         (await server.run(['ss', '-Htan', 'dst', '10.77.0.2'])).output.trim();
